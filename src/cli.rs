@@ -1,0 +1,132 @@
+//! The command line: clap structs and nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A bf16 Mixture-of-Experts checkpoint goes in, a quantized GGUF comes out, and one talks to it.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Convert a Hugging Face checkpoint folder to a quantized GGUF, in one pass
+    Convert(ConvertArgs),
+    /// Chat with a GGUF model, or answer one prompt
+    Run(RunArgs),
+    /// Show what is in a GGUF file
+    Inspect(InspectArgs),
+    /// Measure this machine
+    Bench(BenchArgs),
+}
+
+/// `swallow-gguf convert`
+#[derive(Debug, Args)]
+pub struct ConvertArgs {
+    /// Checkpoint folder: config.json, safetensors shards, tokenizer files
+    #[arg(value_name = "SRC")]
+    pub source: PathBuf,
+
+    /// File to write [default: named after the model, in the current folder]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// File type: Q4_K_M, Q4_K_S, Q5_K_M, Q5_K_S, Q6_K, Q8_0, F16, BF16 or F32
+    #[arg(short = 't', long = "type", value_name = "TYPE", default_value = "Q4_K_M")]
+    pub file_type: String,
+
+    /// Chat template to embed: swallow, swallow-instruct, llama-2, chatml or a Jinja file
+    #[arg(long, value_name = "NAME|FILE")]
+    pub chat_template: Option<String>,
+
+    /// Print the plan (every tensor's source, type, size and reason) and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Replace an existing output file, once the new one is whole
+    #[arg(short, long)]
+    pub force: bool,
+
+    /// Threads to quantize with [default: all cores]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+
+    /// No progress and no summary
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// Print a summary (with --dry-run: the plan) as JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `swallow-gguf run`
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// GGUF file to run
+    #[arg(short, long, value_name = "FILE")]
+    pub model: PathBuf,
+}
+
+/// `swallow-gguf inspect`
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// GGUF file to look into
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// List every tensor
+    #[arg(long)]
+    pub tensors: bool,
+
+    /// Print JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `swallow-gguf bench`
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// What to measure.
+    #[command(subcommand)]
+    pub bench: Bench,
+}
+
+/// The benchmarks.
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// Quantization kernels: speed per type and instruction set, and the ratio to ggml's
+    Quantize(BenchQuantizeArgs),
+    /// A whole conversion: makes a checkpoint of the target's shapes, converts it and tells where the time went
+    Convert(BenchConvertArgs),
+}
+
+/// `swallow-gguf bench quantize`
+#[derive(Debug, Args)]
+pub struct BenchQuantizeArgs {
+    /// Print JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `swallow-gguf bench convert`
+#[derive(Debug, Args)]
+pub struct BenchConvertArgs {
+    /// Layers of the generated checkpoint (0.65 GB each, and 0.9 GB for the vocabulary)
+    #[arg(long, default_value_t = 2)]
+    pub layers: usize,
+
+    /// Folder to make the checkpoint and the output in
+    #[arg(long, value_name = "DIR")]
+    pub dir: PathBuf,
+
+    /// File type to convert to
+    #[arg(short = 't', long = "type", value_name = "TYPE", default_value = "Q4_K_M")]
+    pub file_type: String,
+}

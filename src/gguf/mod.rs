@@ -1,0 +1,5 @@
+//! The GGUF format.
+
+mod value;
+
+pub use value::{Array, KeyValues, Value};

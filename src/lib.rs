@@ -1,0 +1,5 @@
+//! swallow-gguf.
+
+pub mod cli;
+pub mod commands;
+pub mod gguf;
