@@ -2,11 +2,13 @@
 //! vocabulary, model card → metadata.
 
 mod card;
+pub mod chat_template;
 pub mod config;
 pub mod metadata;
 pub mod name;
 mod rope;
 pub mod tensors;
+pub mod vocabulary;
 
 pub use card::ModelCard;
 pub use config::{ConfigError, ModelConfig};
