@@ -1,1 +1,3 @@
 //! The integration tests: one binary, because it links llama.cpp.
+
+mod gguf;
