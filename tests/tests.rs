@@ -1,3 +1,4 @@
 //! The integration tests: one binary, because it links llama.cpp.
 
 mod gguf;
+mod inspect;

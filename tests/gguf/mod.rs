@@ -1,6 +1,9 @@
 //! Our GGUF against llama.cpp's own reader, writer and tables, in the same process.
 
-#![allow(clippy::unnecessary_cast, reason = "C's enums are unsigned on Unix, signed on Windows")]
+#![allow(
+    clippy::unnecessary_cast,
+    reason = "C's enums are unsigned on Unix, signed on Windows"
+)]
 
 mod ggml;
 
