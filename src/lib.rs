@@ -16,6 +16,7 @@ pub mod commands;
 pub mod convert;
 pub mod file_type;
 pub mod gguf;
+pub mod inspect;
 pub mod mix;
 pub mod model;
 pub mod plan;

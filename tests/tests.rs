@@ -1,3 +1,5 @@
 //! The integration tests: one binary, because it links llama.cpp.
 
 mod kernels;
+mod gguf;
+mod inspect;
