@@ -21,3 +21,4 @@ pub mod mix;
 pub mod model;
 pub mod plan;
 pub mod source;
+pub mod synthetic;

@@ -1,5 +1,7 @@
 //! The integration tests: one binary, because it links llama.cpp.
 
-mod kernels;
 mod gguf;
 mod inspect;
+mod kernels;
+mod parity;
+mod support;
