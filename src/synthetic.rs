@@ -75,6 +75,9 @@ pub struct Spec {
     pub shards: usize,
     /// Seed of the weights: the same for the same tensor in both layouts.
     pub seed: u64,
+    /// Whether to leave the weights out: sparse files of the right length, which read as zeros
+    /// and take no room on most file systems.
+    pub sparse: bool,
 }
 
 /// One tensor to be written: name, shape, and the seeds of its equal pieces.
@@ -87,7 +90,11 @@ struct Tensor {
 impl Tensor {
     fn new(name: String, shape: Vec<usize>) -> Self {
         let pieces = vec![name.clone()];
-        Self { name, shape, pieces }
+        Self {
+            name,
+            shape,
+            pieces,
+        }
     }
 
     fn len(&self) -> usize {
@@ -102,7 +109,10 @@ impl Tensor {
 pub fn write(dir: &Path, spec: &Spec) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     fs::write(dir.join("config.json"), format!("{:#}\n", config(spec)))?;
-    fs::write(dir.join("tokenizer.model"), tokenizer_model(spec.sizes.vocab_size))?;
+    fs::write(
+        dir.join("tokenizer.model"),
+        tokenizer_model(spec.sizes.vocab_size),
+    )?;
     let tensors = tensors(spec);
 
     let pool = Pool::new(spec.seed);
@@ -120,7 +130,10 @@ pub fn write(dir: &Path, spec: &Spec) -> io::Result<()> {
     if n_shards > 1 {
         let bytes: usize = tensors.iter().map(|t| t.len() * spec.dtype.bytes()).sum();
         let index = json!({"metadata": {"total_size": bytes}, "weight_map": weight_map});
-        fs::write(dir.join("model.safetensors.index.json"), format!("{index:#}\n"))?;
+        fs::write(
+            dir.join("model.safetensors.index.json"),
+            format!("{index:#}\n"),
+        )?;
     }
     Ok(())
 }
@@ -166,9 +179,20 @@ fn tokenizer_model(vocab_size: usize) -> Vec<u8> {
     ];
     let bytes = (0..256).map(|b| piece(format!("<0x{b:02X}>"), 0.0, PieceType::Byte));
     let words = (0..).map(|i| piece(format!("▁w{i}"), -(i as f32), PieceType::Normal));
-    let pieces = special.into_iter().chain(bytes).chain(words).take(vocab_size).collect();
-    let trainer_spec = Some(TrainerSpec { model_type: Some(ModelType::Bpe as i32) });
-    ModelProto { pieces, trainer_spec }.encode_to_vec()
+    let pieces = special
+        .into_iter()
+        .chain(bytes)
+        .chain(words)
+        .take(vocab_size)
+        .collect();
+    let trainer_spec = Some(TrainerSpec {
+        model_type: Some(ModelType::Bpe as i32),
+    });
+    ModelProto {
+        pieces,
+        trainer_spec,
+    }
+    .encode_to_vec()
 }
 
 fn tensors(spec: &Spec) -> Vec<Tensor> {
@@ -176,10 +200,16 @@ fn tensors(spec: &Spec) -> Vec<Tensor> {
     let head_dim = s.hidden_size / s.num_attention_heads;
     let kv = s.num_key_value_heads * head_dim;
     let (embd, ff) = (s.hidden_size, s.intermediate_size);
-    let mut out = vec![Tensor::new("model.embed_tokens.weight".into(), vec![s.vocab_size, embd])];
+    let mut out = vec![Tensor::new(
+        "model.embed_tokens.weight".into(),
+        vec![s.vocab_size, embd],
+    )];
     for layer in 0..s.num_hidden_layers {
         let mut add = |name: &str, shape: &[usize]| {
-            out.push(Tensor::new(format!("model.layers.{layer}.{name}"), shape.into()));
+            out.push(Tensor::new(
+                format!("model.layers.{layer}.{name}"),
+                shape.into(),
+            ));
         };
         add("input_layernorm.weight", &[embd]);
         add("self_attn.q_proj.weight", &[embd, embd]);
@@ -197,7 +227,10 @@ fn tensors(spec: &Spec) -> Vec<Tensor> {
     }
     out.push(Tensor::new("model.norm.weight".into(), vec![embd]));
     if !spec.tied {
-        out.push(Tensor::new("lm_head.weight".into(), vec![s.vocab_size, embd]));
+        out.push(Tensor::new(
+            "lm_head.weight".into(),
+            vec![s.vocab_size, embd],
+        ));
     }
     out
 }
@@ -261,13 +294,19 @@ fn write_shard(path: &Path, tensors: &[Tensor], spec: &Spec, pool: &Pool) -> io:
     let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
     file.write_all(&(header.len() as u64).to_le_bytes())?;
     file.write_all(&header)?;
+    if spec.sparse {
+        let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        return file.set_len((8 + header.len() + at) as u64);
+    }
     for tensor in tensors {
         let piece_len = tensor.len() / tensor.pieces.len();
         for piece in &tensor.pieces {
             pool.write(&mut file, piece, piece_len, spec)?;
         }
     }
-    file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    file.into_inner()
+        .map_err(io::IntoInnerError::into_error)?
+        .sync_all()
 }
 
 /// Gaussian weights of a usual size, from which every tensor is cut.

@@ -21,7 +21,11 @@ fn assert_same_file(case: &str, ours: &[u8], theirs: &[u8]) {
     for (x, y) in a.key_values.iter().zip(&b.key_values) {
         assert_eq!(x, y, "{case}: key-values differ (ours left)");
     }
-    assert_eq!(a.key_values.len(), b.key_values.len(), "{case}: number of key-values");
+    assert_eq!(
+        a.key_values.len(),
+        b.key_values.len(),
+        "{case}: number of key-values"
+    );
     for (x, y) in a.tensors.iter().zip(&b.tensors) {
         assert_eq!(x, y, "{case}: tensors differ (ours left)");
         let range = |g: &Gguf| {
@@ -46,7 +50,11 @@ fn assert_same_file(case: &str, ours: &[u8], theirs: &[u8]) {
             );
         }
     }
-    panic!("{case}: files of {} and {} bytes differ outside of tensors", ours.len(), theirs.len());
+    panic!(
+        "{case}: files of {} and {} bytes differ outside of tensors",
+        ours.len(),
+        theirs.len()
+    );
 }
 
 /// Converts to every file type, and has llama.cpp quantize the checkpoint's own float type.
@@ -136,8 +144,14 @@ fn eighty_layers_with_grouped_queries_are_a_70b() {
 
 #[test]
 fn real_weights() {
-    let Some(fixtures) = fixtures("real_weights") else { return };
-    for name in ["hf-dense-bf16", "hf-mixtral2-same-bf16", "mergekit-0.1.5-moe"] {
+    let Some(fixtures) = fixtures("real_weights") else {
+        return;
+    };
+    for name in [
+        "hf-dense-bf16",
+        "hf-mixtral2-same-bf16",
+        "mergekit-0.1.5-moe",
+    ] {
         let dir = tempfile::tempdir().unwrap();
         let source = fixtures.join("stories260K").join(name);
         every_file_type_of_folder_equals(name, &source, dir.path(), Dtype::Bf16);
@@ -148,7 +162,11 @@ fn real_weights() {
 fn both_layouts_give_the_same_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let separate = checkpoint(&dir.path().join("a"), "Moe-2x1M-v1", &small_moe());
-    let fused = Spec { layout: Layout::Fused, shards: 1, ..small_moe() };
+    let fused = Spec {
+        layout: Layout::Fused,
+        shards: 1,
+        ..small_moe()
+    };
     let fused = checkpoint(&dir.path().join("b"), "Moe-2x1M-v1", &fused);
     let a = converted(&separate, &dir.path().join("a.gguf"), &[]);
     let b = converted(&fused, &dir.path().join("b.gguf"), &[]);
@@ -178,7 +196,10 @@ fn bytes_do_not_depend_on_the_number_of_threads() {
 #[test]
 fn a_bf16_file_holds_the_checkpoints_own_bytes() {
     let dir = tempfile::tempdir().unwrap();
-    let spec = Spec { shards: 1, ..small_moe() };
+    let spec = Spec {
+        shards: 1,
+        ..small_moe()
+    };
     let source = checkpoint(dir.path(), "Moe", &spec);
     let shard = std::fs::read(source.join("model.safetensors")).unwrap();
     let header_len = u64::from_le_bytes(shard[..8].try_into().unwrap()) as usize;
@@ -201,18 +222,34 @@ fn a_bf16_file_holds_the_checkpoints_own_bytes() {
     for (ours, theirs) in [
         ("output.weight", "lm_head.weight".to_owned()),
         ("token_embd.weight", "model.embed_tokens.weight".to_owned()),
-        ("blk.1.attn_v.weight", format!("{layer}.self_attn.v_proj.weight")),
-        ("blk.1.attn_output.weight", format!("{layer}.self_attn.o_proj.weight")),
+        (
+            "blk.1.attn_v.weight",
+            format!("{layer}.self_attn.v_proj.weight"),
+        ),
+        (
+            "blk.1.attn_output.weight",
+            format!("{layer}.self_attn.o_proj.weight"),
+        ),
     ] {
         assert!(written(ours) == tensor(&theirs), "{ours}");
     }
-    for (ours, weight) in [("ffn_gate_exps", "w1"), ("ffn_down_exps", "w2"), ("ffn_up_exps", "w3")] {
+    for (ours, weight) in [
+        ("ffn_gate_exps", "w1"),
+        ("ffn_down_exps", "w2"),
+        ("ffn_up_exps", "w3"),
+    ] {
         let experts: Vec<u8> = (0..2)
             .flat_map(|e| {
-                tensor(&format!("{layer}.block_sparse_moe.experts.{e}.{weight}.weight")).to_vec()
+                tensor(&format!(
+                    "{layer}.block_sparse_moe.experts.{e}.{weight}.weight"
+                ))
+                .to_vec()
             })
             .collect();
-        assert!(written(&format!("blk.1.{ours}.weight")) == experts, "{ours}");
+        assert!(
+            written(&format!("blk.1.{ours}.weight")) == experts,
+            "{ours}"
+        );
     }
     let row_bytes = 256 * 2;
     let head_rows = 32;
@@ -227,6 +264,9 @@ fn a_bf16_file_holds_the_checkpoints_own_bytes() {
                 }
             }
         }
-        assert!(written(&format!("blk.1.{ours}.weight")) == expected, "{ours}");
+        assert!(
+            written(&format!("blk.1.{ours}.weight")) == expected,
+            "{ours}"
+        );
     }
 }

@@ -60,6 +60,7 @@ pub(crate) fn small_moe() -> Spec {
         tied: false,
         shards: 2,
         seed: 1,
+        sparse: false,
     }
 }
 
@@ -77,7 +78,10 @@ pub(crate) fn fixtures(test: &str) -> Option<PathBuf> {
         PathBuf::from,
     );
     if !path.is_dir() {
-        eprintln!("skipped: {test}: no fixtures at {} (SWALLOW_FIXTURES)", path.display());
+        eprintln!(
+            "skipped: {test}: no fixtures at {} (SWALLOW_FIXTURES)",
+            path.display()
+        );
         return None;
     }
     Some(path)
