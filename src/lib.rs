@@ -1,6 +1,24 @@
-//! swallow-gguf.
+//! A bf16 Mixture-of-Experts checkpoint goes in, a quantized GGUF comes out in one pass, and one
+//! talks to it.
+//!
+//! The modules, in the order that data takes:
+//!
+//! - [`source`]: a checkpoint folder, its config and the tensors of its safetensors shards
+//! - [`model`]: hyper-parameters, tensor names, vocabulary and metadata
+//! - [`file_type`], [`mix`], [`plan`]: which type each tensor gets, and where it will lie
+//! - [`convert`]: executes the plan in one pass
+//! - [`gguf`]: the format, read and written
+//! - [`inspect`]: what a file holds, shown
+//!
+//! The block formats are a crate of their own, [`swallow_quant`].
 
 pub mod cli;
 pub mod commands;
+pub mod convert;
+pub mod file_type;
 pub mod gguf;
 pub mod inspect;
+pub mod mix;
+pub mod model;
+pub mod plan;
+pub mod source;

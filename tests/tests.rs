@@ -2,3 +2,4 @@
 
 mod gguf;
 mod inspect;
+mod kernels;
