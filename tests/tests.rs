@@ -3,3 +3,6 @@
 mod gguf;
 mod inspect;
 mod kernels;
+mod kernels;
+mod gguf;
+mod inspect;

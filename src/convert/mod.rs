@@ -145,6 +145,7 @@ impl Conversion {
 
 fn is_swallow(identity: &Identity, card: &ModelCard) -> bool {
     let base_models = card.list(&["base_model", "base_models"]).unwrap_or_default();
-    let names = std::iter::once(identity.name.as_str()).chain(base_models.iter().map(String::as_str));
-    chat_template::is_swallow(names)
+    let mut names = vec![identity.name.as_str()];
+    names.extend(base_models.iter().map(String::as_str));
+    chat_template::is_swallow(&names)
 }
