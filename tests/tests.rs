@@ -3,6 +3,3 @@
 mod gguf;
 mod inspect;
 mod kernels;
-mod kernels;
-mod gguf;
-mod inspect;
