@@ -3,14 +3,16 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use swallow_gguf::{cli::Cli, commands};
+use swallow_gguf::{cli::Cli, commands, convert::ConvertError};
+
+/// What a shell gives a program that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    match commands::execute(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+    let Err(error) = commands::execute(Cli::parse()) else { return ExitCode::SUCCESS };
+    eprintln!("error: {error:#}");
+    match error.downcast_ref() {
+        Some(ConvertError::Interrupted) => ExitCode::from(INTERRUPTED),
+        _ => ExitCode::FAILURE,
     }
 }

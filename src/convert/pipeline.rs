@@ -103,7 +103,7 @@ pub(super) fn run(
     let Loop { filled: (send_read, read), empty: (send_read_empty, read_empty) } = Loop::new();
     let Loop { filled: (send_done, done), empty: (send_done_empty, done_empty) } = Loop::new();
     thread::scope(|scope| {
-        let reader = scope.spawn(move || {
+        let reader = scope.spawn(move || -> Result<Duration, ConvertError> {
             let mut busy = Duration::ZERO;
             for chunk in chunks::chunks(plan) {
                 if cancel.load(Ordering::Relaxed) {
@@ -120,7 +120,7 @@ pub(super) fn run(
             }
             Ok(busy)
         });
-        let writer = scope.spawn(move || {
+        let writer = scope.spawn(move || -> Result<Duration, ConvertError> {
             let mut busy = Duration::ZERO;
             let mut source_bytes = 0;
             for Filled { chunk, bytes } in done {
