@@ -3,3 +3,4 @@
 mod gguf;
 mod inspect;
 mod kernels;
+mod moe_from_gguf;
