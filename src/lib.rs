@@ -8,6 +8,7 @@
 //! - [`file_type`], [`mix`], [`plan`]: which type each tensor gets, and where it will lie
 //! - [`convert`]: executes the plan in one pass
 //! - [`gguf`]: the format, read and written
+//! - [`inspect`]: what a file holds, shown
 //!
 //! The block formats are a crate of their own, [`swallow_quant`].
 

@@ -4,5 +4,6 @@ mod convert;
 mod gguf;
 mod inspect;
 mod kernels;
+mod moe_from_gguf;
 mod parity;
 mod support;
