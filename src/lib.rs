@@ -8,9 +8,11 @@
 //! - [`file_type`], [`mix`], [`plan`]: which type each tensor gets, and where it will lie
 //! - [`convert`]: executes the plan in one pass
 //! - [`gguf`]: the format, read and written
+//! - [`bench`]: the kernels measured against ggml's
 //!
 //! The block formats are a crate of their own, [`swallow_quant`].
 
+pub mod bench;
 pub mod cli;
 pub mod commands;
 pub mod convert;
