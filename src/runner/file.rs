@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use bstr::{BStr, ByteSlice};
 
 use super::SpecialTokens;
-use crate::gguf::{Array, Gguf, ReadError, Value, escape};
+use crate::gguf::{Array, Gguf, ReadError, escape};
+use crate::model::chat_template;
 
 /// A GGUF file that is whole and made for generating text.
 #[derive(Clone, Debug)]
@@ -262,14 +263,13 @@ fn size_of_other_parts(gguf: &Gguf, path: &Path) -> Result<u64, ModelFileError> 
 
 /// Whether the model's name or one of its base models' says Swallow.
 fn is_swallow(gguf: &Gguf) -> bool {
-    gguf.key_values.iter().any(|(key, value)| {
-        let names_the_model = matches!(key.as_str(), "general.name" | "general.basename")
-            || (key.starts_with("general.base_model.") && key.ends_with(".name"));
-        let Value::String(name) = value else {
-            return false;
-        };
-        names_the_model && name.to_lowercase().contains_str("swallow")
-    })
+    let names_a_model = |key: &str| {
+        matches!(key, "general.name" | "general.basename")
+            || (key.starts_with("general.base_model.") && key.ends_with(".name"))
+    };
+    let named = gguf.key_values.iter().filter(|(key, _)| names_a_model(key));
+    let names: Vec<&str> = named.filter_map(|(_, value)| value.as_str()).collect();
+    chat_template::is_swallow(&names)
 }
 
 /// The text of the token whose id is at `key`, empty where there is none.

@@ -1,0 +1,201 @@
+//! Chat templates for checkpoints that bring none: four that are built in, or a file of the user's.
+//!
+//! A template is Jinja as Hugging Face's tokenizers have it: it sees `messages`, a list of maps
+//! with `role` and `content`, and `add_generation_prompt`. None of ours writes the token that
+//! begins a text, except where it stands between turns (`llama-2`): the tokenizer puts the first
+//! one, and two would hurt.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use thiserror::Error;
+
+/// The names of the built-in templates.
+pub const NAMES: [&str; 4] = ["swallow", "swallow-instruct", "llama-2", "chatml"];
+
+/// The most we read of a template file. The largest in use have some 30 kB.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Why a template cannot be used.
+#[derive(Debug, Error)]
+pub enum ChatTemplateError {
+    /// Neither a built-in name nor a file.
+    #[error("no chat template `{found}`: expected {expected} or a Jinja file")]
+    Unknown {
+        /// What was asked for.
+        found: String,
+        /// The built-in names.
+        expected: String,
+    },
+
+    /// The file cannot be read.
+    #[error("cannot read the chat template `{path}`")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+
+    /// The file is too large for a template.
+    #[error("the chat template `{path}` is larger than expected: at most {expected} bytes")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The most we read, in bytes.
+        expected: u64,
+    },
+
+    /// The file is not text.
+    #[error("the chat template `{path}` is not UTF-8 at byte {offset}")]
+    Utf8 {
+        /// The file.
+        path: PathBuf,
+        /// Where the text stops being UTF-8.
+        offset: usize,
+    },
+
+    /// The file is not Jinja.
+    #[error("the chat template `{path}` is not valid Jinja: {source}")]
+    Jinja {
+        /// The file.
+        path: PathBuf,
+        /// The line and the reason.
+        source: minijinja::Error,
+    },
+}
+
+/// The built-in template of this name.
+pub fn by_name(name: &str) -> Option<&'static str> {
+    match name {
+        "swallow" => Some(SWALLOW),
+        "swallow-instruct" => Some(SWALLOW_INSTRUCT),
+        "llama-2" => Some(LLAMA_2),
+        "chatml" => Some(CHATML),
+        _ => None,
+    }
+}
+
+/// The built-in template of this name, or the template in the file of this path. A file's template
+/// is given as it is, and is known to compile.
+///
+/// # Errors
+/// Neither name nor file; a file that is unreadable, too large, not UTF-8 or not Jinja.
+pub fn load(name_or_path: &str) -> Result<String, ChatTemplateError> {
+    if let Some(template) = by_name(name_or_path) {
+        return Ok(template.to_owned());
+    }
+    let path = Path::new(name_or_path);
+    let failed = |source| ChatTemplateError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let metadata = match std::fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(unknown(name_or_path)),
+        Err(error) => return Err(failed(error)),
+    };
+    if metadata.is_dir() {
+        return Err(unknown(name_or_path));
+    }
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(failed)?;
+    file.take(MAX_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(ChatTemplateError::TooLarge {
+            path: path.to_owned(),
+            expected: MAX_BYTES,
+        });
+    }
+    let template = String::from_utf8(bytes).map_err(|error| ChatTemplateError::Utf8 {
+        path: path.to_owned(),
+        offset: error.utf8_error().valid_up_to(),
+    })?;
+    minijinja::Environment::new()
+        .add_template(name_or_path, &template)
+        .map_err(|source| ChatTemplateError::Jinja {
+            path: path.to_owned(),
+            source,
+        })?;
+    Ok(template)
+}
+
+/// Whether any of `names` (a folder, a model's name, base models of a card) is that of a Swallow
+/// model. Those are trained on one of two prompts, so a checkpoint of theirs that brings no
+/// template is better off with one of ours.
+pub fn is_swallow(names: &[&str]) -> bool {
+    names
+        .iter()
+        .any(|name| name.to_lowercase().contains("swallow"))
+}
+
+fn unknown(found: &str) -> ChatTemplateError {
+    let names: Vec<String> = NAMES.iter().map(|name| format!("`{name}`")).collect();
+    ChatTemplateError::Unknown {
+        found: found.to_owned(),
+        expected: names.join(", "),
+    }
+}
+
+// One line each, and line ends only as `\n` in strings: some programs take a line end after a tag
+// out of a template and others do not, and these come out the same in both.
+
+/// The prompt of Swallow-MoE-2x13B. A system message goes before the first instruction; turns
+/// follow one another as they do within a turn, a line each.
+const SWALLOW: &str = concat!(
+    "{% for message in messages %}",
+    "{% if message['role'] == 'system' %}{{ message['content'] | trim }}{{ '\\n' }}",
+    "{% elif message['role'] == 'user' %}{{ '### 指示:\\n' }}{{ message['content'] | trim }}{{ '\\n' }}",
+    "{% elif message['role'] == 'assistant' %}{{ '### 応答:\\n' }}{{ message['content'] | trim }}{{ '\\n' }}",
+    "{% endif %}{% endfor %}",
+    "{% if add_generation_prompt %}{{ '### 応答:\\n' }}{% endif %}",
+);
+
+/// The prompt of the dense models that Swallow-MoE-2x13B is made of: the same after a preamble,
+/// whose place a system message takes.
+const SWALLOW_INSTRUCT: &str = concat!(
+    "{% if messages[0]['role'] != 'system' %}",
+    "{{ '以下に、あるタスクを説明する指示があり、それに付随する入力が更なる文脈を提供しています。",
+    "リクエストを適切に完了するための回答を記述してください。\\n' }}",
+    "{% endif %}",
+    "{% for message in messages %}",
+    "{% if message['role'] == 'system' %}{{ message['content'] | trim }}{{ '\\n' }}",
+    "{% elif message['role'] == 'user' %}{{ '### 指示:\\n' }}{{ message['content'] | trim }}{{ '\\n' }}",
+    "{% elif message['role'] == 'assistant' %}{{ '### 応答:\\n' }}{{ message['content'] | trim }}{{ '\\n' }}",
+    "{% endif %}{% endfor %}",
+    "{% if add_generation_prompt %}{{ '### 応答:\\n' }}{% endif %}",
+);
+
+/// The prompt of Llama-2-Chat. A system message stands within the first instruction. Each turn is
+/// a text of its own, so that all but the first bring the tokens around a text with them.
+const LLAMA_2: &str = concat!(
+    "{% set turns = namespace(first=true, system='') %}",
+    "{% for message in messages %}",
+    "{% if message['role'] == 'system' %}{% set turns.system = message['content'] | trim %}",
+    "{% elif message['role'] == 'user' %}",
+    "{% if not turns.first %}{{ '<s>' }}{% endif %}{% set turns.first = false %}",
+    "{{ '[INST] ' }}",
+    "{% if turns.system %}{{ '<<SYS>>\\n' }}{{ turns.system }}{{ '\\n<</SYS>>\\n\\n' }}",
+    "{% set turns.system = '' %}{% endif %}",
+    "{{ message['content'] | trim }}{{ ' [/INST]' }}",
+    "{% elif message['role'] == 'assistant' %}{{ ' ' }}{{ message['content'] | trim }}{{ ' </s>' }}",
+    "{% endif %}{% endfor %}",
+);
+
+/// ChatML. A system message is a turn like the others.
+const CHATML: &str = concat!(
+    "{% for message in messages %}",
+    "{{ '<|im_start|>' }}{{ message['role'] }}{{ '\\n' }}",
+    "{{ message['content'] | trim }}{{ '<|im_end|>\\n' }}",
+    "{% endfor %}",
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}",
+);
+
+#[cfg(test)]
+mod tests;

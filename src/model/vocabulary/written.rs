@@ -1,0 +1,103 @@
+//! The key-values in the order in which llama.cpp's converter adds them. A key that comes again
+//! keeps its place and takes the new value.
+
+use bstr::BString;
+
+use super::{own_template::OwnTemplates, special::SpecialTokens, tokens::Tokens};
+use crate::gguf::{Array, KeyValues, Value};
+
+/// What has been written so far.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    pub(super) key_values: KeyValues,
+    /// Things to tell the user.
+    pub(super) notes: Vec<String>,
+}
+
+impl Written {
+    pub(super) fn put(&mut self, key: &str, value: impl Into<Value>) {
+        let value = value.into();
+        match self.key_values.iter_mut().find(|(known, _)| known == key) {
+            Some((_, known)) => *known = value,
+            None => self.key_values.push((key.to_owned(), value)),
+        }
+    }
+
+    /// A SentencePiece vocabulary.
+    pub(super) fn put_spm(&mut self, tokens: Tokens) {
+        self.put("tokenizer.ggml.model", "llama");
+        self.put("tokenizer.ggml.pre", "default");
+        let scores = tokens.0.iter().map(|token| token.score).collect();
+        let types = tokens.0.iter().map(|token| token.ty as i32).collect();
+        let texts = tokens.0.into_iter().map(|token| token.text).collect();
+        self.put("tokenizer.ggml.tokens", Array::String(texts));
+        self.put("tokenizer.ggml.scores", Array::F32(scores));
+        self.put("tokenizer.ggml.token_type", Array::I32(types));
+    }
+
+    /// A byte-level vocabulary with the pre-tokenizer `pre`.
+    pub(super) fn put_byte_level(&mut self, pre: &str, tokens: Tokens, merges: Vec<BString>) {
+        self.put("tokenizer.ggml.model", "gpt2");
+        self.put("tokenizer.ggml.pre", pre);
+        let types = tokens.0.iter().map(|token| token.ty as i32).collect();
+        let texts = tokens.0.into_iter().map(|token| token.text).collect();
+        self.put("tokenizer.ggml.tokens", Array::String(texts));
+        self.put("tokenizer.ggml.token_type", Array::I32(types));
+        self.put("tokenizer.ggml.merges", Array::String(merges));
+    }
+
+    /// The special tokens for which there is a key.
+    pub(super) fn put_special(&mut self, special: SpecialTokens) {
+        for (kind, id) in special.ids {
+            // The misspelling is the format's.
+            let key = match kind.as_str() {
+                "bos" | "eos" | "eot" | "eom" | "mask" => &kind,
+                "unk" => "unknown",
+                "sep" => "seperator",
+                "pad" => "padding",
+                _ => continue,
+            };
+            self.put(&format!("tokenizer.ggml.{key}_token_id"), id);
+        }
+        for (kind, add) in special.add {
+            if let "bos" | "eos" | "sep" = kind.as_str() {
+                self.put(&format!("tokenizer.ggml.add_{kind}_token"), add);
+            }
+        }
+        for note in special.notes {
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
+    }
+
+    /// The checkpoint's templates, with the one that was asked for in place of the default one.
+    /// Gives the default one.
+    pub(super) fn put_templates(
+        &mut self,
+        own: OwnTemplates,
+        asked_for: Option<String>,
+    ) -> Option<String> {
+        if asked_for.is_some() && own.default.is_some() && asked_for != own.default {
+            self.notes.push(
+                "the checkpoint's own chat template is replaced by the one asked for".to_owned(),
+            );
+        }
+        let default = asked_for.or(own.default);
+        let names: Vec<BString> = own
+            .named
+            .iter()
+            .map(|(name, _)| name.as_str().into())
+            .collect();
+        for (name, template) in own.named {
+            self.put(&format!("tokenizer.chat_template.{name}"), template);
+        }
+        if !names.is_empty() {
+            self.put("tokenizer.chat_templates", Array::String(names));
+        }
+        if let Some(template) = &default {
+            self.put("tokenizer.chat_template", template.as_str());
+        }
+        default
+    }
+}

@@ -1,0 +1,227 @@
+//! A checkpoint folder: its config and the tensors of all its shards.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io,
+    ops::Range,
+    path::{Component, Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use super::{
+    error::SourceError,
+    safetensors::{self, Entry},
+    shard::Shard,
+};
+
+const INDEX_FILE: &str = "model.safetensors.index.json";
+const SINGLE_FILE: &str = "model.safetensors";
+
+/// The largest JSON file we read whole: real ones are far smaller.
+const MAX_JSON_BYTES: u64 = 256 << 20;
+
+/// A tensor of a checkpoint: where its bytes are.
+#[derive(Clone, Debug)]
+pub struct SourceTensor {
+    /// Format as the shard's header writes it, for example `BF16`.
+    pub dtype: String,
+    /// Outermost dimension first.
+    pub shape: Vec<u64>,
+    /// Index into [`Checkpoint::shards`].
+    pub shard: usize,
+    /// Bytes of the shard's file.
+    pub bytes: Range<u64>,
+}
+
+/// An opened checkpoint folder; nothing but headers has been read.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// The folder.
+    pub dir: PathBuf,
+    /// `config.json`.
+    pub config: serde_json::Value,
+    /// The shards, in the order of their names.
+    pub shards: Vec<Shard>,
+    /// Every tensor by name.
+    pub tensors: BTreeMap<String, SourceTensor>,
+}
+
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+impl Checkpoint {
+    /// Opens the folder `dir` and reads `config.json` and the headers of all shards.
+    ///
+    /// # Errors
+    /// When the folder, the index or a shard's header is not what it should be.
+    pub fn open(dir: &Path) -> Result<Self, SourceError> {
+        let not_a_checkpoint =
+            |reason: &str| SourceError::NotACheckpoint { path: dir.into(), reason: reason.into() };
+        match fs::metadata(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(not_a_checkpoint("there is no such folder"));
+            }
+            Err(error) => return Err(SourceError::Io { path: dir.into(), error }),
+            Ok(m) if !m.is_dir() => {
+                return Err(not_a_checkpoint(
+                    "it is a file, expected the folder that holds `config.json`",
+                ));
+            }
+            Ok(_) => {}
+        }
+        let config_path = dir.join("config.json");
+        if !config_path.is_file() {
+            return Err(not_a_checkpoint("it has no `config.json`"));
+        }
+        let config = read_json(&config_path)?;
+        let (shards, tensors) = open_shards(dir)?;
+        Ok(Self { dir: dir.into(), config, shards, tensors })
+    }
+
+    /// Every file whose bytes or text end up in the output; an output must be none of them.
+    pub fn input_files(&self) -> impl Iterator<Item = &Path> {
+        self.shards.iter().map(Shard::path)
+    }
+}
+
+/// Reads and parses a JSON file of a checkpoint.
+///
+/// # Errors
+/// When the file cannot be read, is far too large or is not JSON.
+pub(super) fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, SourceError> {
+    let io_error = |error| SourceError::Io { path: path.into(), error };
+    let len = fs::metadata(path).map_err(io_error)?.len();
+    if len > MAX_JSON_BYTES {
+        return Err(SourceError::malformed(
+            path,
+            format!("expected a JSON file of at most {MAX_JSON_BYTES} bytes, found {len}"),
+        ));
+    }
+    let text = fs::read(path).map_err(io_error)?;
+    serde_json::from_slice(&text)
+        .map_err(|error| SourceError::malformed(path, format!("broken JSON: {error}")))
+}
+
+type Shards = (Vec<Shard>, BTreeMap<String, SourceTensor>);
+
+fn open_shards(dir: &Path) -> Result<Shards, SourceError> {
+    let index_path = dir.join(INDEX_FILE);
+    if index_path.is_file() {
+        let index: Index = read_json(&index_path)?;
+        return open_indexed(dir, &index_path, &index);
+    }
+    let path = dir.join(SINGLE_FILE);
+    if !path.is_file() {
+        let reason = if has_pickle(dir) {
+            format!("its weights are PyTorch pickles, expected `{SINGLE_FILE}` or `{INDEX_FILE}`")
+        } else {
+            format!("it has neither `{SINGLE_FILE}` nor `{INDEX_FILE}`")
+        };
+        return Err(SourceError::NotACheckpoint { path: dir.into(), reason });
+    }
+    let mut joined = Joined::default();
+    joined.add(path)?;
+    Ok((joined.shards, joined.tensors))
+}
+
+fn has_pickle(dir: &Path) -> bool {
+    ["pytorch_model.bin", "pytorch_model.bin.index.json"].iter().any(|f| dir.join(f).is_file())
+}
+
+fn open_indexed(dir: &Path, index_path: &Path, index: &Index) -> Result<Shards, SourceError> {
+    let mut names: Vec<&str> = Vec::new();
+    for (tensor, shard) in &index.weight_map {
+        if !is_plain_name(shard) {
+            return Err(SourceError::ShardOutsideFolder {
+                index: index_path.into(),
+                tensor: tensor.clone(),
+                shard: shard.clone(),
+            });
+        }
+        names.push(shard);
+    }
+    names.sort_unstable();
+    names.dedup();
+    if names.is_empty() {
+        return Err(SourceError::malformed(index_path, "its `weight_map` is empty"));
+    }
+
+    let mut joined = Joined::default();
+    for name in names {
+        let path = dir.join(name);
+        if !path.is_file() {
+            return Err(SourceError::ShardMissing { path, index: index_path.into() });
+        }
+        joined.add(path)?;
+    }
+    for (tensor, shard) in &index.weight_map {
+        let found = joined.tensors.get(tensor).map(|t| joined.shards[t.shard].path());
+        if found != Some(dir.join(shard).as_path()) {
+            return Err(SourceError::Tensor {
+                path: index_path.into(),
+                tensor: tensor.clone(),
+                reason: match found {
+                    Some(other) => {
+                        format!("expected in `{shard}`, found in `{}`", other.display())
+                    }
+                    None => format!("expected in `{shard}`, which does not have it"),
+                },
+            });
+        }
+    }
+    Ok((joined.shards, joined.tensors))
+}
+
+/// Whether `name` names a file in a folder and nothing outside it. Backslashes and colons are
+/// separators on some systems, so they are refused on all.
+fn is_plain_name(name: &str) -> bool {
+    let mut components = Path::new(name).components();
+    matches!(components.next(), Some(Component::Normal(c)) if c == name)
+        && components.next().is_none()
+        && !name.contains(['/', '\\', ':', '\0'])
+}
+
+#[derive(Default)]
+struct Joined {
+    shards: Vec<Shard>,
+    tensors: BTreeMap<String, SourceTensor>,
+}
+
+impl Joined {
+    /// Reads the header of the shard at `path` and adds its tensors.
+    fn add(&mut self, path: PathBuf) -> Result<(), SourceError> {
+        let file = File::open(&path)
+            .map_err(|error| SourceError::Io { path: path.clone(), error })?;
+        let shard = self.shards.len();
+        for Entry { name, dtype, shape, bytes } in safetensors::read_header(&path, &file)? {
+            if let Some(first) = self.tensors.get(&name) {
+                let reason = if first.shard == shard {
+                    "it is there twice".to_owned()
+                } else {
+                    format!("it is in `{}` too", self.shards[first.shard].path().display())
+                };
+                return Err(SourceError::Tensor { path, tensor: name, reason });
+            }
+            self.tensors.insert(name, SourceTensor { dtype, shape, shard, bytes });
+        }
+        self.shards.push(Shard::new(path, file));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_plain_name;
+
+    #[test]
+    fn only_names_inside_the_folder_are_plain() {
+        assert!(is_plain_name("model-00001-of-00002.safetensors"));
+        for bad in ["", ".", "..", "../x", "/etc/passwd", "a/b", "a/", r"..\x", "C:x", "./a"] {
+            assert!(!is_plain_name(bad), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Where tensors come from: a checkpoint folder with safetensors shards.
+//!
+//! [`safetensors`] parses one shard's header, [`shard`] reads bytes of one shard at an offset, and
+//! [`checkpoint`] joins the shards of a folder into one table of tensors.
+
+mod checkpoint;
+mod dtype;
+mod error;
+mod safetensors;
+mod shard;
+
+pub use checkpoint::{Checkpoint, SourceTensor};
+pub use dtype::Dtype;
+pub use error::SourceError;
+pub use shard::Shard;

@@ -1,0 +1,176 @@
+//! The header of a safetensors file.
+//!
+//! ```text
+//! u64 little-endian   length of the JSON
+//! JSON object         name -> {"dtype": "BF16", "shape": [rows, cols], "data_offsets": [begin, end]}
+//!                     ("__metadata__" maps strings to strings)
+//! bytes               the tensors; offsets count from here
+//! ```
+
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Read},
+    ops::Range,
+    path::Path,
+};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+
+use super::{dtype, error::SourceError};
+
+/// The longest header the safetensors library itself reads.
+const MAX_HEADER_BYTES: u64 = 100_000_000;
+
+/// One tensor of a shard.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) name: String,
+    /// As written, for example `BF16`.
+    pub(super) dtype: String,
+    /// Outermost dimension first.
+    pub(super) shape: Vec<u64>,
+    /// Bytes of the file, not of the data section.
+    pub(super) bytes: Range<u64>,
+}
+
+#[derive(Deserialize)]
+struct RawEntry {
+    dtype: String,
+    shape: Vec<u64>,
+    data_offsets: (u64, u64),
+}
+
+/// The header as a list, because a JSON map would swallow a name that comes twice.
+struct RawHeader(Vec<(String, RawEntry)>);
+
+impl<'de> Deserialize<'de> for RawHeader {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = RawHeader;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of tensors")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawHeader, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    if name == "__metadata__" {
+                        map.next_value::<serde::de::IgnoredAny>()?;
+                    } else {
+                        entries.push((name, map.next_value()?));
+                    }
+                }
+                Ok(RawHeader(entries))
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+/// Reads and checks the header of the shard at `path`: every tensor lies inside the file, has the
+/// bytes that its shape and format ask for, and overlaps no other. The result is in file order.
+pub(super) fn read_header(path: &Path, file: &File) -> Result<Vec<Entry>, SourceError> {
+    let io_error = |error: io::Error| SourceError::Io { path: path.into(), error };
+    let file_len = file.metadata().map_err(io_error)?.len();
+    let mut reader = io::BufReader::new(file);
+
+    let mut prefix = [0; 8];
+    if file_len < 8 {
+        return Err(SourceError::malformed(
+            path,
+            format!("expected a safetensors file, found {file_len} bytes"),
+        ));
+    }
+    reader.read_exact(&mut prefix).map_err(io_error)?;
+    let header_len = u64::from_le_bytes(prefix);
+    if header_len > file_len - 8 {
+        let hint = if prefix.starts_with(b"version ") {
+            " (this is a Git LFS pointer: run `git lfs pull`)"
+        } else {
+            ""
+        };
+        return Err(SourceError::malformed(
+            path,
+            format!(
+                "the header claims {header_len} bytes, longer than the file's {file_len}{hint}"
+            ),
+        ));
+    }
+    if header_len > MAX_HEADER_BYTES {
+        return Err(SourceError::malformed(
+            path,
+            format!("the header claims {header_len} bytes, expected at most {MAX_HEADER_BYTES}"),
+        ));
+    }
+
+    let raw: RawHeader = serde_json::from_reader(reader.take(header_len))
+        .map_err(|error| SourceError::malformed(path, format!("broken header: {error}")))?;
+
+    let data_start = 8 + header_len;
+    let mut entries = Vec::with_capacity(raw.0.len());
+    for (name, entry) in raw.0 {
+        entries.push(check_entry(path, name, entry, data_start)?);
+    }
+    entries.sort_by_key(|e| (e.bytes.start, e.bytes.end));
+
+    if let Some(end) = entries.iter().map(|e| e.bytes.end).max()
+        && end > file_len
+    {
+        return Err(SourceError::Truncated { path: path.into(), expected: end, found: file_len });
+    }
+    for pair in entries.windows(2) {
+        let [a, b] = pair else { continue };
+        if b.bytes.start < a.bytes.end {
+            return Err(SourceError::Tensor {
+                path: path.into(),
+                tensor: b.name.clone(),
+                reason: format!(
+                    "overlaps tensor `{}`: it starts at byte {}, the other ends at {}",
+                    a.name, b.bytes.start, a.bytes.end
+                ),
+            });
+        }
+    }
+    Ok(entries)
+}
+
+/// Checks what an entry says of itself and moves its offsets to the file's.
+fn check_entry(
+    path: &Path,
+    name: String,
+    entry: RawEntry,
+    data_start: u64,
+) -> Result<Entry, SourceError> {
+    let fail = |reason: String| SourceError::Tensor {
+        path: path.into(),
+        tensor: name.clone(),
+        reason,
+    };
+    let (begin, end) = entry.data_offsets;
+    let found = end
+        .checked_sub(begin)
+        .ok_or_else(|| fail(format!("its bytes end at {end}, before they begin at {begin}")))?;
+    let weights = entry.shape.iter().try_fold(1u64, |n, &d| n.checked_mul(d));
+    if let Some(item) = dtype::bytes_of(&entry.dtype) {
+        let expected = weights.and_then(|n| n.checked_mul(item)).ok_or_else(|| {
+            fail(format!("its shape {:?} is larger than any file", entry.shape))
+        })?;
+        if expected != found {
+            return Err(fail(format!(
+                "its shape {:?} of {} takes {expected} bytes, its offsets give {found}",
+                entry.shape, entry.dtype
+            )));
+        }
+    }
+    let bytes = match (data_start.checked_add(begin), data_start.checked_add(end)) {
+        (Some(start), Some(end)) => start..end,
+        _ => return Err(fail(format!("its offset {end} is larger than any file"))),
+    };
+    Ok(Entry { name, dtype: entry.dtype, shape: entry.shape, bytes })
+}

@@ -1,0 +1,98 @@
+//! One open shard: positioned reads that leave no trace in the page cache.
+//!
+//! Reads, not a mapping: a file that shrinks under us is an error rather than a signal, resident
+//! memory is our own buffers and nothing else, and the same calls suit a source that is not a
+//! local file.
+
+use std::{
+    fs::File,
+    io,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+/// A shard of a checkpoint, open for reading.
+#[derive(Debug)]
+pub struct Shard {
+    path: PathBuf,
+    file: File,
+}
+
+impl Shard {
+    pub(super) fn new(path: PathBuf, file: File) -> Self {
+        Self { path, file }
+    }
+
+    /// Where the shard is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Fills `buf` from byte `offset` of the file on.
+    ///
+    /// # Errors
+    /// What the operating system says; `UnexpectedEof` when the file ends before.
+    pub fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::FileExt::read_exact_at(&self.file, buf, offset)
+        }
+        #[cfg(windows)]
+        {
+            let mut done = 0;
+            while done < buf.len() {
+                let n = std::os::windows::fs::FileExt::seek_read(
+                    &self.file,
+                    &mut buf[done..],
+                    offset + done as u64,
+                )?;
+                if n == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                done += n;
+            }
+            Ok(())
+        }
+    }
+
+    /// Tells the system that the file is read front to back, or by and large so.
+    pub fn expect_sequential_reads(&self) {
+        self.advise(0..0, Advice::Sequential);
+    }
+
+    /// Asks for `bytes` ahead of their use.
+    pub fn prefetch(&self, bytes: Range<u64>) {
+        self.advise(bytes, Advice::WillNeed);
+    }
+
+    /// Lets go of cached pages that lie wholly in `bytes`: a 43 GB checkpoint that is read once
+    /// must not push everything else out of memory.
+    pub fn drop_from_cache(&self, bytes: Range<u64>) {
+        self.advise(bytes, Advice::DontNeed);
+    }
+
+    /// Advice is only that: failures and systems without the call are no concern.
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    fn advise(&self, bytes: Range<u64>, advice: Advice) {
+        let len = std::num::NonZeroU64::new(bytes.end - bytes.start);
+        let advice = match advice {
+            Advice::Sequential => rustix::fs::Advice::Sequential,
+            Advice::WillNeed => rustix::fs::Advice::WillNeed,
+            Advice::DontNeed => rustix::fs::Advice::DontNeed,
+        };
+        let _ = rustix::fs::fadvise(&self.file, bytes.start, len, advice);
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+    fn advise(&self, _bytes: Range<u64>, _advice: Advice) {}
+}
+
+#[cfg_attr(
+    not(any(target_os = "linux", target_os = "android", target_os = "freebsd")),
+    expect(dead_code, reason = "there is no such advice on this system")
+)]
+enum Advice {
+    Sequential,
+    WillNeed,
+    DontNeed,
+}
