@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod run;
+
+pub use run::{RunArgs, with_long_gpu_layers};
+
 /// A bf16 Mixture-of-Experts checkpoint goes in, a quantized GGUF comes out, and one talks to it.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, arg_required_else_help = true)]
@@ -64,14 +68,6 @@ pub struct ConvertArgs {
     /// Print a summary (with --dry-run: the plan) as JSON on stdout
     #[arg(long)]
     pub json: bool,
-}
-
-/// `swallow-gguf run`
-#[derive(Debug, Args)]
-pub struct RunArgs {
-    /// GGUF file to run
-    #[arg(short, long, value_name = "FILE")]
-    pub model: PathBuf,
 }
 
 /// `swallow-gguf inspect`

@@ -1,5 +1,6 @@
 //! swallow-gguf.
 
+pub mod chat;
 pub mod cli;
 pub mod commands;
 pub mod gguf;
