@@ -9,12 +9,16 @@ use std::io::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use llama_cpp_sys_2::{GGML_LOG_LEVEL_CONT, GGML_LOG_LEVEL_ERROR, ggml_log_level};
+use llama_cpp_sys_2::{
+    GGML_LOG_LEVEL_CONT, GGML_LOG_LEVEL_DEBUG, GGML_LOG_LEVEL_ERROR, GGML_LOG_LEVEL_NONE,
+    ggml_log_level,
+};
 
 static VERBOSE: AtomicBool = AtomicBool::new(false);
 static ERRORS: Mutex<Errors> = Mutex::new(Errors::new());
 
-/// Sends the log of llama.cpp and ggml to stderr (`verbose`) or nowhere.
+/// Sends the log of llama.cpp and ggml, but for what is for its developers, to stderr (`verbose`)
+/// or nowhere.
 pub(super) fn install(verbose: bool) {
     VERBOSE.store(verbose, Ordering::Relaxed);
     // SAFETY: the callback is a function that lives as long as the program and uses no user data;
@@ -34,20 +38,20 @@ unsafe extern "C" fn on_log(level: ggml_log_level, text: *const c_char, _user_da
     }
     // SAFETY: llama.cpp gives a NUL-terminated string that lives for the length of this call.
     let text = unsafe { CStr::from_ptr(text) }.to_bytes();
-    if VERBOSE.load(Ordering::Relaxed) {
+    let mut errors = ERRORS.lock().unwrap_or_else(|poison| poison.into_inner());
+    errors.push(level, &String::from_utf8_lossy(text));
+    if VERBOSE.load(Ordering::Relaxed) && errors.level != GGML_LOG_LEVEL_DEBUG {
         // A log that cannot be written is no reason to fail, nor to panic through C.
         let _ = std::io::stderr().write_all(text);
     }
-    let mut errors = ERRORS.lock().unwrap_or_else(|poison| poison.into_inner());
-    errors.push(level, &String::from_utf8_lossy(text));
 }
 
 /// The first lines of level error, joined from the pieces they are logged in.
 #[derive(Debug)]
 struct Errors {
     text: String,
-    /// Whether the last piece was of an error, so that a continuation belongs to it.
-    within_error: bool,
+    /// Level of the last piece, which continuations of it share.
+    level: ggml_log_level,
 }
 
 impl Errors {
@@ -57,15 +61,15 @@ impl Errors {
     const fn new() -> Self {
         Self {
             text: String::new(),
-            within_error: false,
+            level: GGML_LOG_LEVEL_NONE,
         }
     }
 
     fn push(&mut self, level: ggml_log_level, text: &str) {
         if level != GGML_LOG_LEVEL_CONT {
-            self.within_error = level == GGML_LOG_LEVEL_ERROR;
+            self.level = level;
         }
-        if self.within_error && self.text.len() + text.len() <= Self::MAX_BYTES {
+        if self.level == GGML_LOG_LEVEL_ERROR && self.text.len() + text.len() <= Self::MAX_BYTES {
             self.text.push_str(text);
         }
     }
@@ -83,7 +87,7 @@ impl Errors {
 
 #[cfg(test)]
 mod tests {
-    use llama_cpp_sys_2::{GGML_LOG_LEVEL_INFO, GGML_LOG_LEVEL_NONE};
+    use llama_cpp_sys_2::GGML_LOG_LEVEL_INFO;
 
     use super::*;
 
