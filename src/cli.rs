@@ -38,7 +38,12 @@ pub struct ConvertArgs {
     pub output: Option<PathBuf>,
 
     /// File type: Q4_K_M, Q4_K_S, Q5_K_M, Q5_K_S, Q6_K, Q8_0, F16, BF16 or F32
-    #[arg(short = 't', long = "type", value_name = "TYPE", default_value = "Q4_K_M")]
+    #[arg(
+        short = 't',
+        long = "type",
+        value_name = "TYPE",
+        default_value = "Q4_K_M"
+    )]
     pub file_type: String,
 
     /// Chat template to embed: swallow, swallow-instruct, llama-2, chatml or a Jinja file
@@ -127,6 +132,11 @@ pub struct BenchConvertArgs {
     pub dir: PathBuf,
 
     /// File type to convert to
-    #[arg(short = 't', long = "type", value_name = "TYPE", default_value = "Q4_K_M")]
+    #[arg(
+        short = 't',
+        long = "type",
+        value_name = "TYPE",
+        default_value = "Q4_K_M"
+    )]
     pub file_type: String,
 }

@@ -22,3 +22,4 @@ pub mod mix;
 pub mod model;
 pub mod plan;
 pub mod source;
+pub mod synthetic;

@@ -9,7 +9,9 @@ use swallow_gguf::{cli::Cli, commands, convert::ConvertError};
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    let Err(error) = commands::execute(Cli::parse()) else { return ExitCode::SUCCESS };
+    let Err(error) = commands::execute(Cli::parse()) else {
+        return ExitCode::SUCCESS;
+    };
     eprintln!("error: {error:#}");
     match error.downcast_ref() {
         Some(ConvertError::Interrupted) => ExitCode::from(INTERRUPTED),

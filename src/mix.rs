@@ -88,12 +88,21 @@ pub struct Mix {
 impl Mix {
     /// The rules for a model and a file type.
     pub fn new(file_type: FileType, model: MixModel) -> Self {
-        Self { file_type, model, i_attn_v: 0, i_ffn_down: 0 }
+        Self {
+            file_type,
+            model,
+            i_attn_v: 0,
+            i_ffn_down: 0,
+        }
     }
 
     /// The type of the tensor `name` with dimensions `dims` (row length first).
     pub fn choose(&mut self, name: &str, dims: &[u64]) -> Choice {
-        let stays_f32 = |reason| Choice { ty: GgmlType::F32, reason, fell_back_from: None };
+        let stays_f32 = |reason| Choice {
+            ty: GgmlType::F32,
+            reason,
+            fell_back_from: None,
+        };
         if dims.len() < 2 {
             return stays_f32(Reason::Vector);
         }
@@ -106,11 +115,19 @@ impl Mix {
         let default = self.file_type.default_type();
         if !default.is_quantized() {
             let reason = Reason::FileType(self.file_type);
-            return Choice { ty: default, reason, fell_back_from: None };
+            return Choice {
+                ty: default,
+                reason,
+                fell_back_from: None,
+            };
         }
         let (wanted, reason) = self.quantized(name, dims[0], default);
         let ty = fit_row(wanted, dims[0]);
-        Choice { ty, reason, fell_back_from: (ty != wanted).then_some(wanted) }
+        Choice {
+            ty,
+            reason,
+            fell_back_from: (ty != wanted).then_some(wanted),
+        }
     }
 
     fn quantized(&mut self, name: &str, row: u64, default: GgmlType) -> (GgmlType, Reason) {
@@ -122,7 +139,11 @@ impl Mix {
         let more_bits = Reason::MoreBits(self.file_type);
         let tied_output = m.tied && name == "token_embd.weight";
         if name == "output.weight" || tied_output {
-            let reason = if tied_output { Reason::TiedOutput } else { Reason::Output };
+            let reason = if tied_output {
+                Reason::TiedOutput
+            } else {
+                Reason::Output
+            };
             return if !row.is_multiple_of(default.block_len() as u64) {
                 (Q8_0, reason)
             } else if default == Q8_0 {
@@ -131,7 +152,9 @@ impl Mix {
                 (Q6_K, reason)
             };
         }
-        let category = name.strip_suffix(".weight").and_then(|n| n.rsplit('.').next());
+        let category = name
+            .strip_suffix(".weight")
+            .and_then(|n| n.rsplit('.').next());
         match category {
             Some("attn_v") => {
                 let i = self.i_attn_v;
@@ -146,7 +169,11 @@ impl Mix {
                 if is_70b && choice.0 == GgmlType::Q4_K {
                     choice = (Q5_K, Reason::FewKvHeads);
                 }
-                if m.n_expert == 8 { (Q8_0, Reason::EightExperts) } else { choice }
+                if m.n_expert == 8 {
+                    (Q8_0, Reason::EightExperts)
+                } else {
+                    choice
+                }
             }
             Some("attn_k") if m.n_expert == 8 => (Q8_0, Reason::EightExperts),
             Some("attn_output") if m.n_expert == 8 => match self.file_type {
@@ -186,7 +213,11 @@ fn fit_row(ty: GgmlType, len: u64) -> GgmlType {
         GgmlType::Q6_K => GgmlType::Q8_0,
         other => other,
     };
-    if fits(smaller) { smaller } else { GgmlType::F16 }
+    if fits(smaller) {
+        smaller
+    } else {
+        GgmlType::F16
+    }
 }
 
 #[cfg(test)]
@@ -194,7 +225,14 @@ mod tests {
     use super::*;
 
     fn model(n_layer: u32, n_expert: u32) -> MixModel {
-        MixModel { n_layer, n_head: 32, n_head_kv: 32, n_expert, tied: false, n_attn_v: n_layer }
+        MixModel {
+            n_layer,
+            n_head: 32,
+            n_head_kv: 32,
+            n_expert,
+            tied: false,
+            n_attn_v: n_layer,
+        }
     }
 
     #[test]
@@ -212,11 +250,16 @@ mod tests {
             .collect();
         assert_eq!(
             more,
-            [0, 1, 2, 3, 4, 7, 10, 13, 16, 19, 22, 25, 28, 31, 34, 35, 36, 37, 38, 39]
+            [
+                0, 1, 2, 3, 4, 7, 10, 13, 16, 19, 22, 25, 28, 31, 34, 35, 36, 37, 38, 39
+            ]
         );
         let router = mix.choose("blk.0.ffn_gate_inp.weight", &[5120, 2]);
         assert_eq!((router.ty, router.reason), (GgmlType::F32, Reason::Router));
-        assert_eq!(mix.choose("blk.0.attn_k.weight", &[5120, 5120]).ty, GgmlType::Q4_K);
+        assert_eq!(
+            mix.choose("blk.0.attn_k.weight", &[5120, 5120]).ty,
+            GgmlType::Q4_K
+        );
     }
 
     #[test]

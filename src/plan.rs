@@ -48,7 +48,10 @@ impl PlannedTensor {
             TensorData::Rows { parts, .. } => {
                 let weights: u64 = parts.iter().map(|p| p.rows).sum();
                 let per_row = self.info.elements() / weights.max(1);
-                parts.iter().map(|p| p.rows * per_row * p.dtype.bytes() as u64).sum()
+                parts
+                    .iter()
+                    .map(|p| p.rows * per_row * p.dtype.bytes() as u64)
+                    .sum()
             }
         }
     }
@@ -91,7 +94,10 @@ impl ConversionPlan {
         }
         let data_bytes = gguf::lay_out(&mut infos, gguf::DEFAULT_ALIGNMENT)?;
 
-        key_values.push(("general.quantization_version".into(), QUANTIZATION_VERSION.into()));
+        key_values.push((
+            "general.quantization_version".into(),
+            QUANTIZATION_VERSION.into(),
+        ));
         key_values.push(("general.file_type".into(), file_type.id().into()));
         let header = gguf::encode_header(&key_values, &infos, gguf::DEFAULT_ALIGNMENT);
 
@@ -101,7 +107,13 @@ impl ConversionPlan {
             .zip(choices)
             .map(|((info, data), choice)| PlannedTensor { info, data, choice })
             .collect();
-        Ok(Self { file_type, key_values, tensors, header, data_bytes })
+        Ok(Self {
+            file_type,
+            key_values,
+            tensors,
+            header,
+            data_bytes,
+        })
     }
 
     /// Bytes of the whole file.
@@ -148,7 +160,13 @@ const QUANTIZATION_VERSION: u32 = 2;
 /// llama.cpp's order of tensors: those outside the layers first, then layer by layer, bytewise by
 /// name within each.
 fn file_order(a: &str, b: &str) -> Ordering {
-    let layer = |name: &str| name.strip_prefix("blk.")?.split('.').next()?.parse::<u32>().ok();
+    let layer = |name: &str| {
+        name.strip_prefix("blk.")?
+            .split('.')
+            .next()?
+            .parse::<u32>()
+            .ok()
+    };
     layer(a).cmp(&layer(b)).then_with(|| a.cmp(b))
 }
 

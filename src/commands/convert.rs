@@ -20,7 +20,11 @@ use crate::{
 };
 
 pub(super) fn execute(args: ConvertArgs) -> anyhow::Result<()> {
-    let chat_template = args.chat_template.as_deref().map(chat_template::load).transpose()?;
+    let chat_template = args
+        .chat_template
+        .as_deref()
+        .map(chat_template::load)
+        .transpose()?;
     let options = Options {
         source: args.source.clone(),
         file_type: args.file_type.parse()?,
@@ -46,7 +50,9 @@ pub(super) fn execute(args: ConvertArgs) -> anyhow::Result<()> {
     let cancel = cancel_on_interrupt()?;
     let written = {
         let progress = progress::Display::start(&conversion, &output, args.quiet);
-        conversion.write(&output, args.force, args.threads, &cancel, &|p| progress.update(p))?
+        conversion.write(&output, args.force, args.threads, &cancel, &|p| {
+            progress.update(p)
+        })?
     };
     if !args.quiet {
         eprint!("{}", report::summary_text(&conversion, &output, &written));

@@ -26,16 +26,24 @@ pub(super) struct Chunk {
 
 /// Every chunk of the plan, in the order of the file.
 pub(super) fn chunks(plan: &ConversionPlan) -> impl Iterator<Item = Chunk> + '_ {
-    plan.tensors.iter().enumerate().flat_map(|(tensor, planned)| {
-        let lens = part_lens(planned);
-        let n_parts = lens.len();
-        lens.into_iter().enumerate().flat_map(move |(part, len)| {
-            (0..len).step_by(CHUNK_WEIGHTS as usize).map(move |start| {
-                let end = len.min(start + CHUNK_WEIGHTS);
-                Chunk { tensor, part, weights: start..end, last: end == len && part + 1 == n_parts }
+    plan.tensors
+        .iter()
+        .enumerate()
+        .flat_map(|(tensor, planned)| {
+            let lens = part_lens(planned);
+            let n_parts = lens.len();
+            lens.into_iter().enumerate().flat_map(move |(part, len)| {
+                (0..len).step_by(CHUNK_WEIGHTS as usize).map(move |start| {
+                    let end = len.min(start + CHUNK_WEIGHTS);
+                    Chunk {
+                        tensor,
+                        part,
+                        weights: start..end,
+                        last: end == len && part + 1 == n_parts,
+                    }
+                })
             })
         })
-    })
 }
 
 /// Weights of each part.
@@ -86,7 +94,10 @@ pub(super) fn pieces(
         let n = (row_len - column).min(end - at);
         let first = order.source_row(row) * row_len + column;
         let file = part.offset + first * bytes..part.offset + (first + n) * bytes;
-        pieces.push(Piece { file, buffer: ((at - start) * bytes) as usize });
+        pieces.push(Piece {
+            file,
+            buffer: ((at - start) * bytes) as usize,
+        });
         at += n;
     }
     pieces

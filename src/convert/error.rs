@@ -83,9 +83,7 @@ pub enum ConvertError {
         path: PathBuf,
     },
     /// The disk is too full.
-    #[error(
-        "not enough room in `{dir}`: the file takes {needed} bytes, {available} are free"
-    )]
+    #[error("not enough room in `{dir}`: the file takes {needed} bytes, {available} are free")]
     NoSpace {
         /// The folder.
         dir: PathBuf,

@@ -94,9 +94,14 @@ impl Conversion {
         let mut key_values = metadata::general(&identity, &card, &checkpoint.dir);
         key_values.extend(metadata::hyper_parameters(&config));
         key_values.extend(vocabulary.key_values);
-        let plan =
-            ConversionPlan::new(&config, model_tensors, key_values, options.file_type)?;
-        Ok(Self { checkpoint, identity, config, plan, notes })
+        let plan = ConversionPlan::new(&config, model_tensors, key_values, options.file_type)?;
+        Ok(Self {
+            checkpoint,
+            identity,
+            config,
+            plan,
+            notes,
+        })
     }
 
     /// The file name by convention.
@@ -126,12 +131,22 @@ impl Conversion {
         let start = Instant::now();
         let mut output = output::Output::create(path, replace, &self.checkpoint)?;
         output.require_space(self.plan.file_bytes())?;
-        let mut times =
-            pipeline::run(&self.checkpoint, &self.plan, &mut output, threads, cancel, progress)?;
+        let mut times = pipeline::run(
+            &self.checkpoint,
+            &self.plan,
+            &mut output,
+            threads,
+            cancel,
+            progress,
+        )?;
         let sync = Instant::now();
         output.finish(cancel)?;
         times.sync = sync.elapsed();
-        Ok(Written { file_bytes: self.plan.file_bytes(), elapsed: start.elapsed(), times })
+        Ok(Written {
+            file_bytes: self.plan.file_bytes(),
+            elapsed: start.elapsed(),
+            times,
+        })
     }
 
     /// Fails where `path` is not a place to write to, before any work is done.
@@ -144,7 +159,9 @@ impl Conversion {
 }
 
 fn is_swallow(identity: &Identity, card: &ModelCard) -> bool {
-    let base_models = card.list(&["base_model", "base_models"]).unwrap_or_default();
+    let base_models = card
+        .list(&["base_model", "base_models"])
+        .unwrap_or_default();
     let mut names = vec![identity.name.as_str()];
     names.extend(base_models.iter().map(String::as_str));
     chat_template::is_swallow(&names)

@@ -35,15 +35,29 @@ pub(super) fn check(
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(ConvertError::Write { path: path.into(), error }),
+        Err(error) => {
+            return Err(ConvertError::Write {
+                path: path.into(),
+                error,
+            });
+        }
     };
     if metadata.is_dir() {
-        return Err(ConvertError::NotAFile { path: path.into(), found: "a folder" });
+        return Err(ConvertError::NotAFile {
+            path: path.into(),
+            found: "a folder",
+        });
     }
     if !metadata.is_file() {
-        return Err(ConvertError::NotAFile { path: path.into(), found: "a device or pipe" });
+        return Err(ConvertError::NotAFile {
+            path: path.into(),
+            found: "a device or pipe",
+        });
     }
-    if checkpoint.input_files().any(|input| same_file::is_same_file(input, path).unwrap_or(false)) {
+    if checkpoint
+        .input_files()
+        .any(|input| same_file::is_same_file(input, path).unwrap_or(false))
+    {
         return Err(ConvertError::OutputIsInput { path: path.into() });
     }
     if !replace {
@@ -72,8 +86,17 @@ impl Output {
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let file = builder
             .tempfile_in(folder_of(path))
-            .map_err(|error| ConvertError::Write { path: path.into(), error })?;
-        Ok(Self { path: path.into(), replace, file, written: 0, handed_over: 0 })
+            .map_err(|error| ConvertError::Write {
+                path: path.into(),
+                error,
+            })?;
+        Ok(Self {
+            path: path.into(),
+            replace,
+            file,
+            written: 0,
+            handed_over: 0,
+        })
     }
 
     /// Fails where the disk has less than `bytes` free.
@@ -81,9 +104,11 @@ impl Output {
         let dir = folder_of(&self.path);
         // Where the system does not tell, the write itself will.
         match fs4::available_space(dir) {
-            Ok(available) if available < bytes => {
-                Err(ConvertError::NoSpace { dir: dir.into(), needed: bytes, available })
-            }
+            Ok(available) if available < bytes => Err(ConvertError::NoSpace {
+                dir: dir.into(),
+                needed: bytes,
+                available,
+            }),
             _ => Ok(()),
         }
     }
@@ -94,7 +119,10 @@ impl Output {
         self.file
             .as_file_mut()
             .write_all(bytes)
-            .map_err(|error| ConvertError::Write { path: path.clone(), error })?;
+            .map_err(|error| ConvertError::Write {
+                path: path.clone(),
+                error,
+            })?;
         self.written += bytes.len() as u64;
         if self.written - self.handed_over >= WRITE_BACK_BYTES {
             start_write_back(self.file.as_file(), self.handed_over, self.written);
@@ -105,13 +133,25 @@ impl Output {
 
     /// Puts the file on disk and in its place, unless `cancel` is set by then.
     pub(super) fn finish(self, cancel: &AtomicBool) -> Result<(), ConvertError> {
-        let Self { path, replace, file, .. } = self;
-        let failed = |error| ConvertError::Write { path: path.clone(), error };
+        let Self {
+            path,
+            replace,
+            file,
+            ..
+        } = self;
+        let failed = |error| ConvertError::Write {
+            path: path.clone(),
+            error,
+        };
         file.as_file().sync_all().map_err(failed)?;
         if cancel.load(Ordering::Relaxed) {
             return Err(ConvertError::Interrupted);
         }
-        let moved = if replace { file.persist(&path) } else { file.persist_noclobber(&path) };
+        let moved = if replace {
+            file.persist(&path)
+        } else {
+            file.persist_noclobber(&path)
+        };
         moved.map_err(|e| match e.error.kind() {
             io::ErrorKind::AlreadyExists => ConvertError::Exists { path: path.clone() },
             _ => failed(e.error),
@@ -138,7 +178,9 @@ fn folder_of(path: &Path) -> &Path {
 #[cfg(target_os = "linux")]
 fn start_write_back(file: &File, from: u64, to: u64) {
     use std::os::fd::AsRawFd;
-    let (Ok(offset), Ok(len)) = (i64::try_from(from), i64::try_from(to - from)) else { return };
+    let (Ok(offset), Ok(len)) = (i64::try_from(from), i64::try_from(to - from)) else {
+        return;
+    };
     // SAFETY: the descriptor is open for as long as `file` is borrowed, and the call touches no
     // memory of ours. A failure leaves the work to the final sync.
     unsafe {

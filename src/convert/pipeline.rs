@@ -80,7 +80,10 @@ impl Loop {
             // There is room for exactly these, and the receiver is right here.
             let _ = empty.0.send(Vec::new());
         }
-        Self { filled: sync_channel(BUFFERS), empty }
+        Self {
+            filled: sync_channel(BUFFERS),
+            empty,
+        }
     }
 }
 
@@ -96,12 +99,21 @@ pub(super) fn run(
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads.unwrap_or(0))
         .build()
-        .map_err(|e| ConvertError::Threads { threads: threads.unwrap_or(0), reason: e.to_string() })?;
+        .map_err(|e| ConvertError::Threads {
+            threads: threads.unwrap_or(0),
+            reason: e.to_string(),
+        })?;
     let isa = Isa::best();
     output.write(&plan.header)?;
 
-    let Loop { filled: (send_read, read), empty: (send_read_empty, read_empty) } = Loop::new();
-    let Loop { filled: (send_done, done), empty: (send_done_empty, done_empty) } = Loop::new();
+    let Loop {
+        filled: (send_read, read),
+        empty: (send_read_empty, read_empty),
+    } = Loop::new();
+    let Loop {
+        filled: (send_done, done),
+        empty: (send_done_empty, done_empty),
+    } = Loop::new();
     thread::scope(|scope| {
         let reader = scope.spawn(move || -> Result<Duration, ConvertError> {
             let mut busy = Duration::ZERO;
@@ -110,7 +122,9 @@ pub(super) fn run(
                     return Err(ConvertError::Interrupted);
                 }
                 // A closed channel means that a later stage has stopped, and says why itself.
-                let Ok(mut bytes) = read_empty.recv() else { break };
+                let Ok(mut bytes) = read_empty.recv() else {
+                    break;
+                };
                 let start = Instant::now();
                 read_chunk(checkpoint, plan, &chunk, &mut bytes)?;
                 busy += start.elapsed();
@@ -130,17 +144,29 @@ pub(super) fn run(
                 let _ = send_done_empty.send(bytes);
                 let planned = &plan.tensors[chunk.tensor];
                 source_bytes += chunk_source_bytes(plan, &chunk);
-                progress(Progress { tensor: &planned.info.name, source_bytes });
+                progress(Progress {
+                    tensor: &planned.info.name,
+                    source_bytes,
+                });
             }
             Ok(busy)
         });
 
         let mut quantized = Ok(Duration::ZERO);
         for Filled { chunk, bytes } in read {
-            let Ok(mut blocks) = done_empty.recv() else { break };
+            let Ok(mut blocks) = done_empty.recv() else {
+                break;
+            };
             let start = Instant::now();
             let result = pool.install(|| {
-                quantize_chunk(checkpoint, &plan.tensors[chunk.tensor], &chunk, &bytes, isa, &mut blocks)
+                quantize_chunk(
+                    checkpoint,
+                    &plan.tensors[chunk.tensor],
+                    &chunk,
+                    &bytes,
+                    isa,
+                    &mut blocks,
+                )
             });
             if let Err(error) = result {
                 quantized = Err(error);
@@ -148,7 +174,13 @@ pub(super) fn run(
             }
             quantized = quantized.map(|busy| busy + start.elapsed());
             let _ = send_read_empty.send(bytes);
-            if send_done.send(Filled { chunk, bytes: blocks }).is_err() {
+            if send_done
+                .send(Filled {
+                    chunk,
+                    bytes: blocks,
+                })
+                .is_err()
+            {
                 break;
             }
         }
@@ -156,12 +188,19 @@ pub(super) fn run(
         drop((send_read_empty, send_done, done_empty));
         let read = join(reader);
         let write = join(writer);
-        Ok(Times { quantize: quantized?, read: read?, write: write?, sync: Duration::ZERO })
+        Ok(Times {
+            quantize: quantized?,
+            read: read?,
+            write: write?,
+            sync: Duration::ZERO,
+        })
     })
 }
 
 fn join<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
-    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    handle
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Reads the weights of `chunk`, as they are in the checkpoint but in the order of the output.
@@ -193,7 +232,10 @@ fn read_chunk(
     for piece in &pieces {
         let len = (piece.file.end - piece.file.start) as usize;
         shard
-            .read_exact_at(&mut bytes[piece.buffer..piece.buffer + len], piece.file.start)
+            .read_exact_at(
+                &mut bytes[piece.buffer..piece.buffer + len],
+                piece.file.start,
+            )
             .map_err(|error| ConvertError::Read {
                 tensor: part.tensor.clone(),
                 path: shard.path().into(),
@@ -217,11 +259,7 @@ fn read_chunk(
 /// The unit in which the system drops cached pages; on systems with larger ones a little stays.
 const PAGE: u64 = 4096;
 
-fn part_len(
-    tensor: &crate::plan::PlannedTensor,
-    parts: &[crate::model::Part],
-    part: usize,
-) -> u64 {
+fn part_len(tensor: &crate::plan::PlannedTensor, parts: &[crate::model::Part], part: usize) -> u64 {
     let rows: u64 = parts.iter().map(|p| p.rows).sum();
     parts[part].rows * (tensor.info.elements() / rows.max(1))
 }
@@ -246,7 +284,10 @@ fn write_chunk(
     if chunk.last {
         let info = &plan.tensors[chunk.tensor].info;
         let end = info.offset + info.size();
-        let next = plan.tensors.get(chunk.tensor + 1).map_or(plan.data_bytes, |t| t.info.offset);
+        let next = plan
+            .tensors
+            .get(chunk.tensor + 1)
+            .map_or(plan.data_bytes, |t| t.info.offset);
         output.write(&vec![0; (next - end) as usize])?;
     }
     Ok(())

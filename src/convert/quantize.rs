@@ -57,20 +57,34 @@ pub(super) fn quantize_chunk(
                 let weights = &mut weights[..src.len() / dtype.bytes()];
                 dtype.to_f32(src, weights);
                 let bad = quantize_task(ty, isa, weights, dst);
-                bad.map(|bad| BadWeight { at: task * TASK_WEIGHTS + bad.at, ..bad })
+                bad.map(|bad| BadWeight {
+                    at: task * TASK_WEIGHTS + bad.at,
+                    ..bad
+                })
             },
         )
         .flatten()
         .min_by_key(|bad| bad.at);
 
-    let Some(BadWeight { at, value }) = first_bad else { return Ok(()) };
+    let Some(BadWeight { at, value }) = first_bad else {
+        return Ok(());
+    };
     let shape = checkpoint.tensors.get(name).map_or(&[][..], |t| &t.shape);
     let index = chunks::source_index(tensor, chunk, shape, chunk.weights.start + at as u64);
     let tensor = name.to_owned();
     Err(if value.is_finite() {
-        ConvertError::TooLarge { tensor, value, index, ty }
+        ConvertError::TooLarge {
+            tensor,
+            value,
+            index,
+            ty,
+        }
     } else {
-        ConvertError::NonFinite { tensor, value, index }
+        ConvertError::NonFinite {
+            tensor,
+            value,
+            index,
+        }
     })
 }
 
@@ -82,7 +96,10 @@ fn quantize_task(ty: GgmlType, isa: Isa, weights: &mut [f32], dst: &mut [u8]) ->
     if top >= f32::INFINITY.to_bits()
         && let Some(at) = swallow_quant::first_non_finite(weights)
     {
-        return Some(BadWeight { at, value: weights[at] });
+        return Some(BadWeight {
+            at,
+            value: weights[at],
+        });
     }
     if let Err(unsupported) = swallow_quant::quantize(ty, isa, weights, dst) {
         // The mix chooses among the types that we write; the tests hold it to that.

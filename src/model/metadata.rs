@@ -45,10 +45,16 @@ impl Identity {
         let organization = parts.organization.as_deref().map(name::title);
         Self {
             name: given.unwrap_or_else(|| name::title(&parts.full)),
-            basename: card.text(&["basename", "model_basename"]).or(parts.basename),
-            finetune: card.text(&["finetune", "model_finetune"]).or(parts.finetune),
+            basename: card
+                .text(&["basename", "model_basename"])
+                .or(parts.basename),
+            finetune: card
+                .text(&["finetune", "model_finetune"])
+                .or(parts.finetune),
             version: card.text(&["version", "model_version"]).or(parts.version),
-            organization: card.text(&["organization", "model_organization"]).or(organization),
+            organization: card
+                .text(&["organization", "model_organization"])
+                .or(organization),
             size_label: card
                 .text(&["size_label", "model_size_label"])
                 .or(parts.size_label)
@@ -60,7 +66,12 @@ impl Identity {
     pub fn file_name(&self, file_type: FileType) -> String {
         let base = self.basename.as_ref().unwrap_or(&self.name);
         let mut words = vec![base.as_str(), &self.size_label];
-        words.extend([&self.finetune, &self.version].into_iter().flatten().map(String::as_str));
+        words.extend(
+            [&self.finetune, &self.version]
+                .into_iter()
+                .flatten()
+                .map(String::as_str),
+        );
         words.push(file_type.name());
         let joined: Vec<String> = words.iter().map(|word| file_name_word(word)).collect();
         format!("{}.gguf", joined.join("-"))
@@ -69,8 +80,18 @@ impl Identity {
 
 /// A word of a file name: nothing in it means something to a shell or a file system.
 fn file_name_word(word: &str) -> String {
-    let safe = |c: char| if c.is_alphanumeric() || "._+-".contains(c) { c } else { '-' };
-    word.trim().trim_start_matches('.').chars().map(safe).collect()
+    let safe = |c: char| {
+        if c.is_alphanumeric() || "._+-".contains(c) {
+            c
+        } else {
+            '-'
+        }
+    };
+    word.trim()
+        .trim_start_matches('.')
+        .chars()
+        .map(safe)
+        .collect()
 }
 
 /// `ORG/NAME` or `NAME`: a name in the card, its title, or the folder.
@@ -86,7 +107,8 @@ fn model_id(dir: &Path, card: &ModelCard) -> String {
     if let Some(id) = hub_cache_id(&dir) {
         return id;
     }
-    dir.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned())
+    dir.file_name()
+        .map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned())
 }
 
 fn canonical(dir: &Path) -> std::path::PathBuf {
@@ -96,7 +118,11 @@ fn canonical(dir: &Path) -> std::path::PathBuf {
 /// `…/models--ORG--NAME/snapshots/COMMIT` of the Hugging Face cache is `ORG/NAME`.
 fn hub_cache_id(dir: &Path) -> Option<String> {
     let snapshots = dir.parent().filter(|p| p.ends_with("snapshots"))?;
-    let repository = snapshots.parent()?.file_name()?.to_str()?.strip_prefix("models--")?;
+    let repository = snapshots
+        .parent()?
+        .file_name()?
+        .to_str()?
+        .strip_prefix("models--")?;
     Some(repository.replacen("--", "/", 1))
 }
 
@@ -113,12 +139,18 @@ pub fn general(identity: &Identity, card: &ModelCard, dir: &Path) -> KeyValues {
         }
     };
     text("name", Some(identity.name.clone()));
-    text("author", card.text(&["author", "model_author", "model_creator"]));
+    text(
+        "author",
+        card.text(&["author", "model_author", "model_creator"]),
+    );
     text("version", identity.version.clone());
     text("organization", identity.organization.clone());
     text("finetune", identity.finetune.clone());
     text("basename", identity.basename.clone());
-    text("description", card.text(&["description", "model_description"]));
+    text(
+        "description",
+        card.text(&["description", "model_description"]),
+    );
     text("size_label", Some(identity.size_label.clone()));
     text("license", card.list(&["license"]).map(|all| all.join(",")));
     text("license.name", card.text(&["license_name"]));
@@ -126,10 +158,21 @@ pub fn general(identity: &Identity, card: &ModelCard, dir: &Path) -> KeyValues {
     text("source.url", card.text(&["url", "model_url"]));
     text("source.doi", card.text(&["doi", "model_doi"]));
     text("source.uuid", card.text(&["uuid", "model_uuid"]));
-    text("source.repo_url", card.text(&["repo_url", "model_repo_url"]));
+    text(
+        "source.repo_url",
+        card.text(&["repo_url", "model_repo_url"]),
+    );
 
-    add_models(&mut kv, "base_model", card.list(&["base_model", "base_models", "base_model_sources"]));
-    add_models(&mut kv, "dataset", card.list(&["datasets", "dataset", "dataset_sources"]));
+    add_models(
+        &mut kv,
+        "base_model",
+        card.list(&["base_model", "base_models", "base_model_sources"]),
+    );
+    add_models(
+        &mut kv,
+        "dataset",
+        card.list(&["datasets", "dataset", "dataset_sources"]),
+    );
 
     let mut tags = card.list(&["tags"]).unwrap_or_default();
     tags.extend(card.list(&["pipeline_tag"]).unwrap_or_default());
@@ -146,10 +189,18 @@ pub fn general(identity: &Identity, card: &ModelCard, dir: &Path) -> KeyValues {
 
 /// `general.sampling.*`: what generation_config.json recommends.
 fn add_sampling(kv: &mut KeyValues, dir: &Path) {
-    let Ok(text) = fs::read(dir.join("generation_config.json")) else { return };
+    let Ok(text) = fs::read(dir.join("generation_config.json")) else {
+        return;
+    };
     // A broken one is no reason to stop: nothing but these recommendations hangs on it.
-    let Ok(config) = serde_json::from_slice::<Json>(&text) else { return };
-    let as_i32 = |v: &Json| v.as_i64().and_then(|n| i32::try_from(n).ok()).map(Value::I32);
+    let Ok(config) = serde_json::from_slice::<Json>(&text) else {
+        return;
+    };
+    let as_i32 = |v: &Json| {
+        v.as_i64()
+            .and_then(|n| i32::try_from(n).ok())
+            .map(Value::I32)
+    };
     let as_f32 = |v: &Json| v.as_f64().map(|x| Value::F32(x as f32));
     type Read<'a> = &'a dyn Fn(&Json) -> Option<Value>;
     let keys: [(&str, &str, Read<'_>); 11] = [
@@ -186,8 +237,14 @@ fn add_models(kv: &mut KeyValues, kind: &str, ids: Option<Vec<String>>) {
                 kv.push((format!("general.{kind}.{i}.{key}"), value.into()));
             }
         };
-        let is_url = ["http://", "https://", "ssh://"].iter().any(|p| id.starts_with(p));
-        let hub_id = if is_url { id.split_once("huggingface.co/").map(|(_, rest)| rest) } else { Some(id.as_str()) };
+        let is_url = ["http://", "https://", "ssh://"]
+            .iter()
+            .any(|p| id.starts_with(p));
+        let hub_id = if is_url {
+            id.split_once("huggingface.co/").map(|(_, rest)| rest)
+        } else {
+            Some(id.as_str())
+        };
         let parts = hub_id
             .filter(|id| !is_url || id.split('/').count() == 2)
             .map(|id| NameParts::of(id, 0));
@@ -195,12 +252,23 @@ fn add_models(kv: &mut KeyValues, kind: &str, ids: Option<Vec<String>>) {
         text("version", parts.as_ref().and_then(|p| p.version.clone()));
         text(
             "organization",
-            parts.as_ref().and_then(|p| p.organization.as_deref()).map(name::title),
+            parts
+                .as_ref()
+                .and_then(|p| p.organization.as_deref())
+                .map(name::title),
         );
         let page = |p: NameParts| {
-            p.organization.map(|org| format!("https://huggingface.co/{org}/{}", p.full))
+            p.organization
+                .map(|org| format!("https://huggingface.co/{org}/{}", p.full))
         };
-        text("repo_url", if is_url { Some(id.clone()) } else { parts.and_then(page) });
+        text(
+            "repo_url",
+            if is_url {
+                Some(id.clone())
+            } else {
+                parts.and_then(page)
+            },
+        );
     }
 }
 
@@ -216,7 +284,10 @@ pub fn hyper_parameters(config: &ModelConfig) -> KeyValues {
     add("attention.head_count_kv", config.n_head_kv);
     config.rope_scaling.add_key_values(&mut kv);
     kv.push(("llama.rope.freq_base".into(), config.rope_theta.into()));
-    kv.push(("llama.attention.layer_norm_rms_epsilon".into(), config.rms_eps.into()));
+    kv.push((
+        "llama.attention.layer_norm_rms_epsilon".into(),
+        config.rms_eps.into(),
+    ));
     let mut add = |key: &str, value: u32| kv.push((format!("llama.{key}"), value.into()));
     if let Some((n_expert, n_expert_used)) = config.experts {
         add("expert_count", n_expert);
@@ -262,19 +333,28 @@ mod tests {
         fs::create_dir_all(&dir).unwrap();
         let identity = Identity::find(&dir, &ModelCard::default(), &TARGET);
         assert_eq!(identity.organization.as_deref(), Some("Some"));
-        assert_eq!((identity.name.as_str(), identity.size_label.as_str()), ("Fine Moe", "2x13B"));
+        assert_eq!(
+            (identity.name.as_str(), identity.size_label.as_str()),
+            ("Fine Moe", "2x13B")
+        );
 
         fs::write(dir.join("README.md"), "---\nname: ../evil name\n---\n").unwrap();
         let (card, _) = ModelCard::read(&dir);
         let identity = Identity::find(&dir, &card, &TARGET);
         assert_eq!(identity.name, "../evil name");
-        assert_eq!(identity.file_name(FileType::F16), "-evil-name-2x13B-F16.gguf");
+        assert_eq!(
+            identity.file_name(FileType::F16),
+            "-evil-name-2x13B-F16.gguf"
+        );
     }
 
     #[test]
     fn base_models_tell_who_made_them() {
         let mut kv = KeyValues::new();
-        let ids = vec!["tokyotech-llm/Swallow-13b-instruct-hf".into(), "https://a.example/x".into()];
+        let ids = vec![
+            "tokyotech-llm/Swallow-13b-instruct-hf".into(),
+            "https://a.example/x".into(),
+        ];
         add_models(&mut kv, "base_model", Some(ids));
         let text: Vec<String> = kv.iter().map(|(k, v)| format!("{k}={v:?}")).collect();
         assert_eq!(

@@ -3,7 +3,7 @@
 use std::{
     io::IsTerminal,
     path::Path,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
@@ -11,11 +11,24 @@ use indicatif::{DecimalBytes, HumanDuration, ProgressBar, ProgressStyle};
 
 use crate::convert::{Conversion, Progress};
 
+/// The last line shown.
+pub(super) struct Shown {
+    tenth: u64,
+    at: Instant,
+}
+
+/// Lines come no faster than this: a log of a small model is not worth ten of them.
+const LINE_PAUSE: Duration = Duration::from_secs(1);
+
 /// What is shown while a conversion runs; gone from a terminal when dropped.
 pub(super) enum Display {
     Quiet,
     Bar(ProgressBar),
-    Lines { start: Instant, total: u64, tenths: AtomicU64 },
+    Lines {
+        start: Instant,
+        total: u64,
+        shown: Mutex<Shown>,
+    },
 }
 
 impl Display {
@@ -44,7 +57,15 @@ impl Display {
             bar.enable_steady_tick(Duration::from_millis(250));
             Self::Bar(bar)
         } else {
-            Self::Lines { start: Instant::now(), total, tenths: AtomicU64::new(0) }
+            let start = Instant::now();
+            Self::Lines {
+                start,
+                total,
+                shown: Mutex::new(Shown {
+                    tenth: 0,
+                    at: start,
+                }),
+            }
         }
     }
 
@@ -58,24 +79,33 @@ impl Display {
                 }
                 bar.set_position(progress.source_bytes);
             }
-            Self::Lines { start, total, tenths } => {
+            Self::Lines {
+                start,
+                total,
+                shown,
+            } => {
                 let done = progress.source_bytes;
                 let tenth = 10 * done / total.max(&1);
+                let Ok(mut shown) = shown.lock() else { return };
                 // The last tenth is followed by the summary, which says more.
-                if tenth > tenths.swap(tenth, Ordering::Relaxed) && tenth < 10 {
-                    let elapsed = start.elapsed();
-                    let rate = done as f64 / elapsed.as_secs_f64();
-                    let left = Duration::from_secs_f64((total - done) as f64 / rate.max(1.0));
-                    eprintln!(
-                        "{:>3} %  {} of {}  {}/s  {} left  {}",
-                        10 * tenth,
-                        DecimalBytes(done),
-                        DecimalBytes(*total),
-                        DecimalBytes(rate as u64),
-                        HumanDuration(left),
-                        progress.tensor,
-                    );
+                if tenth <= shown.tenth || tenth == 10 || shown.at.elapsed() < LINE_PAUSE {
+                    return;
                 }
+                *shown = Shown {
+                    tenth,
+                    at: Instant::now(),
+                };
+                let rate = done as f64 / start.elapsed().as_secs_f64();
+                let left = Duration::from_secs_f64((total - done) as f64 / rate.max(1.0));
+                eprintln!(
+                    "{:>3} %  {} of {}  {}/s  {} left  {}",
+                    10 * tenth,
+                    DecimalBytes(done),
+                    DecimalBytes(*total),
+                    DecimalBytes(rate as u64),
+                    HumanDuration(left),
+                    progress.tensor,
+                );
             }
         }
     }

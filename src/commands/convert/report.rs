@@ -36,11 +36,18 @@ pub(super) fn plan_text(conversion: &Conversion, output: &Path) -> String {
     let widths: [usize; 5] = std::array::from_fn(width);
     for [name, dims, ty, bytes, from, reason] in all() {
         let [n, d, t, b, f] = widths;
-        let _ = writeln!(out, "{name:n$}  {dims:d$}  {ty:t$}  {bytes:>b$}  {from:f$}  {reason}");
+        let _ = writeln!(
+            out,
+            "{name:n$}  {dims:d$}  {ty:t$}  {bytes:>b$}  {from:f$}  {reason}"
+        );
     }
     let _ = writeln!(out);
     for (ty, tensors, bytes) in plan.type_histogram() {
-        let _ = writeln!(out, "{ty:6} {tensors:>5} tensors  {:>10}", DecimalBytes(bytes).to_string());
+        let _ = writeln!(
+            out,
+            "{ty:6} {tensors:>5} tensors  {:>10}",
+            DecimalBytes(bytes).to_string()
+        );
     }
     let rows = [
         ("output", format!("`{}`", output.display())),
@@ -54,8 +61,17 @@ pub(super) fn plan_text(conversion: &Conversion, output: &Path) -> String {
             ),
         ),
         ("reads", format!("{}, once", gigabytes(plan.source_bytes()))),
-        ("disk", format!("{} free while it is written", gigabytes(plan.file_bytes()))),
-        ("memory", format!("at most {} of buffers", DecimalBytes(conversion.memory_bytes()))),
+        (
+            "disk",
+            format!("{} free while it is written", gigabytes(plan.file_bytes())),
+        ),
+        (
+            "memory",
+            format!(
+                "at most {} of buffers",
+                DecimalBytes(conversion.memory_bytes())
+            ),
+        ),
     ];
     let _ = writeln!(out);
     for (label, text) in rows {
@@ -120,7 +136,12 @@ fn totals(conversion: &Conversion, output: &Path) -> Json {
     let types: serde_json::Map<String, Json> = plan
         .type_histogram()
         .into_iter()
-        .map(|(ty, tensors, bytes)| (ty.name().into(), json!({"tensors": tensors, "bytes": bytes})))
+        .map(|(ty, tensors, bytes)| {
+            (
+                ty.name().into(),
+                json!({"tensors": tensors, "bytes": bytes}),
+            )
+        })
         .collect();
     json!({
         "output": output.display().to_string(),
