@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use swallow_quant::GgmlType;
 
 /// A bf16 Mixture-of-Experts checkpoint goes in, a quantized GGUF comes out, and one talks to it.
 #[derive(Debug, Parser)]
@@ -115,6 +116,14 @@ pub enum Bench {
 /// `swallow-gguf bench quantize`
 #[derive(Debug, Args)]
 pub struct BenchQuantizeArgs {
+    /// Types to measure, for example Q4_K,Q6_K [default: all that convert writes]
+    #[arg(short, long, value_name = "TYPES", value_delimiter = ',', value_parser = quantized_type)]
+    pub types: Vec<GgmlType>,
+
+    /// Seconds to measure each type for
+    #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = seconds)]
+    pub seconds: f64,
+
     /// Print JSON on stdout
     #[arg(long)]
     pub json: bool,
@@ -139,4 +148,20 @@ pub struct BenchConvertArgs {
         default_value = "Q4_K_M"
     )]
     pub file_type: String,
+}
+
+fn quantized_type(name: &str) -> Result<GgmlType, String> {
+    let types = GgmlType::ALL.iter().filter(|&&ty| swallow_quant::can_quantize(ty));
+    let names: Vec<&str> = types.clone().map(|ty| ty.name()).collect();
+    types
+        .copied()
+        .find(|ty| ty.name().eq_ignore_ascii_case(name))
+        .ok_or_else(|| format!("expected one of {}", names.join(", ")))
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.0..=3600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("expected a number of seconds up to 3600".to_owned()),
+    }
 }

@@ -3,50 +3,22 @@
 #[path = "../quant/tests/hard/mod.rs"]
 mod hard;
 
-use std::ffi::c_void;
-
 use hard::{QUANTIZED, Random, difference, quantize};
 use proptest::prelude::*;
+use swallow_gguf::bench::ggml;
 use swallow_quant::{GgmlType, Isa};
 
 /// What ggml itself makes of a row.
 fn quantize_by_ggml(ty: GgmlType, row: &[f32]) -> Vec<u8> {
     let mut blocks = vec![0x33; ty.row_bytes(row.len()).expect("rows are whole blocks")];
-    let n = row.len() as i64;
-    // SAFETY: the type is one that ggml quantizes without an importance matrix; `row` holds one
-    // row of `n` weights, and `blocks` as many bytes as ggml writes for it.
-    let written = unsafe {
-        llama_cpp_sys_2::ggml_quantize_init(ty as u32);
-        llama_cpp_sys_2::ggml_quantize_chunk(
-            ty as u32,
-            row.as_ptr(),
-            blocks.as_mut_ptr().cast::<c_void>(),
-            0,
-            1,
-            n,
-            std::ptr::null(),
-        )
-    };
-    assert_eq!(written, blocks.len());
+    ggml::quantize(ty, row, &mut blocks);
     blocks
 }
 
 /// What ggml reads from blocks.
 fn dequantize_by_ggml(ty: GgmlType, blocks: &[u8], n: usize) -> Vec<f32> {
-    assert_eq!(ty.row_bytes(n), Some(blocks.len()));
     let mut row = vec![f32::NAN; n];
-    // SAFETY: ggml's table has an entry for every type of its own, and lives as long as the
-    // program; `blocks` are those of `n` weights, and as ggml's blocks begin with an f16 they
-    // want an even address, which a `Vec` of this size has.
-    unsafe {
-        let traits = &*llama_cpp_sys_2::ggml_get_type_traits(ty as u32);
-        match traits.to_float {
-            Some(to_float) => {
-                to_float(blocks.as_ptr().cast::<c_void>(), row.as_mut_ptr(), n as i64)
-            }
-            None => assert_eq!(ty, GgmlType::F32),
-        }
-    }
+    ggml::dequantize(ty, blocks, &mut row);
     row
 }
 

@@ -8,7 +8,7 @@
 use crate::{GgmlType, Isa, Unsupported, rows};
 
 /// Lanes of a search: two AVX-512 vectors of independent sums hide the latency of an addition.
-const LANES: usize = 16;
+const LANES: usize = 32;
 
 /// Runs the kernel of `isa`.
 ///
@@ -46,5 +46,5 @@ fn avx2(ty: GgmlType, src: &[f32], dst: &mut [u8]) -> Result<(), Unsupported> {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 fn avx512(ty: GgmlType, src: &[f32], dst: &mut [u8]) -> Result<(), Unsupported> {
-    rows::lanes::<32>(ty, src, dst)
+    rows::lanes::<LANES>(ty, src, dst)
 }

@@ -1,7 +1,7 @@
 //! Float to integer, the three ways ggml goes there.
 //!
-//! Each of them is written without a branch, so that it is the same code for one value and for a
-//! vector of them, and each has ggml's answer also for values that fit no integer.
+//! Each of them is written without a branch and without a conversion that saturates, so that it
+//! is the same code for one value and for a vector of them.
 
 /// 1.5 · 2²³. Adding it to a number below 2²² in magnitude leaves that number, rounded to the
 /// nearest integer and halves to even, in the low bits of the mantissa.
@@ -16,24 +16,31 @@ pub(crate) fn nearest_int(value: f32) -> i32 {
     ((value + TO_MANTISSA).to_bits() & 0x007f_ffff) as i32 - 0x0040_0000
 }
 
-/// Nearest integer, halves away from zero, for values below 2²² in magnitude.
-///
-/// The largest float below a half is added before the fraction is cut off: a half itself would
-/// carry 0.49999997 up to 1.
+/// Nearest integer, halves away from zero, for values below 2²² in magnitude. NaN and the
+/// infinities give a number whose low byte is 0, as ggml's conversion on x86 does.
 #[inline(always)]
 pub(crate) fn round_half_away(value: f32) -> i32 {
-    truncate(value + 0.499_999_97_f32.copysign(value))
+    let magnitude = value.abs();
+    let even = (magnitude + TO_MANTISSA) - TO_MANTISSA;
+    // All of these are exact: only a half that went down to the even number is left 0.5 short.
+    let away = if magnitude - even == 0.5 {
+        even + 1.0
+    } else {
+        even
+    };
+    nearest_int(away.copysign(value))
 }
 
-/// The integer part. What does not fit (NaN too) gives `i32::MIN`, as x86's conversion does,
-/// so that its low byte is 0.
+/// The integer part of a value from 0 to 2²². NaN and the infinities give a number whose low byte
+/// is 0, as ggml's conversion on x86 does.
 #[inline(always)]
-pub(crate) fn truncate(value: f32) -> i32 {
-    if value.abs() < 2_147_483_648.0 {
-        value as i32
+pub(crate) fn integer_part(value: f32) -> i32 {
+    let nearest = (value + TO_MANTISSA) - TO_MANTISSA;
+    nearest_int(if nearest > value {
+        nearest - 1.0
     } else {
-        i32::MIN
-    }
+        nearest
+    })
 }
 
 #[cfg(test)]
@@ -89,19 +96,20 @@ mod tests {
     }
 
     #[test]
-    fn truncate_of_what_does_not_fit() {
-        for value in [
-            f32::NAN,
-            f32::INFINITY,
-            f32::NEG_INFINITY,
-            2_147_483_648.0,
-            -1e20,
-        ] {
-            assert_eq!(truncate(value), i32::MIN, "{value}");
+    fn integer_part_is_trunc() {
+        for quarter in 0..400 {
+            let value = quarter as f32 / 4.0;
+            for near in [value.next_down().max(0.0), value, value.next_up()] {
+                assert_eq!(integer_part(near), near as i32, "{near}");
+            }
         }
-        assert_eq!(
-            (truncate(-0.9), truncate(31.99), truncate(2_147_483_520.0)),
-            (0, 31, 2_147_483_520)
-        );
+    }
+
+    #[test]
+    fn what_is_not_finite_has_a_low_byte_of_zero() {
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            assert_eq!(round_half_away(value) as u8, 0, "{value}");
+            assert_eq!(integer_part(value) as u8, 0, "{value}");
+        }
     }
 }

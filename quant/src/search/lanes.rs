@@ -9,7 +9,7 @@
     reason = "the loops over lanes are the algorithm"
 )]
 
-use super::{ALL_ZERO, Q6_K_LEVELS, ScaleAndMinSearch};
+use super::{ALL_ZERO, Q6_K_LEVELS, Q6_K_PROPOSALS, ScaleAndMinSearch};
 use crate::rounding::nearest_int;
 
 /// Scales and minimums of `N` sub-blocks of 32 weights: the same bits as
@@ -26,32 +26,24 @@ pub(crate) fn scale_and_min<const N: usize>(
         steps,
     } = search;
 
-    let mut sum_x2 = [0.0f32; N];
+    let mut root_mean_square = [0.0; N];
     for x in x {
         for n in 0..N {
-            sum_x2[n] += x[n] * x[n];
+            root_mean_square[n] += x[n] * x[n];
         }
     }
-    let mut root_mean_square = [0.0; N];
     for n in 0..N {
-        root_mean_square[n] = (sum_x2[n] / 32.0).sqrt();
-    }
-    let mut weights = [[0.0; N]; 32];
-    for i in 0..32 {
-        for n in 0..N {
-            weights[i][n] = root_mean_square[n] + x[i][n].abs();
-        }
+        root_mean_square[n] = (root_mean_square[n] / 32.0f32).sqrt();
     }
 
+    let mut weights = [[0.0; N]; 32];
     let (mut min, mut max) = (x[0], x[0]);
-    let mut sum_w = weights[0];
-    let mut sum_x = [0.0; N];
-    for n in 0..N {
-        sum_x[n] = weights[0][n] * x[0][n];
-    }
-    for i in 1..32 {
+    let (mut sum_w, mut sum_x) = ([-0.0; N], [-0.0; N]);
+    for i in 0..32 {
         for n in 0..N {
-            let (x, w) = (x[i][n], weights[i][n]);
+            let x = x[i][n];
+            let w = root_mean_square[n] + x.abs();
+            weights[i][n] = w;
             min[n] = if x < min[n] { x } else { min[n] };
             max[n] = if x > max[n] { x } else { max[n] };
             sum_w[n] += w;
@@ -116,9 +108,9 @@ pub(crate) fn scale_and_min<const N: usize>(
         let error = error(x, &weights, &levels, &line_scale, &line_min);
         for n in 0..N {
             let better = (determinant[n] > 0.0) & (error[n] < least_error[n]);
-            least_error[n] = if better { error[n] } else { least_error[n] };
-            scale[n] = if better { line_scale[n] } else { scale[n] };
-            min[n] = if better { line_min[n] } else { min[n] };
+            least_error[n] = select(better, error[n], least_error[n]);
+            scale[n] = select(better, line_scale[n], scale[n]);
+            min[n] = select(better, line_min[n], min[n]);
         }
     }
     for n in 0..N {
@@ -126,6 +118,12 @@ pub(crate) fn scale_and_min<const N: usize>(
         min[n] = -if constant[n] { constant_min[n] } else { min[n] };
     }
     (scale, min)
+}
+
+/// Chooses without a branch, for which a vector has no use.
+#[inline(always)]
+fn select(condition: bool, yes: f32, no: f32) -> f32 {
+    std::hint::select_unpredictable(condition, yes, no)
 }
 
 /// The level of a weight, as a float.
@@ -159,26 +157,22 @@ fn error<const N: usize>(
 /// each.
 #[inline(always)]
 pub(crate) fn scale<const N: usize>(x: &[[f32; N]; 16]) -> [f32; N] {
-    let (mut magnitude, mut largest) = ([0.0; N], [0.0; N]);
-    for x in x {
-        for n in 0..N {
-            let larger = x[n].abs() > magnitude[n];
-            magnitude[n] = if larger { x[n].abs() } else { magnitude[n] };
-            largest[n] = if larger { x[n] } else { largest[n] };
-        }
-    }
-    // w = x², so that w·x and w are the same for every proposal.
+    // Weights count with w = x², so w·x is the same for every proposal.
     let (mut w, mut wx) = ([[0.0; N]; 16], [[0.0; N]; 16]);
+    let (mut magnitude, mut largest) = ([0.0; N], [0.0; N]);
     for i in 0..16 {
         for n in 0..N {
-            w[i][n] = x[i][n] * x[i][n];
-            wx[i][n] = w[i][n] * x[i][n];
+            let x = x[i][n];
+            w[i][n] = x * x;
+            wx[i][n] = x * x * x;
+            let larger = x.abs() > magnitude[n];
+            magnitude[n] = select(larger, x.abs(), magnitude[n]);
+            largest[n] = select(larger, x, largest[n]);
         }
     }
 
     let (mut scale, mut best) = ([0.0; N], [0.0; N]);
-    let proposals = std::iter::once(0).chain(-9i8..=-1).chain(1..=9);
-    for proposal in proposals {
+    for proposal in Q6_K_PROPOSALS {
         let levels = -(Q6_K_LEVELS + 0.1 * f32::from(proposal));
         let mut level_per_x = [0.0; N];
         for n in 0..N {
@@ -199,8 +193,8 @@ pub(crate) fn scale<const N: usize>(x: &[[f32; N]; 16]) -> [f32; N] {
             } else {
                 (sum_l2[n] > 0.0) & (sum_xl[n] * sum_xl[n] > best[n] * sum_l2[n])
             };
-            scale[n] = if better { fitted } else { scale[n] };
-            best[n] = if better { fitted * sum_xl[n] } else { best[n] };
+            scale[n] = select(better, fitted, scale[n]);
+            best[n] = select(better, fitted * sum_xl[n], best[n]);
         }
     }
     for n in 0..N {
@@ -213,68 +207,51 @@ pub(crate) fn scale<const N: usize>(x: &[[f32; N]; 16]) -> [f32; N] {
     scale
 }
 
-/// Lanes for a maximum over one block. A maximum may be taken in any order.
-const WIDTH: usize = 8;
-
-/// As [`super::scalar::magnitude`].
+/// As [`super::scalar::magnitude`]: without the sign, floats are in the order of their bits, and
+/// the maximum of integers may be taken in any order.
 #[inline(always)]
 pub(crate) fn magnitude(x: &[f32; 32]) -> f32 {
-    let mut largest = [0.0; WIDTH];
-    for x in x.as_chunks::<WIDTH>().0 {
-        for n in 0..WIDTH {
-            largest[n] = if x[n].abs() > largest[n] {
-                x[n].abs()
-            } else {
-                largest[n]
-            };
-        }
+    let mut largest = 0;
+    for x in x {
+        largest = i32::max(largest, x.abs().to_bits() as i32);
     }
-    let mut magnitude = 0.0;
-    for largest in largest {
-        magnitude = if largest > magnitude {
-            largest
-        } else {
-            magnitude
-        };
-    }
-    magnitude
+    f32::from_bits(largest as u32)
 }
 
 /// As [`super::scalar::largest`].
 #[inline(always)]
 pub(crate) fn largest(x: &[f32; 32]) -> f32 {
-    let magnitude = magnitude(x);
-    if magnitude == 0.0 {
-        return 0.0;
+    let (min, max) = range(x);
+    if -min > max {
+        min
+    } else if max > -min {
+        max
+    } else {
+        // As far on one side as on the other, or all zero: the first one counts.
+        super::scalar::largest(x)
     }
-    let mut candidates = 0u32;
-    for (i, x) in x.iter().enumerate() {
-        candidates |= u32::from(x.abs() == magnitude) << i;
-    }
-    // No weight equals the magnitude only if none is a number.
-    x.get(candidates.trailing_zeros() as usize)
-        .copied()
-        .unwrap_or(0.0)
 }
 
 /// As [`super::scalar::range`].
 #[inline(always)]
 pub(crate) fn range(x: &[f32; 32]) -> (f32, f32) {
-    let (mut mins, mut maxs) = ([f32::MAX; WIDTH], [f32::MIN; WIDTH]);
-    for x in x.as_chunks::<WIDTH>().0 {
-        for n in 0..WIDTH {
-            mins[n] = if x[n] < mins[n] { x[n] } else { mins[n] };
-            maxs[n] = if x[n] > maxs[n] { x[n] } else { maxs[n] };
-        }
+    // Negative floats are in the reverse order of their bits. Turned around they are in order as
+    // integers, with -0 before +0.
+    let turn = |bits: i32| bits ^ ((bits >> 31) & i32::MAX);
+    let (mut min, mut max) = (i32::MAX, i32::MIN);
+    for x in x {
+        let ordered = turn(x.to_bits() as i32);
+        min = min.min(ordered);
+        max = max.max(ordered);
     }
-    let (mut min, mut max) = (f32::MAX, f32::MIN);
-    for n in 0..WIDTH {
-        min = if mins[n] < min { mins[n] } else { min };
-        max = if maxs[n] > max { maxs[n] } else { max };
+    let (min, max) = (
+        f32::from_bits(turn(min) as u32),
+        f32::from_bits(turn(max) as u32),
+    );
+    // The two zeros are equal in the reference, and of equals the first counts.
+    if min == 0.0 || max == 0.0 {
+        super::scalar::range(x)
+    } else {
+        (min, max)
     }
-    if min == 0.0 {
-        // +0 and -0 are equal, and the sign of the first one is stored.
-        min = x.iter().copied().find(|&x| x == 0.0).unwrap_or(0.0);
-    }
-    (min, max)
 }

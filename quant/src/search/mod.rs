@@ -63,5 +63,10 @@ pub(crate) const Q5_K: ScaleAndMinSearch = ScaleAndMinSearch {
 /// Levels of Q6_K are `-SCALE_LEVELS..SCALE_LEVELS`.
 pub(crate) const Q6_K_LEVELS: f32 = 32.0;
 
+/// The proposals of Q6_K: tenths of a level that the largest weight lies beyond level 32.
+pub(crate) const Q6_K_PROPOSALS: [i8; 19] = [
+    0, -9, -8, -7, -6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 6, 7, 8, 9,
+];
+
 /// A sub-block whose largest magnitude is below this counts as all zero in Q6_K.
 pub(crate) const ALL_ZERO: f32 = 1e-15;
