@@ -9,7 +9,7 @@
 //! - [`convert`]: executes the plan in one pass
 //! - [`gguf`]: the format, read and written
 //! - [`inspect`]: what a file holds, shown
-//! - [`bench`]: the kernels measured against ggml's
+//! - [`mod@bench`]: the kernels measured against ggml's
 //!
 //! The block formats are a crate of their own, [`swallow_quant`].
 
