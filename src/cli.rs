@@ -5,6 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use swallow_quant::GgmlType;
 
+mod run;
+
+pub use run::{RunArgs, with_long_gpu_layers};
+
 /// A bf16 Mixture-of-Experts checkpoint goes in, a quantized GGUF comes out, and one talks to it.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, arg_required_else_help = true)]
@@ -70,14 +74,6 @@ pub struct ConvertArgs {
     /// Print a summary (with --dry-run: the plan) as JSON on stdout
     #[arg(long)]
     pub json: bool,
-}
-
-/// `swallow-gguf run`
-#[derive(Debug, Args)]
-pub struct RunArgs {
-    /// GGUF file to run
-    #[arg(short, long, value_name = "FILE")]
-    pub model: PathBuf,
 }
 
 /// `swallow-gguf inspect`
@@ -151,7 +147,9 @@ pub struct BenchConvertArgs {
 }
 
 fn quantized_type(name: &str) -> Result<GgmlType, String> {
-    let types = GgmlType::ALL.iter().filter(|&&ty| swallow_quant::can_quantize(ty));
+    let types = GgmlType::ALL
+        .iter()
+        .filter(|&&ty| swallow_quant::can_quantize(ty));
     let names: Vec<&str> = types.clone().map(|ty| ty.name()).collect();
     types
         .copied()

@@ -7,13 +7,14 @@
 //! - [`model`]: hyper-parameters, tensor names, vocabulary and metadata
 //! - [`file_type`], [`mix`], [`plan`]: which type each tensor gets, and where it will lie
 //! - [`convert`]: executes the plan in one pass
-//! - [`gguf`]: the format, read and written
-//! - [`inspect`]: what a file holds, shown
-//! - [`mod@bench`]: the kernels measured against ggml's
+//! - [`gguf`]: the format, read and written; [`inspect`] shows what a file holds
+//! - [`runner`]: runs a file through llama.cpp; [`chat`] is the conversation in the terminal
+//! - [`mod@bench`], [`synthetic`]: what is measured, and the checkpoints made for it
 //!
 //! The block formats are a crate of their own, [`swallow_quant`].
 
 pub mod bench;
+pub mod chat;
 pub mod cli;
 pub mod commands;
 pub mod convert;
@@ -23,5 +24,6 @@ pub mod inspect;
 pub mod mix;
 pub mod model;
 pub mod plan;
+pub mod runner;
 pub mod source;
 pub mod synthetic;

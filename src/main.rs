@@ -3,13 +3,18 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use swallow_gguf::{cli::Cli, commands, convert::ConvertError};
+use swallow_gguf::{
+    cli::{Cli, with_long_gpu_layers},
+    commands,
+    convert::ConvertError,
+};
 
 /// What a shell gives a program that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    let Err(error) = commands::execute(Cli::parse()) else {
+    let cli = Cli::parse_from(with_long_gpu_layers(std::env::args_os()));
+    let Err(error) = commands::execute(cli) else {
         return ExitCode::SUCCESS;
     };
     eprintln!("error: {error:#}");

@@ -4,16 +4,24 @@ use super::*;
 
 /// Renders as Hugging Face's tokenizers do (`trimmed`), and without their settings.
 fn render(template: &str, messages: &[(&str, &str)], add_generation_prompt: bool) -> String {
-    let messages: Vec<Value> =
-        messages.iter().map(|&(role, content)| context! { role, content }).collect();
+    let messages: Vec<Value> = messages
+        .iter()
+        .map(|&(role, content)| context! { role, content })
+        .collect();
     let [trimmed, plain] = [true, false].map(|trim| {
         let mut environment = Environment::new();
-        let syntax = SyntaxConfig::builder().trim_blocks(trim).lstrip_blocks(trim).build();
+        let syntax = SyntaxConfig::builder()
+            .trim_blocks(trim)
+            .lstrip_blocks(trim)
+            .build();
         environment.set_syntax(syntax.expect("a syntax"));
-        environment.add_template("chat", template).expect("a template");
+        environment
+            .add_template("chat", template)
+            .expect("a template");
         let chat = environment.get_template("chat").expect("the template");
         let messages = messages.clone();
-        chat.render(context! { messages, add_generation_prompt }).expect("a prompt")
+        chat.render(context! { messages, add_generation_prompt })
+            .expect("a prompt")
     });
     assert_eq!(
         trimmed, plain,

@@ -233,7 +233,8 @@ impl<'a> PostProcessor<'a> {
                 set(self.config, "cls", first);
             }
         }
-        self.found.set_add("bos", *first == self.bos || *first == self.cls);
+        self.found
+            .set_add("bos", *first == self.bos || *first == self.cls);
     }
 
     /// The template ends a text with `last`. Where that is not the end token by name, it becomes

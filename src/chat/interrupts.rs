@@ -1,0 +1,113 @@
+//! Ctrl-C: the first stops the answer, the second leaves the program.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What shells report of a program that Ctrl-C ended: 128 and the number of SIGINT.
+const EXIT_CODE: i32 = 130;
+
+/// Listens to Ctrl-C (and to the signals that ask a program to end).
+#[derive(Clone, Debug)]
+pub struct Interrupts(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// An answer is being made.
+    answering: AtomicBool,
+    /// It is asked to stop.
+    stop: AtomicBool,
+}
+
+impl Interrupts {
+    /// Starts to listen. Once in a program.
+    ///
+    /// # Errors
+    /// Where the system lets nobody listen, or something else listens.
+    pub fn install() -> Result<Self, ctrlc::Error> {
+        let state = Arc::new(State::default());
+        let heard = Arc::clone(&state);
+        let terminal = SavedTerminal::new();
+        ctrlc::set_handler(move || {
+            let answering = heard.answering.load(Ordering::SeqCst);
+            if !answering || heard.stop.swap(true, Ordering::SeqCst) {
+                terminal.restore();
+                leave();
+            }
+        })?;
+        Ok(Self(state))
+    }
+
+    /// Until this is dropped, Ctrl-C is a request to stop the answer.
+    pub fn answering(&self) -> Answering {
+        self.0.stop.store(false, Ordering::SeqCst);
+        self.0.answering.store(true, Ordering::SeqCst);
+        Answering(Arc::clone(&self.0))
+    }
+
+    /// Ends the program as Ctrl-C does.
+    pub fn leave(&self) -> ! {
+        leave()
+    }
+}
+
+/// An answer is being made.
+#[derive(Debug)]
+pub struct Answering(Arc<State>);
+
+impl Answering {
+    /// Whether it is asked to stop.
+    pub fn stopped(&self) -> bool {
+        self.0.stop.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.answering.store(false, Ordering::SeqCst);
+    }
+}
+
+/// Ends the program at once. llama.cpp may be computing on other threads, which the clean-up of
+/// an ordinary exit would pull the floor from under.
+#[cfg(unix)]
+fn leave() -> ! {
+    // SAFETY: `_exit` has no precondition; it runs no handlers and no destructors.
+    unsafe { libc::_exit(EXIT_CODE) }
+}
+
+#[cfg(not(unix))]
+fn leave() -> ! {
+    std::process::exit(EXIT_CODE)
+}
+
+/// The terminal's settings before the line editor changed them.
+#[cfg(unix)]
+struct SavedTerminal(Option<rustix::termios::Termios>);
+
+#[cfg(unix)]
+impl SavedTerminal {
+    fn new() -> Self {
+        Self(rustix::termios::tcgetattr(std::io::stdin()).ok())
+    }
+
+    fn restore(&self) {
+        if let Some(settings) = &self.0 {
+            let now = rustix::termios::OptionalActions::Now;
+            // The program ends here; there is nobody left to tell.
+            let _ = rustix::termios::tcsetattr(std::io::stdin(), now, settings);
+        }
+    }
+}
+
+/// Windows keeps no such settings after a program has ended.
+#[cfg(not(unix))]
+struct SavedTerminal;
+
+#[cfg(not(unix))]
+impl SavedTerminal {
+    fn new() -> Self {
+        Self
+    }
+
+    fn restore(&self) {}
+}

@@ -1,0 +1,94 @@
+//! Talking with a model: one prompt, or a chat in the terminal.
+
+mod command;
+mod editor;
+mod interrupts;
+mod screen;
+mod terminal;
+
+use std::ops::ControlFlow;
+
+pub use interrupts::Interrupts;
+pub use screen::{Screen, StatusLine, note};
+pub use terminal::chat;
+
+use crate::runner::{Answer, Conversation, Ended, Event, Figures, RunnerError, Session};
+
+/// A model that is ready, and the means to show and to stop what it says.
+#[derive(Debug)]
+pub struct Talk<'m> {
+    /// The model.
+    pub session: Session<'m>,
+    /// Where answers go.
+    pub screen: Screen,
+    /// What Ctrl-C asks for.
+    pub interrupts: Interrupts,
+    /// Whether to print figures after each answer.
+    pub stats: bool,
+}
+
+impl Talk<'_> {
+    /// Answers the last question of `conversation` on the screen.
+    ///
+    /// # Errors
+    /// Those of [`Session::answer`].
+    pub fn answer(&mut self, conversation: &mut Conversation) -> Result<Answer, RunnerError> {
+        self.show(|session, on| session.answer(conversation, on))
+    }
+
+    /// Continues `prompt` on the screen.
+    ///
+    /// # Errors
+    /// Those of [`Session::complete`].
+    pub fn complete(&mut self, prompt: &str) -> Result<Answer, RunnerError> {
+        self.show(|session, on| session.complete(prompt, on))
+    }
+
+    /// Streams what `generate` makes to the screen until it ends or Ctrl-C ends it.
+    fn show(
+        &mut self,
+        generate: impl FnOnce(
+            &mut Session<'_>,
+            &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
+        ) -> Result<Answer, RunnerError>,
+    ) -> Result<Answer, RunnerError> {
+        let answering = self.interrupts.answering();
+        let screen = &mut self.screen;
+        screen.begin_answer();
+        let answer = generate(&mut self.session, &mut |event| {
+            if answering.stopped() {
+                return ControlFlow::Break(());
+            }
+            screen.show(&event)
+        });
+        screen.end_answer(answer.as_ref().is_ok_and(|answer| !answer.text.is_empty()));
+        drop(answering);
+        if let Ok(answer) = &answer {
+            if answer.ended == Ended::ContextFull {
+                let context = self.session.context();
+                note(&format!(
+                    "the context of {context} tokens is full, so the answer ends here; `-c` makes it larger"
+                ));
+            }
+            if self.stats {
+                print_figures(&answer.figures);
+            }
+        }
+        answer
+    }
+}
+
+fn print_figures(figures: &Figures) {
+    let rate = |tokens: usize, time: std::time::Duration| tokens as f64 / time.as_secs_f64();
+    note(&format!(
+        "prompt: {} tokens, {:.1} tokens/s, {} more were in the context",
+        figures.prompt_tokens,
+        rate(figures.prompt_tokens, figures.prompt_time),
+        figures.reused_tokens,
+    ));
+    note(&format!(
+        "answer: {} tokens, {:.1} tokens/s",
+        figures.answer_tokens,
+        rate(figures.answer_tokens, figures.answer_time),
+    ));
+}

@@ -1,0 +1,224 @@
+//! What was said so far, and how much of it fits the context.
+
+use super::{Message, Role, Template, TemplateError};
+
+/// A question and its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Turn {
+    question: String,
+    /// Absent while it is being answered, and where the answer was stopped before its first word.
+    answer: Option<String>,
+}
+
+/// A system message and turns, with the template that makes a prompt of them.
+#[derive(Debug)]
+pub struct Conversation {
+    template: Template,
+    system: Option<String>,
+    turns: Vec<Turn>,
+}
+
+/// A prompt that was cut to fit.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fitted<T> {
+    /// The tokens of the prompt.
+    pub(super) tokens: Vec<T>,
+    /// How many of the oldest turns are not in it.
+    pub(super) dropped: usize,
+}
+
+impl Conversation {
+    /// A conversation in which nothing was said.
+    pub fn new(template: Template, system: Option<String>) -> Self {
+        Self {
+            template,
+            system,
+            turns: Vec::new(),
+        }
+    }
+
+    /// The template that makes the prompts.
+    pub fn template(&self) -> &Template {
+        &self.template
+    }
+
+    /// Sets the system message for what follows.
+    pub fn set_system(&mut self, system: Option<String>) {
+        self.system = system;
+    }
+
+    /// Forgets all turns; the system message stays.
+    pub fn clear(&mut self) {
+        self.turns.clear();
+    }
+
+    /// Whether there is a question that could be answered anew.
+    pub fn is_empty(&self) -> bool {
+        self.turns.is_empty()
+    }
+
+    /// Adds a question. A question before it that has no answer is forgotten, because templates
+    /// want the two in turn.
+    pub fn ask(&mut self, question: impl Into<String>) {
+        self.turns.retain(|turn| turn.answer.is_some());
+        self.turns.push(Turn {
+            question: question.into(),
+            answer: None,
+        });
+    }
+
+    /// Takes the last answer back, so that the last question is to be answered anew. False where
+    /// there is no question.
+    pub fn ask_again(&mut self) -> bool {
+        match self.turns.last_mut() {
+            Some(turn) => {
+                turn.answer = None;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Takes the last question back, with its answer.
+    pub fn take_back(&mut self) {
+        self.turns.pop();
+    }
+
+    /// Records the answer to the last question.
+    pub(super) fn answered(&mut self, answer: String) {
+        if let Some(turn) = self.turns.last_mut() {
+            turn.answer = Some(answer);
+        }
+    }
+
+    /// Forgets the `count` oldest turns.
+    pub(super) fn forget(&mut self, count: usize) {
+        self.turns.drain(..count.min(self.turns.len()));
+    }
+
+    /// The prompt of the newest turns that has at most `room` tokens. The last turn always stays,
+    /// even where it is too long alone.
+    pub(super) fn fit<T>(
+        &self,
+        room: usize,
+        tokenize: impl Fn(&str) -> Vec<T>,
+    ) -> Result<Fitted<T>, TemplateError> {
+        let mut dropped = 0;
+        loop {
+            let tokens = tokenize(&self.prompt(dropped)?);
+            if tokens.len() <= room || dropped + 1 >= self.turns.len() {
+                return Ok(Fitted { tokens, dropped });
+            }
+            dropped += 1;
+        }
+    }
+
+    /// The prompt without the `skip` oldest turns.
+    fn prompt(&self, skip: usize) -> Result<String, TemplateError> {
+        let message = |role, content: &str| Message {
+            role,
+            content: content.to_owned(),
+        };
+        let mut messages = Vec::new();
+        messages.extend(
+            self.system
+                .iter()
+                .map(|system| message(Role::System, system)),
+        );
+        for turn in self.turns.iter().skip(skip) {
+            messages.push(message(Role::User, &turn.question));
+            messages.extend(
+                turn.answer
+                    .iter()
+                    .map(|answer| message(Role::Assistant, answer)),
+            );
+        }
+        self.template.render(&messages)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::SpecialTokens;
+
+    const TEMPLATE: &str = "{% for m in messages %}{{ m.role[0] }}:{{ m.content }};{% endfor %}";
+
+    /// A conversation whose prompt is one token for each character.
+    fn conversation(system: Option<&str>) -> Conversation {
+        let template = Template::new("test", TEMPLATE, SpecialTokens::default()).unwrap();
+        Conversation::new(template, system.map(ToOwned::to_owned))
+    }
+
+    fn talk(conversation: &mut Conversation, said: &[(&str, &str)]) {
+        for (question, answer) in said {
+            conversation.ask(*question);
+            conversation.answered((*answer).to_owned());
+        }
+    }
+
+    fn fit(conversation: &Conversation, room: usize) -> (String, usize) {
+        let fitted = conversation
+            .fit(room, |text| text.chars().collect())
+            .unwrap();
+        (fitted.tokens.into_iter().collect(), fitted.dropped)
+    }
+
+    #[test]
+    fn all_turns_stay_where_they_fit() {
+        let mut c = conversation(Some("S"));
+        talk(&mut c, &[("a", "b"), ("c", "d")]);
+        c.ask("e");
+        let whole = "s:S;u:a;a:b;u:c;a:d;u:e;";
+        assert_eq!(fit(&c, whole.len()), (whole.to_owned(), 0));
+    }
+
+    #[test]
+    fn the_oldest_turns_go_first_and_the_system_message_stays() {
+        let mut c = conversation(Some("S"));
+        talk(&mut c, &[("a", "b"), ("c", "d")]);
+        c.ask("e");
+        assert_eq!(fit(&c, 23), ("s:S;u:c;a:d;u:e;".to_owned(), 1));
+        assert_eq!(fit(&c, 16), ("s:S;u:c;a:d;u:e;".to_owned(), 1));
+        assert_eq!(fit(&c, 15), ("s:S;u:e;".to_owned(), 2));
+    }
+
+    #[test]
+    fn the_last_turn_stays_even_where_it_does_not_fit() {
+        let mut c = conversation(None);
+        talk(&mut c, &[("a", "b")]);
+        c.ask("long");
+        assert_eq!(fit(&c, 3), ("u:long;".to_owned(), 1));
+    }
+
+    #[test]
+    fn fitting_alone_forgets_nothing() {
+        let mut c = conversation(None);
+        talk(&mut c, &[("a", "b")]);
+        c.ask("c");
+        assert_eq!(fit(&c, 1).1, 1);
+        assert_eq!(fit(&c, 100), ("u:a;a:b;u:c;".to_owned(), 0));
+        c.forget(1);
+        assert_eq!(fit(&c, 100), ("u:c;".to_owned(), 0));
+    }
+
+    #[test]
+    fn questions_and_answers_take_turns() {
+        let mut c = conversation(None);
+        assert!(!c.ask_again(), "nothing was asked");
+        c.ask("stopped before its first word");
+        c.ask("a");
+        assert_eq!(fit(&c, 100).0, "u:a;");
+        c.answered("b".to_owned());
+        assert!(c.ask_again());
+        assert_eq!(fit(&c, 100).0, "u:a;");
+        c.answered("c".to_owned());
+        c.ask("d");
+        c.take_back();
+        assert_eq!(fit(&c, 100).0, "u:a;a:c;");
+        c.set_system(Some("S".to_owned()));
+        assert_eq!(fit(&c, 100).0, "s:S;u:a;a:c;");
+        c.clear();
+        assert!(c.is_empty());
+    }
+}

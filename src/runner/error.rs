@@ -1,0 +1,78 @@
+//! What can go wrong between a model file and its answer.
+
+use std::path::PathBuf;
+
+use super::{ModelFileError, TemplateError};
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum RunnerError {
+    /// The file is not one that can be run.
+    #[error(transparent)]
+    File(#[from] ModelFileError),
+
+    /// llama.cpp is in use already; it can be started once in a program.
+    #[error("llama.cpp cannot be started: {reason}")]
+    Backend {
+        /// What llama.cpp says.
+        reason: String,
+    },
+
+    /// llama.cpp takes paths as UTF-8 only.
+    #[error("the path `{}` is not UTF-8, which llama.cpp needs", .path.display())]
+    Path {
+        /// The model file.
+        path: PathBuf,
+    },
+
+    /// A whole GGUF that llama.cpp does not load.
+    #[error("llama.cpp cannot load `{}`: {reason}", .path.display())]
+    Load {
+        /// The model file.
+        path: PathBuf,
+        /// The first error in llama.cpp's log.
+        reason: String,
+    },
+
+    /// No memory for the context, or the model does not allow it.
+    #[error("llama.cpp cannot make a context of {size} tokens: {reason}; try a smaller `-c`")]
+    Context {
+        /// Tokens asked for.
+        size: u32,
+        /// The first error in llama.cpp's log.
+        reason: String,
+    },
+
+    /// The chat template cannot render the conversation.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+
+    /// Nothing to continue: no text, and a vocabulary that begins no sequence by itself.
+    #[error("the prompt is empty")]
+    EmptyPrompt,
+
+    /// The prompt leaves no room for an answer.
+    #[error(
+        "the prompt is {tokens} tokens long, expected fewer than the {context} of the context; \
+         shorten it, or raise `-c` (the model was trained for {trained})"
+    )]
+    PromptTooLong {
+        /// Tokens of the prompt.
+        tokens: usize,
+        /// Tokens of the context.
+        context: usize,
+        /// Tokens of the model's training context.
+        trained: u32,
+    },
+
+    /// llama.cpp failed to evaluate tokens.
+    #[error("llama.cpp cannot evaluate {tokens} tokens at position {position}: {reason}")]
+    Decode {
+        /// Tokens in the batch.
+        tokens: usize,
+        /// Position of the first in the context.
+        position: usize,
+        /// What llama.cpp says.
+        reason: String,
+    },
+}

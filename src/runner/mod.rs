@@ -1,0 +1,25 @@
+//! Text generation with llama.cpp: the only place that names `llama_cpp_2`.
+//!
+//! The way to an answer: [`ModelFile`] reads and checks the file with our own reader, which can
+//! say what is wrong with it; [`Model::load`] hands it to llama.cpp; a [`Session`] evaluates
+//! prompts and samples tokens; a [`Conversation`] holds what was said and makes the prompt of it
+//! with a [`Template`].
+
+mod conversation;
+mod engine;
+mod error;
+mod file;
+mod log;
+mod model;
+mod sampler;
+mod session;
+mod stop;
+mod template;
+
+pub use conversation::Conversation;
+pub use error::RunnerError;
+pub use file::{ModelFile, ModelFileError};
+pub use model::{Device, LoadOptions, Model};
+pub use sampler::Sampling;
+pub use session::{Answer, Ended, Event, Figures, Session, SessionOptions};
+pub use template::{Message, Role, SpecialTokens, Template, TemplateError};

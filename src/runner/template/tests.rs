@@ -1,0 +1,178 @@
+use super::*;
+
+fn special() -> SpecialTokens {
+    SpecialTokens {
+        bos: "<s>".to_owned(),
+        eos: "</s>".to_owned(),
+    }
+}
+
+fn render(source: &str, messages: &[Message]) -> Result<String, TemplateError> {
+    Template::new("test", source, special())?.render(messages)
+}
+
+fn messages(said: &[(Role, &str)]) -> Vec<Message> {
+    let message = |&(role, content): &(Role, &str)| Message {
+        role,
+        content: content.to_owned(),
+    };
+    said.iter().map(message).collect()
+}
+
+fn one(content: &str) -> Vec<Message> {
+    messages(&[(Role::User, content)])
+}
+
+use Role::{Assistant, System, User};
+
+/// As SmolLM2 and many others carry it: a default system message, ChatML around each message.
+const CHATML_WITH_DEFAULT: &str = "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nYou are kind<|im_end|>\n' }}{% endif %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
+
+#[test]
+fn chatml_with_a_default_system_message() {
+    assert_eq!(
+        render(CHATML_WITH_DEFAULT, &one("Hi")).unwrap(),
+        "<|im_start|>system\nYou are kind<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+    );
+    let talk = messages(&[
+        (System, "Be brief"),
+        (User, "a"),
+        (Assistant, "b"),
+        (User, "c"),
+    ]);
+    assert_eq!(
+        render(CHATML_WITH_DEFAULT, &talk).unwrap(),
+        "<|im_start|>system\nBe brief<|im_end|>\n<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n<|im_start|>user\nc<|im_end|>\n<|im_start|>assistant\n"
+    );
+}
+
+/// The shape of Llama-2's: slices, `raise_exception`, methods of Python's strings, BOS per turn.
+const LLAMA_2: &str = "{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}{% set system_message = messages[0]['content'] %}{% else %}{% set loop_messages = messages %}{% set system_message = false %}{% endif %}
+{%- for message in loop_messages %}
+    {%- if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}
+        {{- raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}
+    {%- endif %}
+    {%- if loop.index0 == 0 and system_message != false %}
+        {%- set content = '<<SYS>>\\n' + system_message + '\\n<</SYS>>\\n\\n' + message['content'] %}
+    {%- else %}
+        {%- set content = message['content'] %}
+    {%- endif %}
+    {%- if message['role'] == 'user' %}
+        {{- bos_token + '[INST] ' + content.strip() + ' [/INST]' }}
+    {%- elif message['role'] == 'assistant' %}
+        {{- ' ' + content.strip() + ' ' + eos_token }}
+    {%- endif %}
+{%- endfor %}";
+
+#[test]
+fn llama_2() {
+    let talk = messages(&[(System, "S"), (User, " a "), (Assistant, "b"), (User, "c")]);
+    assert_eq!(
+        render(LLAMA_2, &talk).unwrap(),
+        "<s>[INST] <<SYS>>\nS\n<</SYS>>\n\n a [/INST] b </s><s>[INST] c [/INST]"
+    );
+}
+
+#[test]
+fn what_a_template_refuses_is_said_with_name_and_line() {
+    let twice = messages(&[(User, "a"), (User, "b")]);
+    let error = render(LLAMA_2, &twice).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "chat template `test`, line 4: Conversation roles must alternate user/assistant/user/assistant/..."
+    );
+}
+
+#[test]
+fn a_broken_template_is_said_with_name_and_line() {
+    let error = Template::new("x.jinja", "a\n{% if %}", special()).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.starts_with("chat template `x.jinja`, line 2: "),
+        "{text}"
+    );
+}
+
+#[test]
+fn blocks_are_trimmed_as_transformers_does() {
+    let source = "  {% for m in messages %}\n[{{ m.content }}]\n  {% endfor %}\nend\n";
+    assert_eq!(render(source, &one("x")).unwrap(), "[x]\nend");
+}
+
+#[test]
+fn values_print_as_python_prints_them() {
+    let source = "{{ none }} {{ true }} {{ 1 == 2 }} {{ 1.0 }} {{ 'a' }}";
+    assert_eq!(render(source, &[]).unwrap(), "None True False 1.0 a");
+}
+
+#[test]
+fn tojson_is_pythons() {
+    let source = "{{ {'b': [1, 2.5, none], 'a': '<\"燕\">'} | tojson }}";
+    assert_eq!(
+        render(source, &[]).unwrap(),
+        "{\"b\": [1, 2.5, null], \"a\": \"<\\\"燕\\\">\"}"
+    );
+    let source = "{{ {'a': [1]} | tojson(indent=4) }}";
+    assert_eq!(
+        render(source, &[]).unwrap(),
+        "{\n    \"a\": [\n        1\n    ]\n}"
+    );
+    assert_eq!(
+        render("{{ messages | tojson }}", &one("a")).unwrap(),
+        "[{\"role\": \"user\", \"content\": \"a\"}]"
+    );
+}
+
+#[test]
+fn the_date_of_today() {
+    let today = jiff::ZonedDateTime::now().strftime("%d %b %Y").to_string();
+    assert_eq!(
+        render("{{ strftime_now('%d %b %Y') }}", &[]).unwrap(),
+        today
+    );
+    assert!(render("{{ strftime_now('%') }}", &[]).is_err());
+}
+
+#[test]
+fn tags_for_training_print_nothing() {
+    let source = "{% for m in messages %}a{%- generation -%} {{ m.content }} {%- endgeneration %}b{% endfor %}";
+    assert_eq!(render(source, &one("x")).unwrap(), "axb");
+    assert_eq!(
+        render("{{ '{% generation' }}", &[]).unwrap(),
+        "{% generation"
+    );
+}
+
+#[test]
+fn a_template_without_end_is_stopped() {
+    let source = "{% for a in range(10000) %}{% for b in range(10000) %}{% for c in range(10000) %}{% endfor %}{% endfor %}{% endfor %}";
+    let error = render(source, &[]).unwrap_err();
+    assert!(error.reason.contains("fuel"), "{error}");
+}
+
+#[test]
+fn whether_a_system_message_has_a_place() {
+    let takes = |source: &str| {
+        Template::new("t", source, special())
+            .unwrap()
+            .takes_system()
+    };
+    assert!(takes(CHATML_WITH_DEFAULT));
+    assert!(takes(LLAMA_2));
+    assert!(!takes("{{ messages[-1].content }}"));
+    assert!(!takes(
+        "{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}"
+    ));
+}
+
+#[test]
+fn a_swallow_prompt_stops_where_the_model_asks_itself() {
+    let swallow = Template::new(
+        "t",
+        "### 指示:\n{{ messages[-1].content }}\n### 応答:\n",
+        special(),
+    );
+    assert_eq!(swallow.unwrap().stop_strings(), ["### 指示:"]);
+    let chatml = Template::new("t", CHATML_WITH_DEFAULT, special()).unwrap();
+    assert!(chatml.stop_strings().is_empty());
+}
