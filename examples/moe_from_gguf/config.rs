@@ -2,7 +2,7 @@
 
 use anyhow::{Context, ensure};
 use serde_json::{Value as Json, json};
-use swallow_gguf::gguf::{Array, Gguf, Value};
+use swallow_gguf::gguf::{Array, Gguf, Value, escape};
 
 use crate::Dtype;
 
