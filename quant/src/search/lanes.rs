@@ -5,12 +5,12 @@
 //! width); the loops over `i` keep the scalar order. Branches of the reference become selects.
 //!
 //! # Rounding
-//! The reference rounds with `nearest_int`, whose results beyond 2²² are strange and end up in
-//! files. [`nearest_between`] is quicker and the same within that range. The values that are
-//! rounded lie between those of the smallest and the largest weight, since multiplying by the
-//! same number and rounding keep the order; so for each proposal these two tell of all. Where
-//! they are out of range (or no numbers: all weights the same, or a range that is not finite)
-//! the lane is left to the reference in the end.
+//! The reference rounds with `nearest_int`, whose results beyond 2²² are strange, and belong to
+//! the format all the same. [`nearest_between`] is quicker, and equal within that range. The
+//! values that a proposal rounds lie between those of the smallest and the largest weight, since
+//! subtracting and multiplying by the same number keep the order also where results are rounded;
+//! so these two tell of all. Where one is out of range, or no number because all weights are the
+//! same, the lane is left to the reference.
 
 #![allow(
     clippy::needless_range_loop,
