@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use swallow_quant::GgmlType;
 
 mod run;
 
@@ -42,7 +43,12 @@ pub struct ConvertArgs {
     pub output: Option<PathBuf>,
 
     /// File type: Q4_K_M, Q4_K_S, Q5_K_M, Q5_K_S, Q6_K, Q8_0, F16, BF16 or F32
-    #[arg(short = 't', long = "type", value_name = "TYPE", default_value = "Q4_K_M")]
+    #[arg(
+        short = 't',
+        long = "type",
+        value_name = "TYPE",
+        default_value = "Q4_K_M"
+    )]
     pub file_type: String,
 
     /// Chat template to embed: swallow, swallow-instruct, llama-2, chatml or a Jinja file
@@ -106,6 +112,14 @@ pub enum Bench {
 /// `swallow-gguf bench quantize`
 #[derive(Debug, Args)]
 pub struct BenchQuantizeArgs {
+    /// Types to measure, for example Q4_K,Q6_K [default: all that convert writes]
+    #[arg(short, long, value_name = "TYPES", value_delimiter = ',', value_parser = quantized_type)]
+    pub types: Vec<GgmlType>,
+
+    /// Seconds to measure each type for
+    #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = seconds)]
+    pub seconds: f64,
+
     /// Print JSON on stdout
     #[arg(long)]
     pub json: bool,
@@ -123,6 +137,29 @@ pub struct BenchConvertArgs {
     pub dir: PathBuf,
 
     /// File type to convert to
-    #[arg(short = 't', long = "type", value_name = "TYPE", default_value = "Q4_K_M")]
+    #[arg(
+        short = 't',
+        long = "type",
+        value_name = "TYPE",
+        default_value = "Q4_K_M"
+    )]
     pub file_type: String,
+}
+
+fn quantized_type(name: &str) -> Result<GgmlType, String> {
+    let types = GgmlType::ALL
+        .iter()
+        .filter(|&&ty| swallow_quant::can_quantize(ty));
+    let names: Vec<&str> = types.clone().map(|ty| ty.name()).collect();
+    types
+        .copied()
+        .find(|ty| ty.name().eq_ignore_ascii_case(name))
+        .ok_or_else(|| format!("expected one of {}", names.join(", ")))
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.0..=3600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("expected a number of seconds up to 3600".to_owned()),
+    }
 }

@@ -1,8 +1,29 @@
-//! swallow-gguf.
+//! A bf16 Mixture-of-Experts checkpoint goes in, a quantized GGUF comes out in one pass, and one
+//! talks to it.
+//!
+//! The modules, in the order that data takes:
+//!
+//! - [`source`]: a checkpoint folder, its config and the tensors of its safetensors shards
+//! - [`model`]: hyper-parameters, tensor names, vocabulary and metadata
+//! - [`file_type`], [`mix`], [`plan`]: which type each tensor gets, and where it will lie
+//! - [`convert`]: executes the plan in one pass
+//! - [`gguf`]: the format, read and written; [`inspect`] shows what a file holds
+//! - [`runner`]: runs a file through llama.cpp; [`chat`] is the conversation in the terminal
+//! - [`bench`], [`synthetic`]: what is measured, and the checkpoints made for it
+//!
+//! The block formats are a crate of their own, [`swallow_quant`].
 
+pub mod bench;
 pub mod chat;
 pub mod cli;
 pub mod commands;
+pub mod convert;
+pub mod file_type;
 pub mod gguf;
+pub mod inspect;
+pub mod mix;
 pub mod model;
+pub mod plan;
 pub mod runner;
+pub mod source;
+pub mod synthetic;

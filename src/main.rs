@@ -6,14 +6,20 @@ use clap::Parser;
 use swallow_gguf::{
     cli::{Cli, with_long_gpu_layers},
     commands,
+    convert::ConvertError,
 };
 
+/// What a shell gives a program that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
 fn main() -> ExitCode {
-    match commands::execute(Cli::parse_from(with_long_gpu_layers(std::env::args_os()))) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+    let cli = Cli::parse_from(with_long_gpu_layers(std::env::args_os()));
+    let Err(error) = commands::execute(cli) else {
+        return ExitCode::SUCCESS;
+    };
+    eprintln!("error: {error:#}");
+    match error.downcast_ref() {
+        Some(ConvertError::Interrupted) => ExitCode::from(INTERRUPTED),
+        _ => ExitCode::FAILURE,
     }
 }

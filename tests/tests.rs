@@ -1,1 +1,9 @@
 //! The integration tests: one binary, because it links llama.cpp.
+
+mod convert;
+mod gguf;
+mod inspect;
+mod kernels;
+mod moe_from_gguf;
+mod parity;
+mod support;

@@ -1,6 +1,114 @@
 //! The ggml block formats: a scalar reference that is plainly right, and lane-parallel kernels
 //! that write the same bytes several times as fast.
+//!
+//! No I/O and no llama.cpp here: weights go in as `f32`, blocks come out as bytes. In the order
+//! that data takes:
+//!
+//! - `convert`: rows of bf16, f16 or f32 bytes to `f32`, and the check that all are finite
+//! - `search`: the best scale (and minimum) for a block; the algorithms are told there, the
+//!   reference is `search/scalar.rs`, the fast one `search/lanes.rs`
+//! - `formats`: how levels and scales lie in a block's bytes, one file per layout
+//! - `rows`: searches and formats put together, for [`Isa::Scalar`] and for lanes
+//! - `dispatch`: the same code compiled for each instruction set
+//!
+//! The bytes are those of ggml's reference quantizers without an importance matrix, on every
+//! instruction set and processor: nothing is contracted to a fused multiply-add, and sums run in
+//! ggml's order. For weights that are not finite the bytes are unspecified; see
+//! [`first_non_finite`].
 
+mod convert;
+mod dispatch;
+mod float;
+mod formats;
+mod isa;
+mod rounding;
+mod rows;
+mod search;
 mod types;
 
+pub use convert::{bf16_to_f32, f16_to_f32, f32_to_f32, first_non_finite};
+pub use isa::Isa;
 pub use types::GgmlType;
+
+use formats::{five_bit, four_bit, q4_k, q5_k, q6_k, q8_0};
+
+/// A type that this crate cannot quantize to, or cannot dequantize.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("cannot {what} {ty}")]
+pub struct Unsupported {
+    /// The type asked for.
+    pub ty: GgmlType,
+    what: &'static str,
+}
+
+/// Whether [`quantize`] writes this type.
+pub fn can_quantize(ty: GgmlType) -> bool {
+    use GgmlType::*;
+    matches!(
+        ty,
+        F32 | F16 | BF16 | Q4_K | Q5_K | Q6_K | Q8_0 | Q5_0 | Q5_1
+    )
+}
+
+/// Quantizes `src`, any number of whole blocks, with the kernels of `isa`.
+///
+/// # Errors
+/// [`Unsupported`] for a type that [`can_quantize`] does not have.
+///
+/// # Panics
+/// Where `src` is not a whole number of blocks, where `dst` is not `ty.row_bytes(src.len())`
+/// long, and where this processor cannot run `isa`.
+pub fn quantize(ty: GgmlType, isa: Isa, src: &[f32], dst: &mut [u8]) -> Result<(), Unsupported> {
+    check_lengths(ty, dst.len(), src.len());
+    dispatch::quantize(ty, isa, src, dst)
+}
+
+/// Dequantizes `src`, any number of whole blocks, as a reader of the file computes the weights.
+///
+/// # Errors
+/// [`Unsupported`] for a type other than F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K
+/// and Q6_K.
+///
+/// # Panics
+/// Where `dst` is not a whole number of blocks, or `src` is not `ty.row_bytes(dst.len())` long.
+pub fn dequantize(ty: GgmlType, src: &[u8], dst: &mut [f32]) -> Result<(), Unsupported> {
+    check_lengths(ty, src.len(), dst.len());
+    match ty {
+        GgmlType::F32 => f32_to_f32(src, dst),
+        GgmlType::F16 => f16_to_f32(src, dst),
+        GgmlType::BF16 => bf16_to_f32(src, dst),
+        GgmlType::Q4_0 => decode(src, dst, four_bit::decode_q4_0),
+        GgmlType::Q4_1 => decode(src, dst, four_bit::decode_q4_1),
+        GgmlType::Q5_0 => decode(src, dst, five_bit::decode_q5_0),
+        GgmlType::Q5_1 => decode(src, dst, five_bit::decode_q5_1),
+        GgmlType::Q8_0 => decode(src, dst, q8_0::decode),
+        GgmlType::Q4_K => decode(src, dst, q4_k::decode),
+        GgmlType::Q5_K => decode(src, dst, q5_k::decode),
+        GgmlType::Q6_K => decode(src, dst, q6_k::decode),
+        _ => {
+            return Err(Unsupported {
+                ty,
+                what: "dequantize",
+            });
+        }
+    }
+    Ok(())
+}
+
+fn decode<const LEN: usize, const BYTES: usize>(
+    src: &[u8],
+    dst: &mut [f32],
+    decode: impl Fn(&[u8; BYTES], &mut [f32; LEN]),
+) {
+    for (block, y) in src.as_chunks().0.iter().zip(dst.as_chunks_mut().0) {
+        decode(block, y);
+    }
+}
+
+fn check_lengths(ty: GgmlType, bytes: usize, weights: usize) {
+    assert_eq!(
+        ty.row_bytes(weights),
+        Some(bytes),
+        "bytes of {weights} weights as {ty}"
+    );
+}

@@ -101,7 +101,7 @@ ggml_types! {
     TQ2_0 = 35, "TQ2_0", 256, 66;
     /// OCP microscaling, 4 bits.
     MXFP4 = 39, "MXFP4", 32, 17;
-    /// NVIDIA's 4 bits, an 8-bit float scale for 16 weights each.
+    /// NVIDIA's 4 bits: an 8-bit scale for 16 weights each.
     NVFP4 = 40, "NVFP4", 64, 36;
     /// 1 bit, one f16 scale for 128 weights.
     Q1_0 = 41, "Q1_0", 128, 18;

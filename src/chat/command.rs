@@ -89,7 +89,10 @@ mod tests {
     fn help_tells_every_command() {
         for name in NAMES.iter().filter(|&&name| name != "/help") {
             assert!(HELP.contains(name), "{name}");
-            assert!(!matches!(Line::parse(name), Line::Unknown(_) | Line::Say(_)));
+            assert!(!matches!(
+                Line::parse(name),
+                Line::Unknown(_) | Line::Say(_)
+            ));
         }
     }
 }

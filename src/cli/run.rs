@@ -32,7 +32,12 @@ pub struct RunArgs {
     pub raw: bool,
 
     /// System message of the conversation
-    #[arg(long, value_name = "TEXT", conflicts_with = "raw", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        conflicts_with = "raw",
+        allow_hyphen_values = true
+    )]
     pub system: Option<String>,
 
     /// Chat template: swallow, swallow-instruct, llama-2, chatml or a Jinja file [default: the

@@ -1,7 +1,82 @@
 //! `swallow-gguf convert`
 
-use crate::cli::ConvertArgs;
+mod progress;
+mod report;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use anyhow::Context;
+
+use crate::{
+    cli::ConvertArgs,
+    convert::{Conversion, Options},
+    model::chat_template,
+};
 
 pub(super) fn execute(args: ConvertArgs) -> anyhow::Result<()> {
-    anyhow::bail!("not built yet: {args:?}")
+    let chat_template = args
+        .chat_template
+        .as_deref()
+        .map(chat_template::load)
+        .transpose()?;
+    let options = Options {
+        source: args.source.clone(),
+        file_type: args.file_type.parse()?,
+        chat_template,
+    };
+    let conversion = Conversion::open(&options)?;
+    if !args.quiet {
+        for note in &conversion.notes {
+            eprintln!("note: {note}");
+        }
+    }
+
+    let output = output_path(args.output.as_deref(), &conversion);
+    if args.dry_run {
+        return super::print(&if args.json {
+            report::plan_json(&conversion, &output)
+        } else {
+            report::plan_text(&conversion, &output)
+        });
+    }
+
+    conversion.check_output(&output, args.force)?;
+    let cancel = cancel_on_interrupt()?;
+    let written = {
+        let progress = progress::Display::start(&conversion, &output, args.quiet);
+        conversion.write(&output, args.force, args.threads, &cancel, &|p| {
+            progress.update(p)
+        })?
+    };
+    if !args.quiet {
+        eprint!("{}", report::summary_text(&conversion, &output, &written));
+    }
+    if args.json {
+        super::print(&report::summary_json(&conversion, &output, &written))?;
+    }
+    Ok(())
+}
+
+/// The file asked for; named by convention where a folder or nothing is.
+fn output_path(asked: Option<&Path>, conversion: &Conversion) -> PathBuf {
+    match asked {
+        None => conversion.default_file_name().into(),
+        Some(dir) if dir.is_dir() => dir.join(conversion.default_file_name()),
+        Some(file) => file.into(),
+    }
+}
+
+/// A flag that Ctrl-C sets; the conversion then removes what it has written and ends.
+fn cancel_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let set = Arc::clone(&flag);
+    ctrlc::set_handler(move || set.store(true, Ordering::Relaxed))
+        .context("cannot watch for Ctrl-C")?;
+    Ok(flag)
 }

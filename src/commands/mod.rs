@@ -5,6 +5,10 @@ mod convert;
 mod inspect;
 mod run;
 
+use std::io::{ErrorKind, Write, stdout};
+
+use anyhow::Context;
+
 use crate::cli::{Cli, Command};
 
 /// Runs what the command line asks for.
@@ -17,5 +21,14 @@ pub fn execute(cli: Cli) -> anyhow::Result<()> {
         Command::Run(args) => run::execute(args),
         Command::Inspect(args) => inspect::execute(args),
         Command::Bench(args) => bench::execute(args.bench),
+    }
+}
+
+/// Writes to stdout. A reader that has seen enough (`| head`) is no error.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write to stdout"),
     }
 }

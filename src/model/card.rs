@@ -18,10 +18,15 @@ impl ModelCard {
     /// Reads `README.md` of a checkpoint folder. A card is never a reason to stop: one that
     /// cannot be read is empty, with a note for the user.
     pub fn read(dir: &Path) -> (Self, Option<String>) {
-        let Ok(file) = File::open(dir.join("README.md")) else { return (Self::default(), None) };
+        let Ok(file) = File::open(dir.join("README.md")) else {
+            return (Self::default(), None);
+        };
         let mut bytes = Vec::new();
         if let Err(error) = file.take(MAX_CARD_BYTES).read_to_end(&mut bytes) {
-            return (Self::default(), Some(format!("README.md is ignored: {error}")));
+            return (
+                Self::default(),
+                Some(format!("README.md is ignored: {error}")),
+            );
         }
         Self::parse(&String::from_utf8_lossy(&bytes))
     }
@@ -35,14 +40,32 @@ impl ModelCard {
             .map(|title| title.trim().to_owned());
         // Tabs do not indent in YAML, and yet some cards have them.
         match serde_yaml_ng::from_str(&yaml.replace('\t', "  ")) {
-            Ok(Value::Mapping(front_matter)) => (Self { front_matter, title }, None),
-            Ok(Value::Null) => (Self { front_matter: Mapping::new(), title }, None),
+            Ok(Value::Mapping(front_matter)) => (
+                Self {
+                    front_matter,
+                    title,
+                },
+                None,
+            ),
+            Ok(Value::Null) => (
+                Self {
+                    front_matter: Mapping::new(),
+                    title,
+                },
+                None,
+            ),
             Ok(_) => (
-                Self { front_matter: Mapping::new(), title },
+                Self {
+                    front_matter: Mapping::new(),
+                    title,
+                },
                 Some("the front matter of README.md is ignored: it is no mapping".into()),
             ),
             Err(error) => (
-                Self { front_matter: Mapping::new(), title },
+                Self {
+                    front_matter: Mapping::new(),
+                    title,
+                },
                 Some(format!("the front matter of README.md is ignored: {error}")),
             ),
         }
@@ -50,16 +73,18 @@ impl ModelCard {
 
     /// The first of `keys` that the front matter has, as text.
     pub fn text(&self, keys: &[&str]) -> Option<String> {
-        keys.iter().find_map(|key| scalar(self.front_matter.get(*key)?))
+        keys.iter()
+            .find_map(|key| scalar(self.front_matter.get(*key)?))
     }
 
     /// The values of the first of `keys` that the front matter has: a list, or one value alone.
     pub fn list(&self, keys: &[&str]) -> Option<Vec<String>> {
-        keys.iter().find_map(|key| match self.front_matter.get(*key)? {
-            Value::Null => None,
-            Value::Sequence(items) => Some(items.iter().filter_map(scalar).collect()),
-            other => scalar(other).map(|text| vec![text]),
-        })
+        keys.iter()
+            .find_map(|key| match self.front_matter.get(*key)? {
+                Value::Null => None,
+                Value::Sequence(items) => Some(items.iter().filter_map(scalar).collect()),
+                other => scalar(other).map(|text| vec![text]),
+            })
     }
 
     /// The first heading, where it is a model's name and not a sentence: one word with a dash.
@@ -74,7 +99,10 @@ impl ModelCard {
 
 /// The YAML between the two `---` lines at the top, and the rest.
 fn split_front_matter(text: &str) -> (&str, &str) {
-    let Some(rest) = text.strip_prefix("---\n").or_else(|| text.strip_prefix("---\r\n")) else {
+    let Some(rest) = text
+        .strip_prefix("---\n")
+        .or_else(|| text.strip_prefix("---\r\n"))
+    else {
         return ("", text);
     };
     let mut at = 0;
@@ -108,9 +136,15 @@ mod tests {
             "---\nlicense: llama2\nlanguage:\n- ja\n- no\nversion: 0.1\n---\n\n# A-Model-7B\ntext\n",
         );
         assert_eq!(note, None);
-        assert_eq!(card.text(&["licence", "license"]).as_deref(), Some("llama2"));
+        assert_eq!(
+            card.text(&["licence", "license"]).as_deref(),
+            Some("llama2")
+        );
         assert_eq!(card.text(&["version"]).as_deref(), Some("0.1"));
-        assert_eq!(card.list(&["language"]), Some(vec!["ja".into(), "no".into()]));
+        assert_eq!(
+            card.list(&["language"]),
+            Some(vec!["ja".into(), "no".into()])
+        );
         assert_eq!(card.list(&["license"]), Some(vec!["llama2".into()]));
         assert_eq!(card.title(), Some("A-Model-7B"));
     }
@@ -125,7 +159,11 @@ mod tests {
             ("---\n- a\n---\n", true),
         ] {
             let (card, note) = ModelCard::parse(text);
-            assert_eq!((card.text(&["license"]), note.is_some()), (None, noted), "{text:?}");
+            assert_eq!(
+                (card.text(&["license"]), note.is_some()),
+                (None, noted),
+                "{text:?}"
+            );
             assert_eq!(card.title(), None);
         }
     }

@@ -136,7 +136,11 @@ pub enum ConfigError {
 
 impl ConfigError {
     pub(super) fn value(key: &str, found: &Value, expected: impl Into<String>) -> Self {
-        Self::Value { key: key.into(), found: found.to_string(), expected: expected.into() }
+        Self::Value {
+            key: key.into(),
+            found: found.to_string(),
+            expected: expected.into(),
+        }
     }
 }
 
@@ -202,12 +206,20 @@ impl ModelConfig {
             rms_eps: positive_f32(config, "rms_norm_eps")?.unwrap_or(defaults.rms_norm_eps),
             rope_theta,
             rope_scaling: RopeScaling::from_json(config)?,
-            experts: if class == ModelClass::Mixtral { Some(experts(config)?) } else { None },
+            experts: if class == ModelClass::Mixtral {
+                Some(experts(config)?)
+            } else {
+                None
+            },
             tied: match config.get("tie_word_embeddings") {
                 None | Some(Value::Null) => false,
                 Some(Value::Bool(tied)) => *tied,
                 Some(other) => {
-                    return Err(ConfigError::value("tie_word_embeddings", other, "true or false"));
+                    return Err(ConfigError::value(
+                        "tie_word_embeddings",
+                        other,
+                        "true or false",
+                    ));
                 }
             },
         })
@@ -225,22 +237,37 @@ impl ModelConfig {
 }
 
 fn model_class(config: &Value) -> Result<ModelClass, ConfigError> {
-    let named = config.get("architectures").and_then(|a| a.get(0)).and_then(Value::as_str);
-    let known = |name: &str| ModelClass::NAMES.iter().find(|(n, _)| *n == name).map(|(_, c)| *c);
-    named.and_then(known).ok_or_else(|| ConfigError::Architecture {
-        found: match named {
-            Some(name) => format!("`{name}`"),
-            None => "missing".to_owned(),
-        },
-    })
+    let named = config
+        .get("architectures")
+        .and_then(|a| a.get(0))
+        .and_then(Value::as_str);
+    let known = |name: &str| {
+        ModelClass::NAMES
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, c)| *c)
+    };
+    named
+        .and_then(known)
+        .ok_or_else(|| ConfigError::Architecture {
+            found: match named {
+                Some(name) => format!("`{name}`"),
+                None => "missing".to_owned(),
+            },
+        })
 }
 
 fn refuse_quantized(config: &Value) -> Result<(), ConfigError> {
     match config.get("quantization_config") {
         None | Some(Value::Null) => Ok(()),
         Some(q) => {
-            let method = q.get("quant_method").and_then(Value::as_str).unwrap_or("unknown");
-            Err(ConfigError::Quantized { method: method.to_owned() })
+            let method = q
+                .get("quant_method")
+                .and_then(Value::as_str)
+                .unwrap_or("unknown");
+            Err(ConfigError::Quantized {
+                method: method.to_owned(),
+            })
         }
     }
 }
@@ -317,11 +344,17 @@ mod tests {
     #[test]
     fn missing_keys_take_the_defaults_of_the_class() {
         let llama = ModelConfig::from_json(&small("LlamaForCausalLM")).unwrap();
-        assert_eq!((llama.n_head_kv, llama.n_ctx, llama.rope_theta), (8, 2048, 1e4));
+        assert_eq!(
+            (llama.n_head_kv, llama.n_ctx, llama.rope_theta),
+            (8, 2048, 1e4)
+        );
         assert!(llama.head_dim_is_explicit && llama.experts.is_none());
 
         let mixtral = ModelConfig::from_json(&small("MixtralForCausalLM")).unwrap();
-        assert_eq!((mixtral.n_head_kv, mixtral.n_ctx, mixtral.rope_theta), (8, 131_072, 1e6));
+        assert_eq!(
+            (mixtral.n_head_kv, mixtral.n_ctx, mixtral.rope_theta),
+            (8, 131_072, 1e6)
+        );
         assert_eq!((mixtral.experts, mixtral.rms_eps), (Some((8, 2)), 1e-5));
         assert!(!mixtral.head_dim_is_explicit);
     }
@@ -340,17 +373,45 @@ mod tests {
     #[test]
     fn impossible_values_are_named() {
         let cases = [
-            ("hidden_size", json!(0), "`hidden_size` is 0, expected an integer from 1"),
+            (
+                "hidden_size",
+                json!(0),
+                "`hidden_size` is 0, expected an integer from 1",
+            ),
             ("hidden_size", json!("64"), "`hidden_size` is \"64\""),
-            ("num_key_value_heads", json!(3), "expected a divisor of num_attention_heads, 8"),
+            (
+                "num_key_value_heads",
+                json!(3),
+                "expected a divisor of num_attention_heads, 8",
+            ),
             ("head_dim", json!(7), "expected an even number"),
-            ("num_experts_per_tok", json!(9), "at most num_local_experts, 8"),
+            (
+                "num_experts_per_tok",
+                json!(9),
+                "at most num_local_experts, 8",
+            ),
             ("rms_norm_eps", json!(-1.0), "expected a positive number"),
-            ("num_hidden_layers", json!(1u64 << 40), "expected an integer from 1"),
-            ("architectures", json!(["GPT2LMHeadModel"]), "is `GPT2LMHeadModel`, expected `Mixt"),
+            (
+                "num_hidden_layers",
+                json!(1u64 << 40),
+                "expected an integer from 1",
+            ),
+            (
+                "architectures",
+                json!(["GPT2LMHeadModel"]),
+                "is `GPT2LMHeadModel`, expected `Mixt",
+            ),
             ("architectures", json!([]), "is missing"),
-            ("quantization_config", json!({"quant_method": "gptq"}), "names `gptq`"),
-            ("rope_scaling", json!({"type": "dynamic", "factor": 2.0}), "`dynamic`"),
+            (
+                "quantization_config",
+                json!({"quant_method": "gptq"}),
+                "names `gptq`",
+            ),
+            (
+                "rope_scaling",
+                json!({"type": "dynamic", "factor": 2.0}),
+                "`dynamic`",
+            ),
         ];
         for (key, value, fragment) in cases {
             let mut config = small("MixtralForCausalLM");

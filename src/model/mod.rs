@@ -1,4 +1,17 @@
-//! What a checkpoint says of the model, and how GGUF says it.
+//! What a checkpoint is: `config.json` → hyper-parameters, names → tensors, tokenizer files →
+//! vocabulary, model card → metadata.
 
+mod card;
 pub mod chat_template;
+pub mod config;
+pub mod metadata;
+pub mod name;
+mod rope;
+pub mod tensors;
 pub mod vocabulary;
+
+pub use card::ModelCard;
+pub use config::{ConfigError, ModelConfig};
+pub use metadata::Identity;
+pub use rope::RopeScaling;
+pub use tensors::{ModelTensor, Part, RowOrder, TensorData, TensorError};

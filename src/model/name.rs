@@ -61,7 +61,10 @@ impl NameParts {
     pub fn of(id: &str, parameters: u64) -> Self {
         if id.contains(' ') {
             // A sentence, not an identifier.
-            return Self { full: id.into(), ..Self::default() };
+            return Self {
+                full: id.into(),
+                ..Self::default()
+            };
         }
         let (organization, full) = match id.split_once('/') {
             Some((org, name)) if !org.is_empty() && !org.starts_with('.') => (Some(org), name),
@@ -71,8 +74,11 @@ impl NameParts {
         let words = classify(full, parameters);
 
         let join = |pick: &dyn Fn(&Word) -> bool| {
-            let picked: Vec<&str> =
-                words.iter().filter(|w| pick(w)).map(|w| w.text.as_str()).collect();
+            let picked: Vec<&str> = words
+                .iter()
+                .filter(|w| pick(w))
+                .map(|w| w.text.as_str())
+                .collect();
             (!picked.is_empty()).then(|| picked.join("-"))
         };
         let size_label = {
@@ -109,7 +115,8 @@ fn classify(name: &str, parameters: u64) -> Vec<Word> {
         .collect();
 
     // `large` is no size beside `7B`.
-    let has_number = |w: &Word| w.kind == Kind::Size && w.text.contains(|c: char| c.is_ascii_digit());
+    let has_number =
+        |w: &Word| w.kind == Kind::Size && w.text.contains(|c: char| c.is_ascii_digit());
     if words.iter().any(has_number) {
         for word in &mut words {
             if word.kind == Kind::Size && word.text.chars().all(char::is_alphabetic) {
@@ -153,7 +160,11 @@ fn classify_word(text: &str, first: bool, parameters: u64) -> Word {
     } else {
         (text.to_owned(), Kind::Unknown)
     };
-    Word { text, kind, in_basename: false }
+    Word {
+        text,
+        kind,
+        in_basename: false,
+    }
 }
 
 /// Normalizes a size (`7b1` is `7.1B`, `13b` is `13B`) and doubts one that is far from the model's:
@@ -164,9 +175,16 @@ fn size_word(text: &str, parameters: u64) -> (String, Kind) {
     if let [.., unit, digit] = bytes
         && digit.is_ascii_digit()
     {
-        text = format!("{}.{}{}", &text[..text.len() - 2], *digit as char, *unit as char);
+        text = format!(
+            "{}.{}{}",
+            &text[..text.len() - 2],
+            *digit as char,
+            *unit as char
+        );
     }
-    let Some(number) = text.get(..text.len() - 1) else { return (text, Kind::Size) };
+    let Some(number) = text.get(..text.len() - 1) else {
+        return (text, Kind::Size);
+    };
     if number.ends_with(|c: char| c.is_ascii_digit()) {
         text = format!("{number}{}", text[number.len()..].to_uppercase());
     }
@@ -180,10 +198,12 @@ fn size_word(text: &str, parameters: u64) -> (String, Kind) {
     let number = &text[..text.len() - 1];
     if let Ok(size) = number.parse::<f64>()
         && parameters > 0
-        && (size * 10f64.powi(exponent) - parameters as f64).abs()
-            > (7 * parameters / 8) as f64
+        && (size * 10f64.powi(exponent) - parameters as f64).abs() > (7 * parameters / 8) as f64
     {
-        return (format!("{number}{}", text[number.len()..].to_lowercase()), Kind::Finetune);
+        return (
+            format!("{number}{}", text[number.len()..].to_lowercase()),
+            Kind::Finetune,
+        );
     }
     (text, Kind::Size)
 }
@@ -193,9 +213,17 @@ pub fn title(id: &str) -> String {
     let capitalize = |word: &str| {
         let lowercase =
             word.chars().any(char::is_lowercase) && !word.chars().any(char::is_uppercase);
-        if lowercase && !NO_TITLE.is_match(word) { capitalize_runs(word) } else { word.to_owned() }
+        if lowercase && !NO_TITLE.is_match(word) {
+            capitalize_runs(word)
+        } else {
+            word.to_owned()
+        }
     };
-    id.replace('-', " ").split_whitespace().map(capitalize).collect::<Vec<_>>().join(" ")
+    id.replace('-', " ")
+        .split_whitespace()
+        .map(capitalize)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Upper case for the first letter of every run of letters.
@@ -223,7 +251,11 @@ pub fn size_label(parameters: u64) -> String {
         n => (n * 1e-3, 'K'),
     };
     let whole = scaled.round_ties_even();
-    let digits = if whole == 0.0 { 0 } else { format!("{whole:.0}").len() };
+    let digits = if whole == 0.0 {
+        0
+    } else {
+        format!("{whole:.0}").len()
+    };
     format!("{scaled:.*}{unit}", 2usize.saturating_sub(digits))
 }
 
@@ -247,13 +279,37 @@ mod tests {
     fn other_names_are_taken_apart() {
         type Case = (&'static str, u64, [Option<&'static str>; 4]);
         let cases: [Case; 9] = [
-            ("Mistral-7B-Instruct-v0.2", 7_200_000_000, [Some("Mistral"), Some("Instruct"), Some("v0.2"), Some("7B")]),
-            ("Superswallow-13b-v0.2", 13_000_000_000, [Some("Superswallow"), None, Some("v0.2"), Some("13B")]),
-            ("Swallow-13b-instruct-hf", 13_000_000_000, [Some("Swallow"), Some("instruct-hf"), None, Some("13B")]),
-            ("Llama-3-8B-Instruct-128k", 8_000_000_000, [Some("Llama-3"), Some("Instruct-128k"), None, Some("8B")]),
-            ("bloom-7b1", 7_100_000_000, [Some("bloom"), None, None, Some("7.1B")]),
+            (
+                "Mistral-7B-Instruct-v0.2",
+                7_200_000_000,
+                [Some("Mistral"), Some("Instruct"), Some("v0.2"), Some("7B")],
+            ),
+            (
+                "Superswallow-13b-v0.2",
+                13_000_000_000,
+                [Some("Superswallow"), None, Some("v0.2"), Some("13B")],
+            ),
+            (
+                "Swallow-13b-instruct-hf",
+                13_000_000_000,
+                [Some("Swallow"), Some("instruct-hf"), None, Some("13B")],
+            ),
+            (
+                "Llama-3-8B-Instruct-128k",
+                8_000_000_000,
+                [Some("Llama-3"), Some("Instruct-128k"), None, Some("8B")],
+            ),
+            (
+                "bloom-7b1",
+                7_100_000_000,
+                [Some("bloom"), None, None, Some("7.1B")],
+            ),
             ("merge", 1000, [None, None, None, None]),
-            ("SmolLM2-135M-Instruct", 134_515_008, [Some("SmolLM2"), Some("Instruct"), None, Some("135M")]),
+            (
+                "SmolLM2-135M-Instruct",
+                134_515_008,
+                [Some("SmolLM2"), Some("Instruct"), None, Some("135M")],
+            ),
             ("stories260K", 260_000, [None, None, None, None]),
             ("My Fine Model", 1000, [None, None, None, None]),
         ];

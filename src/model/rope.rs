@@ -54,7 +54,9 @@ impl RopeScaling {
         };
         match kind.as_str().map(str::to_ascii_lowercase).as_deref() {
             Some("default") => Ok(Self::None),
-            Some("linear") => Ok(Self::Linear { factor: required("factor")? }),
+            Some("linear") => Ok(Self::Linear {
+                factor: required("factor")?,
+            }),
             Some("llama3") => Ok(Self::Llama3 {
                 factor: positive_f32(rope, "factor")?.unwrap_or(8.0),
                 low_freq_factor: positive_f32(rope, "low_freq_factor")?.unwrap_or(1.0),
@@ -86,7 +88,12 @@ impl RopeScaling {
     /// The formula is transformers' `_compute_llama3_parameters`, in f32 step by step as the
     /// reference converter evaluates it.
     pub fn frequency_factors(&self, head_dim: u32, rope_theta: f32) -> Option<Vec<f32>> {
-        let Self::Llama3 { factor, low_freq_factor, high_freq_factor, original_context } = *self
+        let Self::Llama3 {
+            factor,
+            low_freq_factor,
+            high_freq_factor,
+            original_context,
+        } = *self
         else {
             return None;
         };

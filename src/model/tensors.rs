@@ -139,7 +139,13 @@ struct Rule {
 }
 
 const fn rule(source: &'static str, target: &'static str, shape: &'static [Dim]) -> Rule {
-    Rule { source, target, shape, rotary: false, optional: false }
+    Rule {
+        source,
+        target,
+        shape,
+        rotary: false,
+        optional: false,
+    }
 }
 
 impl Rule {
@@ -157,7 +163,11 @@ impl Rule {
 use Dim::{Embd, Expert, Ff, Kv, Q, Vocab};
 
 const GLOBAL: &[Rule] = &[
-    rule("model.embed_tokens.weight", "token_embd.weight", &[Vocab, Embd]),
+    rule(
+        "model.embed_tokens.weight",
+        "token_embd.weight",
+        &[Vocab, Embd],
+    ),
     rule("model.norm.weight", "output_norm.weight", &[Embd]),
 ];
 
@@ -167,13 +177,21 @@ const OUTPUT: Rule = rule("lm_head.weight", "output.weight", &[Vocab, Embd]);
 /// Follows `model.layers.N.` and `blk.N.`.
 const ATTENTION: &[Rule] = &[
     rule("input_layernorm.weight", "attn_norm.weight", &[Embd]),
-    rule("post_attention_layernorm.weight", "ffn_norm.weight", &[Embd]),
+    rule(
+        "post_attention_layernorm.weight",
+        "ffn_norm.weight",
+        &[Embd],
+    ),
     rule("self_attn.q_proj.weight", "attn_q.weight", &[Q, Embd]).rotary(),
     rule("self_attn.k_proj.weight", "attn_k.weight", &[Kv, Embd]).rotary(),
     rule("self_attn.v_proj.weight", "attn_v.weight", &[Kv, Embd]),
     rule("self_attn.o_proj.weight", "attn_output.weight", &[Embd, Q]),
-    rule("self_attn.q_proj.bias", "attn_q.bias", &[Q]).rotary().optional(),
-    rule("self_attn.k_proj.bias", "attn_k.bias", &[Kv]).rotary().optional(),
+    rule("self_attn.q_proj.bias", "attn_q.bias", &[Q])
+        .rotary()
+        .optional(),
+    rule("self_attn.k_proj.bias", "attn_k.bias", &[Kv])
+        .rotary()
+        .optional(),
     rule("self_attn.v_proj.bias", "attn_v.bias", &[Kv]).optional(),
     rule("self_attn.o_proj.bias", "attn_output.bias", &[Embd]).optional(),
 ];
@@ -188,8 +206,11 @@ const DENSE_FFN: &[Rule] = &[
 ];
 
 /// The router, as mergekit and transformers 4 named it, and since transformers 5.
-const ROUTER: Rule =
-    rule("block_sparse_moe.gate.weight", "ffn_gate_inp.weight", &[Expert, Embd]);
+const ROUTER: Rule = rule(
+    "block_sparse_moe.gate.weight",
+    "ffn_gate_inp.weight",
+    &[Expert, Embd],
+);
 const FUSED_ROUTER: Rule = rule("mlp.gate.weight", "ffn_gate_inp.weight", &[Expert, Embd]);
 
 /// One tensor for each expert: `block_sparse_moe.experts.E.{w1,w2,w3}.weight`.
@@ -204,11 +225,13 @@ const EXPERTS: &[Rule] = &[
 ///
 /// # Errors
 /// When a tensor is missing, unknown, or of the wrong shape or type.
-pub fn map(
-    config: &ModelConfig,
-    checkpoint: &Checkpoint,
-) -> Result<Vec<ModelTensor>, TensorError> {
-    let mut mapper = Mapper { config, checkpoint, used: BTreeSet::new(), out: Vec::new() };
+pub fn map(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<Vec<ModelTensor>, TensorError> {
+    let mut mapper = Mapper {
+        config,
+        checkpoint,
+        used: BTreeSet::new(),
+        out: Vec::new(),
+    };
     for rule in GLOBAL {
         mapper.apply(rule, "", "")?;
     }
@@ -216,7 +239,10 @@ pub fn map(
         mapper.apply(&OUTPUT, "", "")?;
     }
     let head_dim = config.head_dim;
-    if let Some(factors) = config.rope_scaling.frequency_factors(head_dim, config.rope_theta) {
+    if let Some(factors) = config
+        .rope_scaling
+        .frequency_factors(head_dim, config.rope_theta)
+    {
         mapper.out.push(ModelTensor {
             name: "rope_freqs.weight".into(),
             dims: vec![factors.len() as u64],
@@ -253,7 +279,9 @@ impl<'a> Mapper<'a> {
             self.apply(rule, &source, &target)?;
         }
         let Some((n_expert, _)) = self.config.experts else {
-            return DENSE_FFN.iter().try_for_each(|rule| self.apply(rule, &source, &target));
+            return DENSE_FFN
+                .iter()
+                .try_for_each(|rule| self.apply(rule, &source, &target));
         };
         if self.has(&format!("{source}{}", FUSED_ROUTER.source)) {
             self.apply(&FUSED_ROUTER, &source, &target)?;
@@ -277,9 +305,15 @@ impl<'a> Mapper<'a> {
         let shape: Vec<u64> = rule.shape.iter().map(|&d| self.len(d)).collect();
         let tensor = self.take(&name, &shape)?;
         // A permuted vector is a column: its "rows" are single numbers.
-        let rows = if rule.rotary || shape.len() > 1 { shape[0] } else { 1 };
+        let rows = if rule.rotary || shape.len() > 1 {
+            shape[0]
+        } else {
+            1
+        };
         let order = match rule.rotary {
-            true => RowOrder::Rotary { head_rows: u64::from(self.config.head_dim) },
+            true => RowOrder::Rotary {
+                head_rows: u64::from(self.config.head_dim),
+            },
             false => RowOrder::AsIs,
         };
         let parts = vec![self.part(&name, tensor, 0, rows, rows)?];
@@ -334,7 +368,13 @@ impl<'a> Mapper<'a> {
             };
             let parts = (0..n_expert)
                 .map(|e| {
-                    self.part(name, tensor, e * stride + first, shape[0], n_expert * stride)
+                    self.part(
+                        name,
+                        tensor,
+                        e * stride + first,
+                        shape[0],
+                        n_expert * stride,
+                    )
                 })
                 .collect::<Result<_, _>>()?;
             self.push_experts(target, rule, &shape, parts);
@@ -347,14 +387,20 @@ impl<'a> Mapper<'a> {
         self.out.push(ModelTensor {
             name: format!("{target}{}", rule.target),
             dims: vec![cols, rows, parts.len() as u64],
-            data: TensorData::Rows { parts, order: RowOrder::AsIs },
+            data: TensorData::Rows {
+                parts,
+                order: RowOrder::AsIs,
+            },
         });
     }
 
     /// Finds a tensor, checks its shape and marks it as used.
     fn take(&mut self, name: &str, expected: &[u64]) -> Result<&'a SourceTensor, TensorError> {
         let Some((name, tensor)) = self.checkpoint.tensors.get_key_value(name) else {
-            return Err(TensorError::Missing { tensor: name.into(), hint: self.hint(name) });
+            return Err(TensorError::Missing {
+                tensor: name.into(),
+                hint: self.hint(name),
+            });
         };
         if tensor.shape != expected {
             return Err(TensorError::Shape {
@@ -461,7 +507,9 @@ mod tests {
     fn rotary_order_is_reshape_swap_reshape() {
         // PARITY: rows reshaped to (head, 2, half), axes 1 and 2 swapped.
         let (n_head, half) = (3, 4);
-        let order = RowOrder::Rotary { head_rows: 2 * half };
+        let order = RowOrder::Rotary {
+            head_rows: 2 * half,
+        };
         let mut expected = Vec::new();
         for head in 0..n_head {
             for i in 0..half {
@@ -470,7 +518,9 @@ mod tests {
                 }
             }
         }
-        let found: Vec<u64> = (0..n_head * 2 * half).map(|r| order.source_row(r)).collect();
+        let found: Vec<u64> = (0..n_head * 2 * half)
+            .map(|r| order.source_row(r))
+            .collect();
         assert_eq!(found, expected);
     }
 }

@@ -158,7 +158,9 @@ mod tests {
     }
 
     fn fit(conversation: &Conversation, room: usize) -> (String, usize) {
-        let fitted = conversation.fit(room, |text| text.chars().collect()).unwrap();
+        let fitted = conversation
+            .fit(room, |text| text.chars().collect())
+            .unwrap();
         (fitted.tokens.into_iter().collect(), fitted.dropped)
     }
 

@@ -117,9 +117,18 @@ const NOT_GENERATIVE: &[(&str, &[&str])] = &[
         ],
     ),
     ("an encoder-decoder model", &["t5"]),
-    ("a diffusion model", &["dream", "llada", "llada-moe", "rnd1"]),
-    ("a draft model of another model", &["eagle3", "dflash", "gemma4-assistant"]),
-    ("a speech model", &["wavtokenizer-dec", "pockettts", "qwen3tts"]),
+    (
+        "a diffusion model",
+        &["dream", "llada", "llada-moe", "rnd1"],
+    ),
+    (
+        "a draft model of another model",
+        &["eagle3", "dflash", "gemma4-assistant"],
+    ),
+    (
+        "a speech model",
+        &["wavtokenizer-dec", "pockettts", "qwen3tts"],
+    ),
 ];
 
 /// `LLAMA_MAX_LAYERS` of llama.cpp.

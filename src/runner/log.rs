@@ -95,7 +95,10 @@ mod tests {
     fn the_first_error_is_kept_without_its_function() {
         let mut errors = Errors::new();
         errors.push(GGML_LOG_LEVEL_INFO, "loading\n");
-        errors.push(GGML_LOG_LEVEL_ERROR, "llama_model_load: error loading model: ");
+        errors.push(
+            GGML_LOG_LEVEL_ERROR,
+            "llama_model_load: error loading model: ",
+        );
         errors.push(GGML_LOG_LEVEL_CONT, "missing tensor 'x'\n");
         errors.push(GGML_LOG_LEVEL_NONE, "no level\n");
         errors.push(GGML_LOG_LEVEL_CONT, "more of no level\n");

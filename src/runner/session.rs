@@ -207,7 +207,10 @@ impl<'m> Session<'m> {
     /// still take, but at most one part in `share` of the context.
     fn reserve(&self, generated: usize, share: usize) -> usize {
         let most = self.engine.size() / share;
-        let rest = self.options.limit.map(|limit| limit.saturating_sub(generated));
+        let rest = self
+            .options
+            .limit
+            .map(|limit| limit.saturating_sub(generated));
         rest.map_or(most, |rest| rest.min(most)).max(1)
     }
 
@@ -242,15 +245,19 @@ impl<'m> Session<'m> {
 
         let began = Instant::now();
         let ended = loop {
-            if self.options.limit.is_some_and(|limit| generated.len() >= limit) {
+            if self
+                .options
+                .limit
+                .is_some_and(|limit| generated.len() >= limit)
+            {
                 break Ended::Limit;
             }
             // The token before is evaluated only now that one more is wanted.
             if let Some(&last) = generated.last() {
-                if self.engine.is_full() {
-                    if let Err(ended) = self.make_room(&mut task, &generated, on)? {
-                        break ended;
-                    }
+                if self.engine.is_full()
+                    && let Err(ended) = self.make_room(&mut task, &generated, on)?
+                {
+                    break ended;
                 }
                 self.engine.append(&[last])?;
             }

@@ -259,7 +259,12 @@ mod tests {
 
     #[test]
     fn a_stop_string_may_span_tokens() {
-        let pieces: [&[u8]; 4] = ["はい。\n\n##".as_bytes(), b"# ", "指".as_bytes(), "示:\n次".as_bytes()];
+        let pieces: [&[u8]; 4] = [
+            "はい。\n\n##".as_bytes(),
+            b"# ",
+            "指".as_bytes(),
+            "示:\n次".as_bytes(),
+        ];
         assert_eq!(
             answer(&pieces, &["### 指示:"], true),
             ("はい。".to_owned(), true)

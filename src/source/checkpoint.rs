@@ -59,13 +59,20 @@ impl Checkpoint {
     /// # Errors
     /// When the folder, the index or a shard's header is not what it should be.
     pub fn open(dir: &Path) -> Result<Self, SourceError> {
-        let not_a_checkpoint =
-            |reason: &str| SourceError::NotACheckpoint { path: dir.into(), reason: reason.into() };
+        let not_a_checkpoint = |reason: &str| SourceError::NotACheckpoint {
+            path: dir.into(),
+            reason: reason.into(),
+        };
         match fs::metadata(dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(not_a_checkpoint("there is no such folder"));
             }
-            Err(error) => return Err(SourceError::Io { path: dir.into(), error }),
+            Err(error) => {
+                return Err(SourceError::Io {
+                    path: dir.into(),
+                    error,
+                });
+            }
             Ok(m) if !m.is_dir() => {
                 return Err(not_a_checkpoint(
                     "it is a file, expected the folder that holds `config.json`",
@@ -79,7 +86,12 @@ impl Checkpoint {
         }
         let config = read_json(&config_path)?;
         let (shards, tensors) = open_shards(dir)?;
-        Ok(Self { dir: dir.into(), config, shards, tensors })
+        Ok(Self {
+            dir: dir.into(),
+            config,
+            shards,
+            tensors,
+        })
     }
 
     /// Every file whose bytes or text end up in the output; an output must be none of them.
@@ -93,7 +105,10 @@ impl Checkpoint {
 /// # Errors
 /// When the file cannot be read, is far too large or is not JSON.
 pub(super) fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, SourceError> {
-    let io_error = |error| SourceError::Io { path: path.into(), error };
+    let io_error = |error| SourceError::Io {
+        path: path.into(),
+        error,
+    };
     let len = fs::metadata(path).map_err(io_error)?.len();
     if len > MAX_JSON_BYTES {
         return Err(SourceError::malformed(
@@ -121,7 +136,10 @@ fn open_shards(dir: &Path) -> Result<Shards, SourceError> {
         } else {
             format!("it has neither `{SINGLE_FILE}` nor `{INDEX_FILE}`")
         };
-        return Err(SourceError::NotACheckpoint { path: dir.into(), reason });
+        return Err(SourceError::NotACheckpoint {
+            path: dir.into(),
+            reason,
+        });
     }
     let mut joined = Joined::default();
     joined.add(path)?;
@@ -129,7 +147,9 @@ fn open_shards(dir: &Path) -> Result<Shards, SourceError> {
 }
 
 fn has_pickle(dir: &Path) -> bool {
-    ["pytorch_model.bin", "pytorch_model.bin.index.json"].iter().any(|f| dir.join(f).is_file())
+    ["pytorch_model.bin", "pytorch_model.bin.index.json"]
+        .iter()
+        .any(|f| dir.join(f).is_file())
 }
 
 fn open_indexed(dir: &Path, index_path: &Path, index: &Index) -> Result<Shards, SourceError> {
@@ -147,19 +167,28 @@ fn open_indexed(dir: &Path, index_path: &Path, index: &Index) -> Result<Shards, 
     names.sort_unstable();
     names.dedup();
     if names.is_empty() {
-        return Err(SourceError::malformed(index_path, "its `weight_map` is empty"));
+        return Err(SourceError::malformed(
+            index_path,
+            "its `weight_map` is empty",
+        ));
     }
 
     let mut joined = Joined::default();
     for name in names {
         let path = dir.join(name);
         if !path.is_file() {
-            return Err(SourceError::ShardMissing { path, index: index_path.into() });
+            return Err(SourceError::ShardMissing {
+                path,
+                index: index_path.into(),
+            });
         }
         joined.add(path)?;
     }
     for (tensor, shard) in &index.weight_map {
-        let found = joined.tensors.get(tensor).map(|t| joined.shards[t.shard].path());
+        let found = joined
+            .tensors
+            .get(tensor)
+            .map(|t| joined.shards[t.shard].path());
         if found != Some(dir.join(shard).as_path()) {
             return Err(SourceError::Tensor {
                 path: index_path.into(),
@@ -194,19 +223,42 @@ struct Joined {
 impl Joined {
     /// Reads the header of the shard at `path` and adds its tensors.
     fn add(&mut self, path: PathBuf) -> Result<(), SourceError> {
-        let file = File::open(&path)
-            .map_err(|error| SourceError::Io { path: path.clone(), error })?;
+        let file = File::open(&path).map_err(|error| SourceError::Io {
+            path: path.clone(),
+            error,
+        })?;
         let shard = self.shards.len();
-        for Entry { name, dtype, shape, bytes } in safetensors::read_header(&path, &file)? {
+        for Entry {
+            name,
+            dtype,
+            shape,
+            bytes,
+        } in safetensors::read_header(&path, &file)?
+        {
             if let Some(first) = self.tensors.get(&name) {
                 let reason = if first.shard == shard {
                     "it is there twice".to_owned()
                 } else {
-                    format!("it is in `{}` too", self.shards[first.shard].path().display())
+                    format!(
+                        "it is in `{}` too",
+                        self.shards[first.shard].path().display()
+                    )
                 };
-                return Err(SourceError::Tensor { path, tensor: name, reason });
+                return Err(SourceError::Tensor {
+                    path,
+                    tensor: name,
+                    reason,
+                });
             }
-            self.tensors.insert(name, SourceTensor { dtype, shape, shard, bytes });
+            self.tensors.insert(
+                name,
+                SourceTensor {
+                    dtype,
+                    shape,
+                    shard,
+                    bytes,
+                },
+            );
         }
         self.shards.push(Shard::new(path, file));
         Ok(())
@@ -220,7 +272,18 @@ mod tests {
     #[test]
     fn only_names_inside_the_folder_are_plain() {
         assert!(is_plain_name("model-00001-of-00002.safetensors"));
-        for bad in ["", ".", "..", "../x", "/etc/passwd", "a/b", "a/", r"..\x", "C:x", "./a"] {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "../x",
+            "/etc/passwd",
+            "a/b",
+            "a/",
+            r"..\x",
+            "C:x",
+            "./a",
+        ] {
             assert!(!is_plain_name(bad), "{bad:?}");
         }
     }

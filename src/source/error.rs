@@ -75,6 +75,9 @@ pub enum SourceError {
 
 impl SourceError {
     pub(super) fn malformed(path: &std::path::Path, reason: impl Into<String>) -> Self {
-        Self::Malformed { path: path.into(), reason: reason.into() }
+        Self::Malformed {
+            path: path.into(),
+            reason: reason.into(),
+        }
     }
 }

@@ -76,7 +76,10 @@ impl<'de> Deserialize<'de> for RawHeader {
 /// Reads and checks the header of the shard at `path`: every tensor lies inside the file, has the
 /// bytes that its shape and format ask for, and overlaps no other. The result is in file order.
 pub(super) fn read_header(path: &Path, file: &File) -> Result<Vec<Entry>, SourceError> {
-    let io_error = |error: io::Error| SourceError::Io { path: path.into(), error };
+    let io_error = |error: io::Error| SourceError::Io {
+        path: path.into(),
+        error,
+    };
     let file_len = file.metadata().map_err(io_error)?.len();
     let mut reader = io::BufReader::new(file);
 
@@ -122,7 +125,11 @@ pub(super) fn read_header(path: &Path, file: &File) -> Result<Vec<Entry>, Source
     if let Some(end) = entries.iter().map(|e| e.bytes.end).max()
         && end > file_len
     {
-        return Err(SourceError::Truncated { path: path.into(), expected: end, found: file_len });
+        return Err(SourceError::Truncated {
+            path: path.into(),
+            expected: end,
+            found: file_len,
+        });
     }
     for pair in entries.windows(2) {
         let [a, b] = pair else { continue };
@@ -153,13 +160,18 @@ fn check_entry(
         reason,
     };
     let (begin, end) = entry.data_offsets;
-    let found = end
-        .checked_sub(begin)
-        .ok_or_else(|| fail(format!("its bytes end at {end}, before they begin at {begin}")))?;
+    let found = end.checked_sub(begin).ok_or_else(|| {
+        fail(format!(
+            "its bytes end at {end}, before they begin at {begin}"
+        ))
+    })?;
     let weights = entry.shape.iter().try_fold(1u64, |n, &d| n.checked_mul(d));
     if let Some(item) = dtype::bytes_of(&entry.dtype) {
         let expected = weights.and_then(|n| n.checked_mul(item)).ok_or_else(|| {
-            fail(format!("its shape {:?} is larger than any file", entry.shape))
+            fail(format!(
+                "its shape {:?} is larger than any file",
+                entry.shape
+            ))
         })?;
         if expected != found {
             return Err(fail(format!(
@@ -172,5 +184,10 @@ fn check_entry(
         (Some(start), Some(end)) => start..end,
         _ => return Err(fail(format!("its offset {end} is larger than any file"))),
     };
-    Ok(Entry { name, dtype: entry.dtype, shape: entry.shape, bytes })
+    Ok(Entry {
+        name,
+        dtype: entry.dtype,
+        shape: entry.shape,
+        bytes,
+    })
 }

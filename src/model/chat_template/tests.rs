@@ -1,22 +1,25 @@
-use minijinja::{Environment, context};
-use serde_json::json;
+use minijinja::{Environment, Value, context, syntax::SyntaxConfig};
 
 use super::*;
 
 /// Renders as Hugging Face's tokenizers do (`trimmed`), and without their settings.
 fn render(template: &str, messages: &[(&str, &str)], add_generation_prompt: bool) -> String {
-    let messages: Vec<_> = messages
+    let messages: Vec<Value> = messages
         .iter()
-        .map(|(role, content)| json!({"role": role, "content": content}))
+        .map(|&(role, content)| context! { role, content })
         .collect();
     let [trimmed, plain] = [true, false].map(|trim| {
         let mut environment = Environment::new();
-        environment.set_trim_blocks(trim);
-        environment.set_lstrip_blocks(trim);
+        let syntax = SyntaxConfig::builder()
+            .trim_blocks(trim)
+            .lstrip_blocks(trim)
+            .build();
+        environment.set_syntax(syntax.expect("a syntax"));
         environment
             .add_template("chat", template)
             .expect("a template");
         let chat = environment.get_template("chat").expect("the template");
+        let messages = messages.clone();
         chat.render(context! { messages, add_generation_prompt })
             .expect("a prompt")
     });

@@ -18,7 +18,7 @@ mod error;
 mod files;
 mod own_template;
 mod pre_tokenizer;
-mod sentencepiece;
+pub(crate) mod sentencepiece;
 mod special;
 mod spm_json;
 #[cfg(test)]

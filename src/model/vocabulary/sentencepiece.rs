@@ -13,32 +13,32 @@ use super::{
 
 /// The whole file.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ModelProto {
+pub(crate) struct ModelProto {
     /// The pieces; the index is the token id.
     #[prost(message, repeated, tag = "1")]
-    pub(super) pieces: Vec<Piece>,
+    pub(crate) pieces: Vec<Piece>,
     /// How the model was trained.
     #[prost(message, optional, tag = "2")]
-    pub(super) trainer_spec: Option<TrainerSpec>,
+    pub(crate) trainer_spec: Option<TrainerSpec>,
 }
 
 /// One piece.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Piece {
+pub(crate) struct Piece {
     /// The text, with `▁` for a space. Declared as bytes, which are the same on the wire, because
     /// GGUF does not ask for UTF-8 here.
     #[prost(bytes = "vec", optional, tag = "1")]
-    pub(super) piece: Option<Vec<u8>>,
+    pub(crate) piece: Option<Vec<u8>>,
     #[prost(float, optional, tag = "2")]
-    pub(super) score: Option<f32>,
+    pub(crate) score: Option<f32>,
     #[prost(enumeration = "PieceType", optional, tag = "3")]
-    pub(super) kind: Option<i32>,
+    pub(crate) kind: Option<i32>,
 }
 
 /// What a piece is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
-pub(super) enum PieceType {
+pub(crate) enum PieceType {
     Normal = 1,
     Unknown = 2,
     Control = 3,
@@ -49,15 +49,15 @@ pub(super) enum PieceType {
 
 /// How the model was trained.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct TrainerSpec {
+pub(crate) struct TrainerSpec {
     #[prost(enumeration = "ModelType", optional, tag = "3")]
-    pub(super) model_type: Option<i32>,
+    pub(crate) model_type: Option<i32>,
 }
 
 /// The algorithm that splits words. The format's default is Unigram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
 #[repr(i32)]
-pub(super) enum ModelType {
+pub(crate) enum ModelType {
     Unigram = 1,
     Bpe = 2,
     Word = 3,

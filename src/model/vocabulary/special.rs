@@ -209,11 +209,7 @@ impl<'a> PostProcessor<'a> {
             last = special_token(end);
         }
         if let Some(first) = first {
-            if self.config.is_none() {
-                self.bos = first.clone();
-            }
-            self.found
-                .set_add("bos", *first == self.bos || *first == self.cls);
+            self.read_first(first);
         }
         if let Some(last) = last {
             self.read_last(last);
@@ -221,6 +217,24 @@ impl<'a> PostProcessor<'a> {
         if let Some(pair) = items("pair") {
             self.read_pair(pair, first, last);
         }
+    }
+
+    /// The template begins a text with `first`, which is the begin token where none is named.
+    fn read_first(&mut self, first: &Value) {
+        if self.config.is_none() {
+            self.bos = first.clone();
+        } else if *first != self.bos && *first != self.cls {
+            if is_empty(&self.bos) {
+                self.bos = first.clone();
+                set(self.config, "bos", first);
+            }
+            if is_empty(&self.cls) {
+                self.cls = first.clone();
+                set(self.config, "cls", first);
+            }
+        }
+        self.found
+            .set_add("bos", *first == self.bos || *first == self.cls);
     }
 
     /// The template ends a text with `last`. Where that is not the end token by name, it becomes

@@ -34,7 +34,12 @@ fn chatml_with_a_default_system_message() {
         render(CHATML_WITH_DEFAULT, &one("Hi")).unwrap(),
         "<|im_start|>system\nYou are kind<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
     );
-    let talk = messages(&[(System, "Be brief"), (User, "a"), (Assistant, "b"), (User, "c")]);
+    let talk = messages(&[
+        (System, "Be brief"),
+        (User, "a"),
+        (Assistant, "b"),
+        (User, "c"),
+    ]);
     assert_eq!(
         render(CHATML_WITH_DEFAULT, &talk).unwrap(),
         "<|im_start|>system\nBe brief<|im_end|>\n<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n<|im_start|>user\nc<|im_end|>\n<|im_start|>assistant\n"
@@ -82,7 +87,10 @@ fn what_a_template_refuses_is_said_with_name_and_line() {
 fn a_broken_template_is_said_with_name_and_line() {
     let error = Template::new("x.jinja", "a\n{% if %}", special()).unwrap_err();
     let text = error.to_string();
-    assert!(text.starts_with("chat template `x.jinja`, line 2: "), "{text}");
+    assert!(
+        text.starts_with("chat template `x.jinja`, line 2: "),
+        "{text}"
+    );
 }
 
 #[test]
@@ -118,7 +126,10 @@ fn tojson_is_pythons() {
 #[test]
 fn the_date_of_today() {
     let today = jiff::ZonedDateTime::now().strftime("%d %b %Y").to_string();
-    assert_eq!(render("{{ strftime_now('%d %b %Y') }}", &[]).unwrap(), today);
+    assert_eq!(
+        render("{{ strftime_now('%d %b %Y') }}", &[]).unwrap(),
+        today
+    );
     assert!(render("{{ strftime_now('%') }}", &[]).is_err());
 }
 
@@ -126,7 +137,10 @@ fn the_date_of_today() {
 fn tags_for_training_print_nothing() {
     let source = "{% for m in messages %}a{%- generation -%} {{ m.content }} {%- endgeneration %}b{% endfor %}";
     assert_eq!(render(source, &one("x")).unwrap(), "axb");
-    assert_eq!(render("{{ '{% generation' }}", &[]).unwrap(), "{% generation");
+    assert_eq!(
+        render("{{ '{% generation' }}", &[]).unwrap(),
+        "{% generation"
+    );
 }
 
 #[test]
@@ -138,7 +152,11 @@ fn a_template_without_end_is_stopped() {
 
 #[test]
 fn whether_a_system_message_has_a_place() {
-    let takes = |source: &str| Template::new("t", source, special()).unwrap().takes_system();
+    let takes = |source: &str| {
+        Template::new("t", source, special())
+            .unwrap()
+            .takes_system()
+    };
     assert!(takes(CHATML_WITH_DEFAULT));
     assert!(takes(LLAMA_2));
     assert!(!takes("{{ messages[-1].content }}"));
@@ -149,7 +167,11 @@ fn whether_a_system_message_has_a_place() {
 
 #[test]
 fn a_swallow_prompt_stops_where_the_model_asks_itself() {
-    let swallow = Template::new("t", "### 指示:\n{{ messages[-1].content }}\n### 応答:\n", special());
+    let swallow = Template::new(
+        "t",
+        "### 指示:\n{{ messages[-1].content }}\n### 応答:\n",
+        special(),
+    );
     assert_eq!(swallow.unwrap().stop_strings(), ["### 指示:"]);
     let chatml = Template::new("t", CHATML_WITH_DEFAULT, special()).unwrap();
     assert!(chatml.stop_strings().is_empty());

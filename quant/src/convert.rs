@@ -1,0 +1,98 @@
+//! Rows of numbers as they lie in a file (little-endian, at any alignment) to `f32`, and the
+//! check that a row holds numbers at all.
+
+use crate::float;
+
+/// bf16 to f32, exactly. `src` is little-endian, two bytes for each of `dst`.
+///
+/// # Panics
+/// Where `src` is not twice as long as `dst`.
+pub fn bf16_to_f32(src: &[u8], dst: &mut [f32]) {
+    assert_eq!(src.len(), 2 * dst.len(), "bytes of bf16 numbers");
+    for (y, bytes) in dst.iter_mut().zip(src.as_chunks().0) {
+        *y = float::bf16_to_f32(u16::from_le_bytes(*bytes));
+    }
+}
+
+/// f16 to f32, exactly. `src` is little-endian, two bytes for each of `dst`.
+///
+/// # Panics
+/// Where `src` is not twice as long as `dst`.
+pub fn f16_to_f32(src: &[u8], dst: &mut [f32]) {
+    assert_eq!(src.len(), 2 * dst.len(), "bytes of f16 numbers");
+    for (y, bytes) in dst.iter_mut().zip(src.as_chunks().0) {
+        *y = float::f16_to_f32(u16::from_le_bytes(*bytes));
+    }
+}
+
+/// f32 bytes to f32. `src` is little-endian, four bytes for each of `dst`.
+///
+/// # Panics
+/// Where `src` is not four times as long as `dst`.
+pub fn f32_to_f32(src: &[u8], dst: &mut [f32]) {
+    assert_eq!(src.len(), 4 * dst.len(), "bytes of f32 numbers");
+    for (y, bytes) in dst.iter_mut().zip(src.as_chunks().0) {
+        *y = f32::from_le_bytes(*bytes);
+    }
+}
+
+/// Index of the first NaN or infinity.
+pub fn first_non_finite(values: &[f32]) -> Option<usize> {
+    /// Values looked at without leaving the loop, which is what makes it vector code.
+    const RUN: usize = 1024;
+    for (run, values) in values.chunks(RUN).enumerate() {
+        let mut largest = 0;
+        for value in values {
+            largest = largest.max(value.to_bits() & 0x7fff_ffff);
+        }
+        if largest >= f32::INFINITY.to_bits() {
+            return values
+                .iter()
+                .position(|value| !value.is_finite())
+                .map(|i| run * RUN + i);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_at_odd_addresses() {
+        let bytes = [0xff, 0x80, 0x3f, 0x00, 0xc0];
+        let mut values = [f32::NAN; 2];
+        bf16_to_f32(&bytes[1..], &mut values);
+        assert_eq!(values, [1.0, -2.0]);
+
+        let bytes = [0xff, 0x00, 0x3c, 0x01, 0x80];
+        f16_to_f32(&bytes[1..], &mut values);
+        assert_eq!(values, [1.0, -(-24f32).exp2()]);
+
+        let bytes = [0xff, 0, 0, 0x80, 0x3f, 1, 0, 0, 0x80];
+        f32_to_f32(&bytes[1..], &mut values);
+        assert_eq!(values.map(f32::to_bits), [1.0f32.to_bits(), 0x8000_0001]);
+    }
+
+    #[test]
+    fn the_first_non_finite_is_found_wherever_it_is() {
+        for len in [0, 1, 1023, 1024, 1025, 3000] {
+            let mut values = vec![f32::MAX; len];
+            assert_eq!(first_non_finite(&values), None);
+            for at in [0, 1, len / 2, len.saturating_sub(1)]
+                .into_iter()
+                .filter(|&at| at < len)
+            {
+                for bad in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                    let value = std::mem::replace(&mut values[at], bad);
+                    assert_eq!(first_non_finite(&values), Some(at));
+                    values[len - 1] = f32::NAN;
+                    assert_eq!(first_non_finite(&values), Some(at));
+                    values[len - 1] = f32::MAX;
+                    values[at] = value;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Q5_0 and Q5_1: 32 weights in 22 or 24 bytes, levels 0 to 31.
+//!
+//! ```text
+//! byte 0..2   scale, f16
+//! byte 2..4   minimum, f16 (Q5_1 only; in Q5_0 the level 16 is zero)
+//! 4 bytes     bit i is the fifth bit of weight i
+//! 16 bytes    byte i holds the lower bits of weight i in its low half, of weight i+16 in its high
+//! ```
+
+use super::read_f16;
+use crate::float::f32_to_f16;
+use crate::rounding::integer_part;
+
+/// Bytes of a Q5_0 block.
+pub(crate) const Q5_0_BYTES: usize = 22;
+
+/// Bytes of a Q5_1 block.
+pub(crate) const Q5_1_BYTES: usize = 24;
+
+/// Makes a Q5_0 block, given the first of the weights that are largest in magnitude.
+#[inline(always)]
+pub(crate) fn encode_q5_0(x: &[f32; 32], largest: f32, block: &mut [u8; Q5_0_BYTES]) {
+    let scale = largest / -16.0;
+    let per_scale = if scale != 0.0 { 1.0 / scale } else { 0.0 };
+    block[..2].copy_from_slice(&f32_to_f16(scale).to_le_bytes());
+    let mut levels = [0; 32];
+    for (level, x) in levels.iter_mut().zip(x) {
+        // Through i8, as ggml goes: where `per_scale` is infinite the level is 0.
+        *level = (integer_part(x * per_scale + 16.5) as i8).min(31) as u8;
+    }
+    store_levels(&levels, &mut block[2..]);
+}
+
+/// Makes a Q5_1 block, given its smallest and largest weight.
+#[inline(always)]
+pub(crate) fn encode_q5_1(x: &[f32; 32], (min, max): (f32, f32), block: &mut [u8; Q5_1_BYTES]) {
+    let scale = (max - min) / 31.0;
+    let per_scale = if scale != 0.0 { 1.0 / scale } else { 0.0 };
+    block[..2].copy_from_slice(&f32_to_f16(scale).to_le_bytes());
+    block[2..4].copy_from_slice(&f32_to_f16(min).to_le_bytes());
+    let mut levels = [0; 32];
+    for (level, x) in levels.iter_mut().zip(x) {
+        *level = integer_part((x - min) * per_scale + 0.5) as u8;
+    }
+    store_levels(&levels, &mut block[4..]);
+}
+
+/// Reads a Q5_0 block back.
+#[inline(always)]
+pub(crate) fn decode_q5_0(block: &[u8; Q5_0_BYTES], y: &mut [f32; 32]) {
+    let scale = read_f16(block, 0);
+    for (y, level) in y.iter_mut().zip(load_levels(&block[2..])) {
+        *y = f32::from(level as i8 - 16) * scale;
+    }
+}
+
+/// Reads a Q5_1 block back.
+#[inline(always)]
+pub(crate) fn decode_q5_1(block: &[u8; Q5_1_BYTES], y: &mut [f32; 32]) {
+    let (scale, min) = (read_f16(block, 0), read_f16(block, 2));
+    for (y, level) in y.iter_mut().zip(load_levels(&block[4..])) {
+        *y = f32::from(level) * scale + min;
+    }
+}
+
+#[inline(always)]
+fn store_levels(levels: &[u8; 32], bytes: &mut [u8]) {
+    let (high, low) = bytes.split_at_mut(4);
+    for (byte, levels) in high.iter_mut().zip(levels.as_chunks::<8>().0) {
+        // The fifth bits of eight levels, moved to the top byte at once: that of level i from
+        // bit 8i to bit 56+i. No two products meet, so nothing is carried.
+        let fifth_bits = u64::from_le_bytes(*levels) >> 4 & 0x0101_0101_0101_0101;
+        *byte = (fifth_bits.wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8;
+    }
+    for (i, low) in low.iter_mut().enumerate() {
+        *low = levels[i] & 15 | levels[i + 16] << 4;
+    }
+}
+
+#[inline(always)]
+fn load_levels(bytes: &[u8]) -> [u8; 32] {
+    let (high, low) = bytes.split_at(4);
+    let mut levels = [0; 32];
+    for (i, level) in levels.iter_mut().enumerate() {
+        *level = low[i % 16] >> (i / 16 * 4) & 15 | (high[i / 8] >> (i % 8) & 1) << 4;
+    }
+    levels
+}

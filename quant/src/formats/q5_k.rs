@@ -1,0 +1,56 @@
+//! Q5_K: 256 weights in 176 bytes, levels 0 to 31.
+//!
+//! ```text
+//! byte 0..16    units, scales and minimums, see `six_bit_scales`
+//! byte 16..48   bit j of byte i is the fifth bit of weight i of sub-block j
+//! byte 48..176  the lower four bits, as in Q4_K
+//! ```
+
+use super::six_bit_scales;
+use crate::search;
+
+/// Bytes of a block.
+pub(crate) const BYTES: usize = 176;
+
+/// Makes a block, given each sub-block's scale and minimum.
+#[inline(always)]
+pub(crate) fn encode(x: &[f32; 256], scales: &[f32; 8], mins: &[f32; 8], block: &mut [u8; BYTES]) {
+    let (header, bits) = block
+        .split_first_chunk_mut()
+        .expect("a block is longer than its header");
+    let (high, low) = bits.split_at_mut(32);
+    let levels = six_bit_scales::encode(x, scales, mins, search::Q5_K, header);
+    high.fill(0);
+    for (j, levels) in levels.iter().enumerate() {
+        for (high, level) in high.iter_mut().zip(levels) {
+            *high |= (level >> 4) << j;
+        }
+    }
+    for (low, levels) in low
+        .as_chunks_mut::<32>()
+        .0
+        .iter_mut()
+        .zip(levels.as_chunks::<2>().0)
+    {
+        for i in 0..32 {
+            low[i] = levels[0][i] & 15 | levels[1][i] << 4;
+        }
+    }
+}
+
+/// Reads a block back.
+#[inline(always)]
+pub(crate) fn decode(block: &[u8; BYTES], y: &mut [f32; 256]) {
+    let (header, bits) = block
+        .split_first_chunk()
+        .expect("a block is longer than its header");
+    let (high, low) = bits.split_at(32);
+    let (scales, mins) = six_bit_scales::load(header);
+    for (j, y) in y.as_chunks_mut::<32>().0.iter_mut().enumerate() {
+        let low = &low[j / 2 * 32..][..32];
+        for ((y, low), high) in y.iter_mut().zip(low).zip(high) {
+            let level = low >> (4 * (j % 2)) & 15 | (high >> j & 1) << 4;
+            *y = scales[j] * f32::from(level) - mins[j];
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Float to integer, the three ways ggml goes there.
+//!
+//! Each of them is written without a branch and without a conversion that saturates, so that it
+//! is the same code for one value and for a vector of them.
+
+/// 1.5 · 2²³. Adding it to a number below 2²² in magnitude leaves that number, rounded to the
+/// nearest integer and halves to even, in the low bits of the mantissa.
+const TO_MANTISSA: f32 = 12_582_912.0;
+
+/// Nearest integer, halves to even, for values below 2²² in magnitude.
+///
+/// Beyond that the low mantissa bits are something else, and that something goes into files that
+/// llama.cpp writes. NaN gives 0, an infinity gives -2²².
+#[inline(always)]
+pub(crate) fn nearest_int(value: f32) -> i32 {
+    ((value + TO_MANTISSA).to_bits() & 0x007f_ffff) as i32 - 0x0040_0000
+}
+
+/// Nearest integer, halves away from zero, for values below 2²² in magnitude. NaN and the
+/// infinities give a number whose low byte is 0, as ggml's conversion on x86 does.
+#[inline(always)]
+pub(crate) fn round_half_away(value: f32) -> i32 {
+    let magnitude = value.abs();
+    let even = (magnitude + TO_MANTISSA) - TO_MANTISSA;
+    // All of these are exact: only a half that went down to the even number is left 0.5 short.
+    let away = if magnitude - even == 0.5 {
+        even + 1.0
+    } else {
+        even
+    };
+    nearest_int(away.copysign(value))
+}
+
+/// The integer part of a value from 0 to 2²². NaN and the infinities give a number whose low byte
+/// is 0, as ggml's conversion on x86 does.
+#[inline(always)]
+pub(crate) fn integer_part(value: f32) -> i32 {
+    let nearest = (value + TO_MANTISSA) - TO_MANTISSA;
+    nearest_int(if nearest > value {
+        nearest - 1.0
+    } else {
+        nearest
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_int_rounds_halves_to_even() {
+        for (value, expected) in [
+            (0.5, 0),
+            (1.5, 2),
+            (2.5, 2),
+            (-0.5, 0),
+            (-1.5, -2),
+            (0.49999997, 0),
+            (4194303.0, 4194303),
+        ] {
+            assert_eq!(nearest_int(value), expected, "{value}");
+        }
+        let mut value = -3000.0f32;
+        while value < 3000.0 {
+            assert_eq!(
+                nearest_int(value),
+                value.round_ties_even() as i32,
+                "{value}"
+            );
+            value += 0.03125;
+        }
+    }
+
+    #[test]
+    fn nearest_int_beyond_its_range_is_ggmls() {
+        // 2^22 + 1.5·2^23 is 2^24, whose mantissa bits are zero; 3·2^22 lands on half a mantissa.
+        for (value, expected) in [
+            (4_194_304.0, -4_194_304),
+            (12_582_912.0, 0),
+            (f32::INFINITY, -4_194_304),
+            (f32::NEG_INFINITY, -4_194_304),
+            (f32::NAN, 0),
+        ] {
+            assert_eq!(nearest_int(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn round_half_away_is_round() {
+        for half in -300..=300 {
+            let value = half as f32 / 2.0;
+            for near in [value.next_down(), value, value.next_up()] {
+                assert_eq!(round_half_away(near), near.round() as i32, "{near}");
+            }
+        }
+    }
+
+    #[test]
+    fn integer_part_is_trunc() {
+        for quarter in 0..400 {
+            let value = quarter as f32 / 4.0;
+            for near in [value.next_down().max(0.0), value, value.next_up()] {
+                assert_eq!(integer_part(near), near as i32, "{near}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_finite_has_a_low_byte_of_zero() {
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            assert_eq!(round_half_away(value) as u8, 0, "{value}");
+            assert_eq!(integer_part(value) as u8, 0, "{value}");
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The searches for `N` sub-blocks at once, one in each lane.
+//!
+//! `x[i][lane]` is weight `i` of sub-block `lane`. Every loop over lanes does the same operation
+//! on each, so the compiler makes it one vector operation (or a few, where `N` is more than the
+//! width); the loops over `i` keep the scalar order. Branches of the reference become selects.
+
+#![allow(
+    clippy::needless_range_loop,
+    reason = "the loops over lanes are the algorithm"
+)]
+
+use super::{ALL_ZERO, Q6_K_LEVELS, Q6_K_PROPOSALS, ScaleAndMinSearch};
+use crate::rounding::nearest_int;
+
+/// Scales and minimums of `N` sub-blocks of 32 weights: the same bits as
+/// [`super::scalar::scale_and_min`] finds for each.
+#[inline(always)]
+pub(crate) fn scale_and_min<const N: usize>(
+    x: &[[f32; N]; 32],
+    search: ScaleAndMinSearch,
+) -> ([f32; N], [f32; N]) {
+    let ScaleAndMinSearch {
+        max_level,
+        first,
+        step,
+        steps,
+    } = search;
+
+    let mut root_mean_square = [0.0; N];
+    for x in x {
+        for n in 0..N {
+            root_mean_square[n] += x[n] * x[n];
+        }
+    }
+    for n in 0..N {
+        root_mean_square[n] = (root_mean_square[n] / 32.0f32).sqrt();
+    }
+
+    let mut weights = [[0.0; N]; 32];
+    let (mut min, mut max) = (x[0], x[0]);
+    let (mut sum_w, mut sum_x) = ([-0.0; N], [-0.0; N]);
+    for i in 0..32 {
+        for n in 0..N {
+            let x = x[i][n];
+            let w = root_mean_square[n] + x.abs();
+            weights[i][n] = w;
+            min[n] = if x < min[n] { x } else { min[n] };
+            max[n] = if x > max[n] { x } else { max[n] };
+            sum_w[n] += w;
+            sum_x[n] += w * x;
+        }
+    }
+    for n in 0..N {
+        min[n] = if min[n] > 0.0 { 0.0 } else { min[n] };
+    }
+    let constant_min = min;
+
+    let mut levels = [[0.0; N]; 32];
+    let mut level_per_x = [0.0; N];
+    let mut scale = [0.0; N];
+    for n in 0..N {
+        level_per_x[n] = max_level / (max[n] - min[n]);
+        scale[n] = 1.0 / level_per_x[n];
+    }
+    for i in 0..32 {
+        for n in 0..N {
+            levels[i][n] = level(x[i][n], level_per_x[n], min[n], max_level);
+        }
+    }
+    let mut least_error = error(x, &weights, &levels, &scale, &min);
+    let constant = {
+        let mut constant = [false; N];
+        for n in 0..N {
+            constant[n] = max[n] == min[n];
+        }
+        constant
+    };
+
+    for step_index in 0..=steps {
+        let stretched = first + step * f32::from(step_index) + max_level;
+        for n in 0..N {
+            level_per_x[n] = stretched / (max[n] - min[n]);
+        }
+        let (mut sum_l, mut sum_l2, mut sum_xl) = ([0.0; N], [0.0; N], [0.0; N]);
+        for i in 0..32 {
+            for n in 0..N {
+                let (x, w) = (x[i][n], weights[i][n]);
+                let l = level(x, level_per_x[n], min[n], max_level);
+                levels[i][n] = l;
+                sum_l[n] += w * l;
+                sum_l2[n] += w * l * l;
+                sum_xl[n] += w * l * x;
+            }
+        }
+        let (mut line_scale, mut line_min, mut determinant) = ([0.0; N], [0.0; N], [0.0; N]);
+        for n in 0..N {
+            determinant[n] = sum_w[n] * sum_l2[n] - sum_l[n] * sum_l[n];
+            line_scale[n] = (sum_w[n] * sum_xl[n] - sum_x[n] * sum_l[n]) / determinant[n];
+            line_min[n] = (sum_l2[n] * sum_x[n] - sum_l[n] * sum_xl[n]) / determinant[n];
+            let through_origin = sum_xl[n] / sum_l2[n];
+            line_scale[n] = if line_min[n] > 0.0 {
+                through_origin
+            } else {
+                line_scale[n]
+            };
+            line_min[n] = if line_min[n] > 0.0 { 0.0 } else { line_min[n] };
+        }
+        let error = error(x, &weights, &levels, &line_scale, &line_min);
+        for n in 0..N {
+            let better = (determinant[n] > 0.0) & (error[n] < least_error[n]);
+            least_error[n] = select(better, error[n], least_error[n]);
+            scale[n] = select(better, line_scale[n], scale[n]);
+            min[n] = select(better, line_min[n], min[n]);
+        }
+    }
+    for n in 0..N {
+        scale[n] = if constant[n] { 0.0 } else { scale[n] };
+        min[n] = -if constant[n] { constant_min[n] } else { min[n] };
+    }
+    (scale, min)
+}
+
+/// Chooses without a branch, for which a vector has no use.
+#[inline(always)]
+fn select(condition: bool, yes: f32, no: f32) -> f32 {
+    std::hint::select_unpredictable(condition, yes, no)
+}
+
+/// The level of a weight, as a float.
+#[inline(always)]
+fn level(x: f32, level_per_x: f32, min: f32, max_level: f32) -> f32 {
+    nearest_int(level_per_x * (x - min))
+        .max(0)
+        .min(max_level as i32) as f32
+}
+
+/// The weighted squared error of each lane.
+#[inline(always)]
+fn error<const N: usize>(
+    x: &[[f32; N]; 32],
+    weights: &[[f32; N]; 32],
+    levels: &[[f32; N]; 32],
+    scale: &[f32; N],
+    min: &[f32; N],
+) -> [f32; N] {
+    let mut error = [0.0; N];
+    for i in 0..32 {
+        for n in 0..N {
+            let difference = scale[n] * levels[i][n] + min[n] - x[i][n];
+            error[n] += weights[i][n] * (difference * difference);
+        }
+    }
+    error
+}
+
+/// Scales of `N` sub-blocks of 16 weights: the same bits as [`super::scalar::scale`] finds for
+/// each.
+#[inline(always)]
+pub(crate) fn scale<const N: usize>(x: &[[f32; N]; 16]) -> [f32; N] {
+    // Weights count with w = x², so w·x is the same for every proposal.
+    let (mut w, mut wx) = ([[0.0; N]; 16], [[0.0; N]; 16]);
+    let (mut magnitude, mut largest) = ([0.0; N], [0.0; N]);
+    for i in 0..16 {
+        for n in 0..N {
+            let x = x[i][n];
+            w[i][n] = x * x;
+            wx[i][n] = x * x * x;
+            let larger = x.abs() > magnitude[n];
+            magnitude[n] = select(larger, x.abs(), magnitude[n]);
+            largest[n] = select(larger, x, largest[n]);
+        }
+    }
+
+    let (mut scale, mut best) = ([0.0; N], [0.0; N]);
+    for proposal in Q6_K_PROPOSALS {
+        let levels = -(Q6_K_LEVELS + 0.1 * f32::from(proposal));
+        let mut level_per_x = [0.0; N];
+        for n in 0..N {
+            level_per_x[n] = levels / largest[n];
+        }
+        let (mut sum_xl, mut sum_l2) = ([0.0; N], [0.0; N]);
+        for i in 0..16 {
+            for n in 0..N {
+                let l = nearest_int(level_per_x[n] * x[i][n]).clamp(-32, 31) as f32;
+                sum_xl[n] += wx[i][n] * l;
+                sum_l2[n] += w[i][n] * l * l;
+            }
+        }
+        for n in 0..N {
+            let fitted = sum_xl[n] / sum_l2[n];
+            let better = if proposal == 0 {
+                sum_l2[n] != 0.0
+            } else {
+                (sum_l2[n] > 0.0) & (sum_xl[n] * sum_xl[n] > best[n] * sum_l2[n])
+            };
+            scale[n] = select(better, fitted, scale[n]);
+            best[n] = select(better, fitted * sum_xl[n], best[n]);
+        }
+    }
+    for n in 0..N {
+        scale[n] = if magnitude[n] < ALL_ZERO {
+            0.0
+        } else {
+            scale[n]
+        };
+    }
+    scale
+}
+
+/// As [`super::scalar::magnitude`]: without the sign, floats are in the order of their bits, and
+/// the maximum of integers may be taken in any order.
+#[inline(always)]
+pub(crate) fn magnitude(x: &[f32; 32]) -> f32 {
+    let mut largest = 0;
+    for x in x {
+        largest = i32::max(largest, x.abs().to_bits() as i32);
+    }
+    f32::from_bits(largest as u32)
+}
+
+/// As [`super::scalar::largest`].
+#[inline(always)]
+pub(crate) fn largest(x: &[f32; 32]) -> f32 {
+    let (min, max) = range(x);
+    if -min > max {
+        min
+    } else if max > -min {
+        max
+    } else {
+        // As far on one side as on the other, or all zero: the first one counts.
+        super::scalar::largest(x)
+    }
+}
+
+/// As [`super::scalar::range`].
+#[inline(always)]
+pub(crate) fn range(x: &[f32; 32]) -> (f32, f32) {
+    // Negative floats are in the reverse order of their bits. Turned around they are in order as
+    // integers, with -0 before +0.
+    let turn = |bits: i32| bits ^ ((bits >> 31) & i32::MAX);
+    let (mut min, mut max) = (i32::MAX, i32::MIN);
+    for x in x {
+        let ordered = turn(x.to_bits() as i32);
+        min = min.min(ordered);
+        max = max.max(ordered);
+    }
+    let (min, max) = (
+        f32::from_bits(turn(min) as u32),
+        f32::from_bits(turn(max) as u32),
+    );
+    // The two zeros are equal in the reference, and of equals the first counts.
+    if min == 0.0 || max == 0.0 {
+        super::scalar::range(x)
+    } else {
+        (min, max)
+    }
+}

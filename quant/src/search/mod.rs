@@ -1,0 +1,72 @@
+//! How a block's scale (and minimum) is found.
+//!
+//! A block format fixes how levels and scales are stored; which scale is best for given weights
+//! is a search. [`scalar`] is that search for one sub-block, written to be plainly right.
+//! [`lanes`] is the same search for many sub-blocks at once.
+//!
+//! # Scale and minimum (Q4_K, Q5_K)
+//! A weight `x` of a sub-block of 32 becomes a level `l` in `0..=max_level`, and is read back as
+//! `scale·l + min` with `min ≤ 0`. The search minimizes the squared error, each weight counting
+//! with its own magnitude plus the root mean square of the sub-block:
+//!
+//! 1. The first proposal spans exactly the range of the weights.
+//! 2. Each step stretches that range a little differently, rounds every weight to a level, and
+//!    takes for these levels the scale and minimum of the weighted least squares line. Where
+//!    that minimum would be positive it is 0, and the line goes through the origin.
+//! 3. A step that lowers the error is taken. **Its minimum is where the next step's range
+//!    begins**, so the steps cannot be tried in another order or all at once.
+//!
+//! # Scale alone (Q6_K)
+//! A weight of a sub-block of 16 becomes a level in `-32..32`, read back as `scale·l`; weights
+//! count with their square. The proposals put the weight of the largest magnitude on levels from
+//! -31.1 to -32.9, and least squares gives the scale for the levels that result.
+//!
+//! # Why the order of every operation matters
+//! The bytes must be those of ggml, whose sums run in element order, in f32, with multiplication
+//! and addition each rounded. A sum over 32 elements therefore cannot be cut into partial sums.
+//! But sub-blocks know nothing of each other until their scales are stored, so one vector lane
+//! can hold one sub-block: every lane then does exactly the scalar operations in exactly the
+//! scalar order, and a vector of them is as fast as it is wide.
+
+pub(crate) mod lanes;
+pub(crate) mod scalar;
+
+/// A search for scale and minimum: the levels and the range of proposals.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ScaleAndMinSearch {
+    /// The highest level; the lowest is 0.
+    pub(crate) max_level: f32,
+    /// The first proposal maps the range of weights to `max_level + first` levels…
+    pub(crate) first: f32,
+    /// …each next to so much more…
+    pub(crate) step: f32,
+    /// …and the last is this many steps on.
+    pub(crate) steps: u8,
+}
+
+/// The search for 4-bit levels.
+pub(crate) const Q4_K: ScaleAndMinSearch = ScaleAndMinSearch {
+    max_level: 15.0,
+    first: -1.0,
+    step: 0.1,
+    steps: 20,
+};
+
+/// The search for 5-bit levels.
+pub(crate) const Q5_K: ScaleAndMinSearch = ScaleAndMinSearch {
+    max_level: 31.0,
+    first: -0.5,
+    step: 0.1,
+    steps: 15,
+};
+
+/// Levels of Q6_K are `-SCALE_LEVELS..SCALE_LEVELS`.
+pub(crate) const Q6_K_LEVELS: f32 = 32.0;
+
+/// The proposals of Q6_K: tenths of a level that the largest weight lies beyond level 32.
+pub(crate) const Q6_K_PROPOSALS: [i8; 19] = [
+    0, -9, -8, -7, -6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 6, 7, 8, 9,
+];
+
+/// A sub-block whose largest magnitude is below this counts as all zero in Q6_K.
+pub(crate) const ALL_ZERO: f32 = 1e-15;

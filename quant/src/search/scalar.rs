@@ -1,0 +1,189 @@
+//! The searches for one sub-block: the reference.
+
+use super::{ALL_ZERO, Q6_K_LEVELS, ScaleAndMinSearch};
+use crate::rounding::nearest_int;
+
+/// What a search for scale and minimum finds.
+pub(crate) struct ScaleAndMin {
+    /// Distance between two levels.
+    pub(crate) scale: f32,
+    /// What is subtracted after scaling: the negated minimum, so not negative.
+    pub(crate) min: f32,
+    /// The levels that this scale was fitted to.
+    pub(crate) levels: [u8; 32],
+}
+
+/// Searches scale and minimum for a sub-block of 32 weights.
+pub(crate) fn scale_and_min(x: &[f32; 32], search: ScaleAndMinSearch) -> ScaleAndMin {
+    let ScaleAndMinSearch {
+        max_level,
+        first,
+        step,
+        steps,
+    } = search;
+
+    let mut sum_x2 = 0.0;
+    for x in x {
+        sum_x2 += x * x;
+    }
+    let root_mean_square = (sum_x2 / 32.0f32).sqrt();
+    let weights = x.map(|x| root_mean_square + x.abs());
+
+    let (mut min, mut max) = (x[0], x[0]);
+    let mut sum_w = weights[0];
+    let mut sum_x = weights[0] * x[0];
+    for (&x, w) in x.iter().zip(weights).skip(1) {
+        if x < min {
+            min = x;
+        }
+        if x > max {
+            max = x;
+        }
+        sum_w += w;
+        sum_x += w * x;
+    }
+    if min > 0.0 {
+        min = 0.0;
+    }
+    if max == min {
+        return ScaleAndMin {
+            scale: 0.0,
+            min: -min,
+            levels: [0; 32],
+        };
+    }
+
+    let levels_for = |level_per_x: f32, min: f32| {
+        x.map(|x| nearest_int(level_per_x * (x - min)).clamp(0, max_level as i32) as u8)
+    };
+    let error_of = |levels: &[u8; 32], scale: f32, min: f32| {
+        let mut error = 0.0;
+        for ((x, w), &level) in x.iter().zip(weights).zip(levels) {
+            let difference = scale * f32::from(level) + min - x;
+            error += w * (difference * difference);
+        }
+        error
+    };
+
+    let level_per_x = max_level / (max - min);
+    let mut scale = 1.0 / level_per_x;
+    let mut levels = levels_for(level_per_x, min);
+    let mut least_error = error_of(&levels, scale, min);
+
+    for i in 0..=steps {
+        let proposal = levels_for((first + step * f32::from(i) + max_level) / (max - min), min);
+        let (mut sum_l, mut sum_l2, mut sum_xl) = (0.0, 0.0, 0.0);
+        for ((x, w), &level) in x.iter().zip(weights).zip(&proposal) {
+            let l = f32::from(level);
+            sum_l += w * l;
+            sum_l2 += w * l * l;
+            sum_xl += w * l * x;
+        }
+        let determinant = sum_w * sum_l2 - sum_l * sum_l;
+        if determinant > 0.0 {
+            let mut line_scale = (sum_w * sum_xl - sum_x * sum_l) / determinant;
+            let mut line_min = (sum_l2 * sum_x - sum_l * sum_xl) / determinant;
+            if line_min > 0.0 {
+                line_min = 0.0;
+                line_scale = sum_xl / sum_l2;
+            }
+            let error = error_of(&proposal, line_scale, line_min);
+            if error < least_error {
+                (least_error, scale, min, levels) = (error, line_scale, line_min, proposal);
+            }
+        }
+    }
+    ScaleAndMin {
+        scale,
+        min: -min,
+        levels,
+    }
+}
+
+/// What a search for a scale alone finds.
+pub(crate) struct Scale {
+    /// Distance between two levels; its sign may be either.
+    pub(crate) scale: f32,
+    /// The levels that this scale was fitted to, plus 32; all 0 for a sub-block of zeros.
+    pub(crate) levels: [u8; 16],
+}
+
+/// Searches the scale for a sub-block of 16 weights.
+pub(crate) fn scale(x: &[f32; 16]) -> Scale {
+    // The weight of the largest magnitude, the first of several.
+    let (mut magnitude, mut largest) = (0.0, 0.0);
+    for &x in x {
+        if x.abs() > magnitude {
+            magnitude = x.abs();
+            largest = x;
+        }
+    }
+    if magnitude < ALL_ZERO {
+        return Scale {
+            scale: 0.0,
+            levels: [0; 16],
+        };
+    }
+
+    let levels_for =
+        |level_per_x: f32| x.map(|x| nearest_int(level_per_x * x).clamp(-32, 31) as i8);
+    let sums_of = |levels: &[i8; 16]| {
+        let (mut sum_xl, mut sum_l2) = (0.0, 0.0);
+        for (x, &level) in x.iter().zip(levels) {
+            let w = x * x;
+            let l = f32::from(level);
+            sum_xl += w * x * l;
+            sum_l2 += w * l * l;
+        }
+        (sum_xl, sum_l2)
+    };
+
+    let mut levels = levels_for(-Q6_K_LEVELS / largest);
+    let (sum_xl, sum_l2) = sums_of(&levels);
+    let mut scale = if sum_l2 != 0.0 { sum_xl / sum_l2 } else { 0.0 };
+    let mut best = scale * sum_xl;
+
+    for i in (-9i8..=9).filter(|&i| i != 0) {
+        let proposal = levels_for(-(Q6_K_LEVELS + 0.1 * f32::from(i)) / largest);
+        let (sum_xl, sum_l2) = sums_of(&proposal);
+        if sum_l2 > 0.0 && sum_xl * sum_xl > best * sum_l2 {
+            scale = sum_xl / sum_l2;
+            best = scale * sum_xl;
+            levels = proposal;
+        }
+    }
+    Scale {
+        scale,
+        levels: levels.map(|l| (l + 32) as u8),
+    }
+}
+
+/// The largest magnitude in a block (Q8_0).
+pub(crate) fn magnitude(x: &[f32; 32]) -> f32 {
+    largest(x).abs()
+}
+
+/// The weight of the largest magnitude, the first of several; 0 in a block of zeros (Q5_0).
+pub(crate) fn largest(x: &[f32; 32]) -> f32 {
+    let mut largest = 0.0f32;
+    for &x in x {
+        if x.abs() > largest.abs() {
+            largest = x;
+        }
+    }
+    largest
+}
+
+/// The smallest and the largest weight (Q5_1), the first of several: it may be either zero.
+pub(crate) fn range(x: &[f32; 32]) -> (f32, f32) {
+    let (mut min, mut max) = (f32::MAX, f32::MIN);
+    for &x in x {
+        if x < min {
+            min = x;
+        }
+        if x > max {
+            max = x;
+        }
+    }
+    (min, max)
+}

@@ -1,0 +1,4 @@
+//! What `swallow-gguf bench` measures.
+
+pub mod ggml;
+pub mod quantize;

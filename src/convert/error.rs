@@ -1,0 +1,114 @@
+//! What can stop a conversion.
+
+use std::{io, path::PathBuf};
+
+use crate::{
+    gguf::LayoutError,
+    model::{ConfigError, TensorError, vocabulary::VocabularyError},
+    source::SourceError,
+};
+
+/// What stopped a conversion.
+#[derive(Debug, thiserror::Error)]
+pub enum ConvertError {
+    /// The checkpoint's files are not what they should be.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// config.json is not of a model we convert.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The tensors are not those of the config.
+    #[error(transparent)]
+    Tensors(#[from] TensorError),
+    /// The tokenizer cannot be converted.
+    #[error(transparent)]
+    Vocabulary(#[from] VocabularyError),
+    /// A tensor cannot be in a GGUF.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// A shard could not be read, or ends early.
+    #[error("cannot read tensor `{tensor}` from `{path}`: {error}")]
+    Read {
+        /// The tensor's name in the checkpoint.
+        tensor: String,
+        /// The shard.
+        path: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// A weight is not a number that can be quantized.
+    #[error(
+        "tensor `{tensor}` has {value} at index {index:?}, expected finite weights: the checkpoint is damaged"
+    )]
+    NonFinite {
+        /// The tensor's name in the checkpoint.
+        tensor: String,
+        /// NaN or an infinity.
+        value: f32,
+        /// Index in the checkpoint's tensor, outermost dimension first.
+        index: Vec<u64>,
+    },
+    /// A weight is finite, but not in the type to be written.
+    #[error(
+        "tensor `{tensor}` has {value:e} near index {index:?}, too large for {ty}: choose BF16 or F32"
+    )]
+    TooLarge {
+        /// The tensor's name in the checkpoint.
+        tensor: String,
+        /// The largest weight nearby.
+        value: f32,
+        /// Index in the checkpoint's tensor, outermost dimension first.
+        index: Vec<u64>,
+        /// The type to be written.
+        ty: swallow_quant::GgmlType,
+    },
+    /// There is a file in the output's place.
+    #[error("`{path}` exists: choose another name, or replace it with `--force`")]
+    Exists {
+        /// The output.
+        path: PathBuf,
+    },
+    /// The output's place is taken by something that is no file.
+    #[error("`{path}` is {found}, expected a file or nothing")]
+    NotAFile {
+        /// The output.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
+    /// Output and input are one file.
+    #[error("`{path}` is a file of the checkpoint itself, expected another place for the output")]
+    OutputIsInput {
+        /// The output.
+        path: PathBuf,
+    },
+    /// The disk is too full.
+    #[error("not enough room in `{dir}`: the file takes {needed} bytes, {available} are free")]
+    NoSpace {
+        /// The folder.
+        dir: PathBuf,
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes free.
+        available: u64,
+    },
+    /// The output could not be written.
+    #[error("cannot write `{path}`: {error}")]
+    Write {
+        /// The output.
+        path: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// The threads could not be started.
+    #[error("cannot start {threads} threads: {reason}")]
+    Threads {
+        /// How many.
+        threads: usize,
+        /// Why.
+        reason: String,
+    },
+    /// The user interrupted.
+    #[error("interrupted: nothing was written")]
+    Interrupted,
+}

@@ -1,0 +1,371 @@
+//! The key-values that say what a model is: `general.*` for people, `llama.*` for the runner.
+
+use std::{fs, path::Path};
+
+use serde_json::Value as Json;
+
+use super::{
+    ModelCard, ModelConfig,
+    name::{self, NameParts},
+    tensors::ParameterCount,
+};
+use crate::{
+    file_type::FileType,
+    gguf::{Array, KeyValues, Value},
+};
+
+/// Who a model is: from its card, then from its folder. Never from config.json's
+/// `_name_or_path`, which merges leave pointing at a parent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// For people: `Swallow MoE 2x13B v0.1`.
+    pub name: String,
+    /// For file names, with the size taken out: `Swallow-MoE`.
+    pub basename: Option<String>,
+    /// For example `Instruct`.
+    pub finetune: Option<String>,
+    /// For example `v0.1`.
+    pub version: Option<String>,
+    /// Who published it.
+    pub organization: Option<String>,
+    /// `2x13B`: from the name, or counted.
+    pub size_label: String,
+}
+
+impl Identity {
+    /// Finds the identity of the checkpoint in folder `dir`.
+    pub fn find(dir: &Path, card: &ModelCard, count: &ParameterCount) -> Self {
+        let id = model_id(dir, card);
+        let parts = NameParts::of(&id, count.total);
+        let given = card.text(&["name", "model_name"]);
+        let counted = || match count.n_expert {
+            0 => name::size_label(count.total),
+            n => format!("{n}x{}", name::size_label(count.shared + count.one_expert)),
+        };
+        let organization = parts.organization.as_deref().map(name::title);
+        Self {
+            name: given.unwrap_or_else(|| name::title(&parts.full)),
+            basename: card
+                .text(&["basename", "model_basename"])
+                .or(parts.basename),
+            finetune: card
+                .text(&["finetune", "model_finetune"])
+                .or(parts.finetune),
+            version: card.text(&["version", "model_version"]).or(parts.version),
+            organization: card
+                .text(&["organization", "model_organization"])
+                .or(organization),
+            size_label: card
+                .text(&["size_label", "model_size_label"])
+                .or(parts.size_label)
+                .unwrap_or_else(counted),
+        }
+    }
+
+    /// The file name by the GGUF convention, for example `Swallow-MoE-2x13B-v0.1-Q4_K_M.gguf`.
+    pub fn file_name(&self, file_type: FileType) -> String {
+        let base = self.basename.as_ref().unwrap_or(&self.name);
+        let mut words = vec![base.as_str(), &self.size_label];
+        words.extend(
+            [&self.finetune, &self.version]
+                .into_iter()
+                .flatten()
+                .map(String::as_str),
+        );
+        words.push(file_type.name());
+        let joined: Vec<String> = words.iter().map(|word| file_name_word(word)).collect();
+        format!("{}.gguf", joined.join("-"))
+    }
+}
+
+/// A word of a file name: nothing in it means something to a shell or a file system.
+fn file_name_word(word: &str) -> String {
+    let safe = |c: char| {
+        if c.is_alphanumeric() || "._+-".contains(c) {
+            c
+        } else {
+            '-'
+        }
+    };
+    word.trim()
+        .trim_start_matches('.')
+        .chars()
+        .map(safe)
+        .collect()
+}
+
+/// `ORG/NAME` or `NAME`: a name in the card, its title, or the folder.
+fn model_id(dir: &Path, card: &ModelCard) -> String {
+    if let Some(given) = card.text(&["name", "model_name"]) {
+        return given;
+    }
+    if let Some(title) = card.title() {
+        return title.to_owned();
+    }
+    // The folder may be given as `.`, or be a link.
+    let dir = canonical(dir);
+    if let Some(id) = hub_cache_id(&dir) {
+        return id;
+    }
+    dir.file_name()
+        .map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned())
+}
+
+fn canonical(dir: &Path) -> std::path::PathBuf {
+    fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned())
+}
+
+/// `…/models--ORG--NAME/snapshots/COMMIT` of the Hugging Face cache is `ORG/NAME`.
+fn hub_cache_id(dir: &Path) -> Option<String> {
+    let snapshots = dir.parent().filter(|p| p.ends_with("snapshots"))?;
+    let repository = snapshots
+        .parent()?
+        .file_name()?
+        .to_str()?
+        .strip_prefix("models--")?;
+    Some(repository.replacen("--", "/", 1))
+}
+
+/// `general.*`, in the reference converter's order; `general.file_type` is the writer's to add.
+pub fn general(identity: &Identity, card: &ModelCard, dir: &Path) -> KeyValues {
+    let mut kv: KeyValues = vec![
+        ("general.architecture".into(), "llama".into()),
+        ("general.type".into(), "model".into()),
+    ];
+    add_sampling(&mut kv, dir);
+    let mut text = |key: &str, value: Option<String>| {
+        if let Some(value) = value {
+            kv.push((format!("general.{key}"), value.into()));
+        }
+    };
+    text("name", Some(identity.name.clone()));
+    text(
+        "author",
+        card.text(&["author", "model_author", "model_creator"]),
+    );
+    text("version", identity.version.clone());
+    text("organization", identity.organization.clone());
+    text("finetune", identity.finetune.clone());
+    text("basename", identity.basename.clone());
+    text(
+        "description",
+        card.text(&["description", "model_description"]),
+    );
+    text("size_label", Some(identity.size_label.clone()));
+    text("license", card.list(&["license"]).map(|all| all.join(",")));
+    text("license.name", card.text(&["license_name"]));
+    text("license.link", card.text(&["license_link"]));
+    text("source.url", card.text(&["url", "model_url"]));
+    text("source.doi", card.text(&["doi", "model_doi"]));
+    text("source.uuid", card.text(&["uuid", "model_uuid"]));
+    text(
+        "source.repo_url",
+        card.text(&["repo_url", "model_repo_url"]),
+    );
+
+    add_models(
+        &mut kv,
+        "base_model",
+        card.list(&["base_model", "base_models", "base_model_sources"]),
+    );
+    add_models(
+        &mut kv,
+        "dataset",
+        card.list(&["datasets", "dataset", "dataset_sources"]),
+    );
+
+    let mut tags = card.list(&["tags"]).unwrap_or_default();
+    tags.extend(card.list(&["pipeline_tag"]).unwrap_or_default());
+    let mut languages = card.list(&["languages"]).unwrap_or_default();
+    languages.extend(card.list(&["language"]).unwrap_or_default());
+    for (key, values) in [("general.tags", tags), ("general.languages", languages)] {
+        if !values.is_empty() {
+            let values = values.into_iter().map(Into::into).collect();
+            kv.push((key.into(), Array::String(values).into()));
+        }
+    }
+    kv
+}
+
+/// `general.sampling.*`: what generation_config.json recommends.
+fn add_sampling(kv: &mut KeyValues, dir: &Path) {
+    let Ok(text) = fs::read(dir.join("generation_config.json")) else {
+        return;
+    };
+    // A broken one is no reason to stop: nothing but these recommendations hangs on it.
+    let Ok(config) = serde_json::from_slice::<Json>(&text) else {
+        return;
+    };
+    let as_i32 = |v: &Json| {
+        v.as_i64()
+            .and_then(|n| i32::try_from(n).ok())
+            .map(Value::I32)
+    };
+    let as_f32 = |v: &Json| v.as_f64().map(|x| Value::F32(x as f32));
+    type Read<'a> = &'a dyn Fn(&Json) -> Option<Value>;
+    let keys: [(&str, &str, Read<'_>); 11] = [
+        ("top_k", "top_k", &as_i32),
+        ("top_p", "top_p", &as_f32),
+        ("min_p", "min_p", &as_f32),
+        ("xtc_probability", "xtc_probability", &as_f32),
+        ("xtc_threshold", "xtc_threshold", &as_f32),
+        ("temperature", "temp", &as_f32),
+        ("penalty_last_n", "penalty_last_n", &as_i32),
+        ("penalty_repeat", "penalty_repeat", &as_f32),
+        ("mirostat", "mirostat", &as_i32),
+        ("mirostat_tau", "mirostat_tau", &as_f32),
+        ("mirostat_eta", "mirostat_eta", &as_f32),
+    ];
+    if let Some(sequence) = config.get("sequence").and_then(Json::as_str) {
+        kv.push(("general.sampling.sequence".into(), sequence.into()));
+    }
+    for (from, to, read) in keys {
+        if let Some(value) = config.get(from).and_then(read) {
+            kv.push((format!("general.sampling.{to}"), value));
+        }
+    }
+}
+
+/// `general.base_model.*` or `general.dataset.*`: a count, then what the identifiers tell.
+fn add_models(kv: &mut KeyValues, kind: &str, ids: Option<Vec<String>>) {
+    let Some(ids) = ids else { return };
+    let count = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+    kv.push((format!("general.{kind}.count"), count.into()));
+    for (i, id) in ids.iter().enumerate() {
+        let mut text = |key: &str, value: Option<String>| {
+            if let Some(value) = value {
+                kv.push((format!("general.{kind}.{i}.{key}"), value.into()));
+            }
+        };
+        let is_url = ["http://", "https://", "ssh://"]
+            .iter()
+            .any(|p| id.starts_with(p));
+        let hub_id = if is_url {
+            id.split_once("huggingface.co/").map(|(_, rest)| rest)
+        } else {
+            Some(id.as_str())
+        };
+        let parts = hub_id
+            .filter(|id| !is_url || id.split('/').count() == 2)
+            .map(|id| NameParts::of(id, 0));
+        text("name", parts.as_ref().map(|p| name::title(&p.full)));
+        text("version", parts.as_ref().and_then(|p| p.version.clone()));
+        text(
+            "organization",
+            parts
+                .as_ref()
+                .and_then(|p| p.organization.as_deref())
+                .map(name::title),
+        );
+        let page = |p: NameParts| {
+            p.organization
+                .map(|org| format!("https://huggingface.co/{org}/{}", p.full))
+        };
+        text(
+            "repo_url",
+            if is_url {
+                Some(id.clone())
+            } else {
+                parts.and_then(page)
+            },
+        );
+    }
+}
+
+/// `llama.*`: the hyper-parameters, in the reference converter's order.
+pub fn hyper_parameters(config: &ModelConfig) -> KeyValues {
+    let mut kv: KeyValues = Vec::new();
+    let mut add = |key: &str, value: u32| kv.push((format!("llama.{key}"), value.into()));
+    add("block_count", config.n_layer);
+    add("context_length", config.n_ctx);
+    add("embedding_length", config.n_embd);
+    add("feed_forward_length", config.n_ff);
+    add("attention.head_count", config.n_head);
+    add("attention.head_count_kv", config.n_head_kv);
+    config.rope_scaling.add_key_values(&mut kv);
+    kv.push(("llama.rope.freq_base".into(), config.rope_theta.into()));
+    kv.push((
+        "llama.attention.layer_norm_rms_epsilon".into(),
+        config.rms_eps.into(),
+    ));
+    let mut add = |key: &str, value: u32| kv.push((format!("llama.{key}"), value.into()));
+    if let Some((n_expert, n_expert_used)) = config.experts {
+        add("expert_count", n_expert);
+        add("expert_used_count", n_expert_used);
+    }
+    if config.head_dim_is_explicit {
+        add("attention.key_length", config.head_dim);
+        add("attention.value_length", config.head_dim);
+    }
+    add("vocab_size", config.n_vocab);
+    add("rope.dimension_count", config.head_dim);
+    kv
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TARGET: ParameterCount = ParameterCount {
+        total: 21_624_181_760,
+        shared: 4_630_000_000,
+        one_expert: 8_490_000_000,
+        n_expert: 2,
+    };
+
+    #[test]
+    fn the_target_is_named_after_its_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().join("Swallow-MoE-2x13B-v0.1");
+        fs::create_dir(&dir).unwrap();
+        let identity = Identity::find(&dir, &ModelCard::default(), &TARGET);
+        assert_eq!(identity.name, "Swallow MoE 2x13B v0.1");
+        assert_eq!(
+            identity.file_name(FileType::Q4_K_M),
+            "Swallow-MoE-2x13B-v0.1-Q4_K_M.gguf"
+        );
+    }
+
+    #[test]
+    fn a_card_in_the_hub_cache_wins_over_nothing_and_the_size_is_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().join("models--Some--fine-moe/snapshots/0123");
+        fs::create_dir_all(&dir).unwrap();
+        let identity = Identity::find(&dir, &ModelCard::default(), &TARGET);
+        assert_eq!(identity.organization.as_deref(), Some("Some"));
+        assert_eq!(
+            (identity.name.as_str(), identity.size_label.as_str()),
+            ("Fine Moe", "2x13B")
+        );
+
+        fs::write(dir.join("README.md"), "---\nname: ../evil name\n---\n").unwrap();
+        let (card, _) = ModelCard::read(&dir);
+        let identity = Identity::find(&dir, &card, &TARGET);
+        assert_eq!(identity.name, "../evil name");
+        assert_eq!(
+            identity.file_name(FileType::F16),
+            "-evil-name-2x13B-F16.gguf"
+        );
+    }
+
+    #[test]
+    fn base_models_tell_who_made_them() {
+        let mut kv = KeyValues::new();
+        let ids = vec![
+            "tokyotech-llm/Swallow-13b-instruct-hf".into(),
+            "https://a.example/x".into(),
+        ];
+        add_models(&mut kv, "base_model", Some(ids));
+        let text: Vec<String> = kv.iter().map(|(k, v)| format!("{k}={v:?}")).collect();
+        assert_eq!(
+            text,
+            [
+                "general.base_model.count=U32(2)",
+                "general.base_model.0.name=String(\"Swallow 13b Instruct Hf\")",
+                "general.base_model.0.organization=String(\"Tokyotech Llm\")",
+                "general.base_model.0.repo_url=String(\"https://huggingface.co/tokyotech-llm/Swallow-13b-instruct-hf\")",
+                "general.base_model.1.repo_url=String(\"https://a.example/x\")",
+            ]
+        );
+    }
+}

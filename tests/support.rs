@@ -1,0 +1,114 @@
+//! What several test modules need: the program, folders, generated checkpoints, llama.cpp's
+//! quantizer.
+
+use std::{
+    ffi::CString,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::Once,
+};
+
+use swallow_gguf::{
+    file_type::FileType,
+    source::Dtype,
+    synthetic::{self, Layout, Sizes, Spec},
+};
+
+/// The program under test.
+pub(crate) fn swallow_gguf() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_swallow-gguf"))
+}
+
+/// Runs `swallow-gguf convert SRC -o OUT -q` with further arguments.
+pub(crate) fn convert(source: &Path, output: &Path, args: &[&str]) -> Output {
+    swallow_gguf()
+        .arg("convert")
+        .arg(source)
+        .arg("-o")
+        .arg(output)
+        .arg("-q")
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+/// As [`convert`], and it must succeed.
+pub(crate) fn converted(source: &Path, output: &Path, args: &[&str]) -> Vec<u8> {
+    let run = convert(source, output, args);
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    std::fs::read(output).unwrap()
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A small Mixtral with two experts: rows of 256 and 512, grouped queries, two shards.
+pub(crate) fn small_moe() -> Spec {
+    Spec {
+        sizes: Sizes {
+            num_hidden_layers: 2,
+            hidden_size: 256,
+            intermediate_size: 512,
+            num_attention_heads: 8,
+            num_key_value_heads: 2,
+            vocab_size: 300,
+            num_local_experts: 2,
+        },
+        layout: Layout::Separate,
+        dtype: Dtype::Bf16,
+        tied: false,
+        shards: 2,
+        seed: 1,
+        sparse: false,
+    }
+}
+
+/// Writes the checkpoint of `spec` into `dir/name`.
+pub(crate) fn checkpoint(dir: &Path, name: &str, spec: &Spec) -> PathBuf {
+    let path = dir.join(name);
+    synthetic::write(&path, spec).unwrap();
+    path
+}
+
+/// Material that is not part of the project, where it is there; else says that a test is skipped.
+pub(crate) fn fixtures(test: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("SWALLOW_FIXTURES").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures"),
+        PathBuf::from,
+    );
+    if !path.is_dir() {
+        eprintln!(
+            "skipped: {test}: no fixtures at {} (SWALLOW_FIXTURES)",
+            path.display()
+        );
+        return None;
+    }
+    Some(path)
+}
+
+/// llama.cpp's own quantizer, in process, on one thread.
+pub(crate) fn llama_quantize(input: &Path, output: &Path, file_type: FileType) {
+    extern "C" fn silent(
+        _: llama_cpp_sys_2::ggml_log_level,
+        _: *const std::ffi::c_char,
+        _: *mut std::ffi::c_void,
+    ) {
+    }
+    static BACKEND: Once = Once::new();
+    let c_path = |path: &Path| CString::new(path.to_str().unwrap()).unwrap();
+    let (input, output) = (c_path(input), c_path(output));
+    // SAFETY: the strings outlive the call, and the parameters are llama.cpp's own defaults but
+    // for two plain numbers.
+    let status = unsafe {
+        BACKEND.call_once(|| {
+            llama_cpp_sys_2::llama_backend_init();
+            llama_cpp_sys_2::llama_log_set(Some(silent), std::ptr::null_mut());
+        });
+        let mut params = llama_cpp_sys_2::llama_model_quantize_default_params();
+        params.nthread = 1;
+        params.ftype = file_type.id() as _;
+        llama_cpp_sys_2::llama_model_quantize(input.as_ptr(), output.as_ptr(), &params)
+    };
+    assert_eq!(status, 0, "llama_model_quantize to {file_type} failed");
+}
