@@ -8,7 +8,10 @@ use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::history::DefaultHistory;
 use rustyline::validate::Validator;
-use rustyline::{Config, Context, Editor, Helper};
+use rustyline::{
+    Cmd, ConditionalEventHandler, Config, Context, Editor, Event, EventContext, EventHandler, Helper,
+    KeyEvent, Movement, RepeatCount,
+};
 
 use super::command;
 
@@ -21,7 +24,7 @@ const HISTORY_LINES: usize = 1000;
 /// What was typed.
 pub(super) enum Typed {
     Line(String),
-    /// Ctrl-C
+    /// Ctrl-C, in an empty line.
     Interrupted,
     /// Ctrl-D
     End,
@@ -41,6 +44,8 @@ impl LineEditor {
             .build();
         let mut editor = Editor::with_config(config)?;
         editor.set_helper(Some(Commands));
+        let clear_line = EventHandler::Conditional(Box::new(ClearLine));
+        editor.bind_sequence(KeyEvent::ctrl('C'), clear_line);
         let history_file = history_file();
         if let Some(file) = &history_file {
             // There is none yet, or it cannot be read: the chat goes on without.
@@ -93,6 +98,15 @@ fn history_file() -> Option<PathBuf> {
         folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local").join("state")))
     };
     Some(state?.join("swallow-gguf").join("chat-history"))
+}
+
+/// Ctrl-C in a line with text removes the text, as in a shell.
+struct ClearLine;
+
+impl ConditionalEventHandler for ClearLine {
+    fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext<'_>) -> Option<Cmd> {
+        (!context.line().is_empty()).then_some(Cmd::Kill(Movement::WholeBuffer))
+    }
 }
 
 /// Completes the commands.

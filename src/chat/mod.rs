@@ -61,7 +61,7 @@ impl Talk<'_> {
             }
             screen.show(&event)
         });
-        screen.end_answer(answer.as_ref().is_ok_and(|answer| !answer.text.is_empty()));
+        screen.end_answer();
         drop(answering);
         if let Ok(answer) = &answer {
             if answer.ended == Ended::ContextFull {

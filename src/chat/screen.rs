@@ -22,6 +22,10 @@ pub struct Screen {
     /// Why writing failed; nothing is written after that.
     error: Option<io::Error>,
     status: StatusLine,
+    /// Whether something of the answer was written.
+    answer_began: bool,
+    /// What is to be noted after the answer, so as not to stand in the middle of it.
+    notes: Vec<String>,
 }
 
 impl Screen {
@@ -31,6 +35,8 @@ impl Screen {
             stdout: io::stdout(),
             error: None,
             status: StatusLine::new(),
+            answer_began: false,
+            notes: Vec::new(),
         }
     }
 
@@ -41,40 +47,54 @@ impl Screen {
 
     pub(super) fn begin_answer(&mut self) {
         self.status = StatusLine::new();
+        self.answer_began = false;
     }
 
     /// Shows what happens; ends the answer where it cannot be shown.
     pub(super) fn show(&mut self, event: &Event<'_>) -> ControlFlow<()> {
         match event {
             Event::Reading { done, total } => {
-                self.status
-                    .show(&format!("reading the prompt: {done} of {total} tokens"));
+                if !self.answer_began {
+                    let text = format!("reading the prompt: {done} of {total} tokens");
+                    self.status.show(&text);
+                }
                 ControlFlow::Continue(())
             }
             Event::Text("") => self.go_on(),
             Event::Text(text) => self.write(text),
             Event::Forgot { turns } => {
-                self.status.clear();
                 let turns = match turns {
                     1 => "the oldest turn was".to_owned(),
                     n => format!("the {n} oldest turns were"),
                 };
-                note(&format!("the context is full: {turns} forgotten"));
+                let text = format!("the context is full: {turns} forgotten");
+                if self.answer_began {
+                    self.notes.push(text);
+                } else {
+                    self.status.clear();
+                    note(&text);
+                }
                 ControlFlow::Continue(())
             }
         }
     }
 
-    /// The one line end after an answer; in an error's place there is none.
-    pub(super) fn end_answer(&mut self, is_answer: bool) {
+    /// The one line end after an answer, and the notes. Where there is no answer, there is no
+    /// line to end.
+    pub(super) fn end_answer(&mut self) {
         self.status.clear();
-        if is_answer {
+        if self.answer_began {
+            // An error is kept for whoever asks.
             let _ = self.write("\n");
+        }
+        for text in self.notes.drain(..) {
+            note(&text);
         }
     }
 
     fn write(&mut self, text: &str) -> ControlFlow<()> {
         self.status.clear();
+        self.answer_began = true;
         if self.error.is_none() {
             let written = self.stdout.write_all(text.as_bytes());
             self.error = written.and_then(|()| self.stdout.flush()).err();
