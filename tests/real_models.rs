@@ -36,21 +36,30 @@ fn stories_are_the_same_from_every_checkpoint() {
     let expected = expected["text"].as_str().unwrap();
 
     let dir = tempfile::tempdir().unwrap();
-    for name in ["hf-dense-bf16", "hf-mixtral2-same-bf16", "mergekit-0.1.5-moe"] {
+    for name in [
+        "hf-dense-bf16",
+        "hf-mixtral2-same-bf16",
+        "mergekit-0.1.5-moe",
+    ] {
         for file_type in ["f16", "bf16", "f32"] {
             let path = dir.path().join(format!("{name}-{file_type}.gguf"));
             converted(&stories.join(name), &path, &["-t", file_type]);
             let story = greedy(&path, &["--raw", "-p", "", "-n", "100"]);
             let story = story.trim();
             assert!(story.len() > 300, "{name} as {file_type}: {story}");
-            assert!(expected.starts_with(story), "{name} as {file_type}: {story}");
+            assert!(
+                expected.starts_with(story),
+                "{name} as {file_type}: {story}"
+            );
         }
     }
 }
 
 /// The program that makes checkpoints out of a dense GGUF, built beside the tests.
 fn moe_from_gguf() -> Command {
-    let target = Path::new(env!("CARGO_BIN_EXE_swallow-gguf")).parent().unwrap();
+    let target = Path::new(env!("CARGO_BIN_EXE_swallow-gguf"))
+        .parent()
+        .unwrap();
     Command::new(target.join("examples/moe_from_gguf"))
 }
 
@@ -65,7 +74,12 @@ fn two_equal_experts_of_an_instruct_model_answer_as_the_dense_one() {
     let dir = tempfile::tempdir().unwrap();
     let answer = |name: &str, args: &[&str]| {
         let checkpoint = dir.path().join(name);
-        let made = moe_from_gguf().arg(&model).arg(&checkpoint).args(args).output().unwrap();
+        let made = moe_from_gguf()
+            .arg(&model)
+            .arg(&checkpoint)
+            .args(args)
+            .output()
+            .unwrap();
         assert!(made.status.success(), "{}", text(&made.stderr));
         let path = dir.path().join(format!("{name}.gguf"));
         converted(&checkpoint, &path, &["-t", "f16"]);
