@@ -1,5 +1,6 @@
 //! The integration tests: one binary, because it links llama.cpp.
 
+mod bench;
 mod convert;
 mod gguf;
 mod inspect;

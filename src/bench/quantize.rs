@@ -25,8 +25,10 @@ pub const TYPES: [GgmlType; 8] = [
     GgmlType::BF16,
 ];
 
-/// Weights in the chunk that is quantized over and over: few enough that it stays in the cache.
-const WEIGHTS: usize = 64 * 1024;
+/// Weights in the chunk that is quantized over and over: few enough that it stays in the cache,
+/// and that the slowest contestant's turn is shorter than a time slice. On a busy machine the long
+/// turns would otherwise be interrupted and the short ones not.
+const WEIGHTS: usize = 16 * 1024;
 
 /// Repetitions at least, however long one takes.
 const REPETITIONS: usize = 5;

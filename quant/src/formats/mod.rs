@@ -16,6 +16,6 @@ use crate::float::f16_to_f32;
 
 /// The f16 at byte `at` of a block, as f32.
 #[inline(always)]
-fn read_f16<const BYTES: usize>(block: &[u8; BYTES], at: usize) -> f32 {
+fn read_f16(block: &[u8], at: usize) -> f32 {
     f16_to_f32(u16::from_le_bytes([block[at], block[at + 1]]))
 }

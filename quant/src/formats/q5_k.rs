@@ -15,9 +15,7 @@ pub(crate) const BYTES: usize = 176;
 /// Makes a block, given each sub-block's scale and minimum.
 #[inline(always)]
 pub(crate) fn encode(x: &[f32; 256], scales: &[f32; 8], mins: &[f32; 8], block: &mut [u8; BYTES]) {
-    let (header, bits) = block
-        .split_first_chunk_mut()
-        .expect("a block is longer than its header");
+    let (header, bits) = block.split_at_mut(six_bit_scales::BYTES);
     let (high, low) = bits.split_at_mut(32);
     let levels = six_bit_scales::encode(x, scales, mins, search::Q5_K, header);
     high.fill(0);
@@ -41,9 +39,7 @@ pub(crate) fn encode(x: &[f32; 256], scales: &[f32; 8], mins: &[f32; 8], block: 
 /// Reads a block back.
 #[inline(always)]
 pub(crate) fn decode(block: &[u8; BYTES], y: &mut [f32; 256]) {
-    let (header, bits) = block
-        .split_first_chunk()
-        .expect("a block is longer than its header");
+    let (header, bits) = block.split_at(six_bit_scales::BYTES);
     let (high, low) = bits.split_at(32);
     let (scales, mins) = six_bit_scales::load(header);
     for (j, y) in y.as_chunks_mut::<32>().0.iter_mut().enumerate() {

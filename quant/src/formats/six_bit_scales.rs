@@ -15,12 +15,12 @@ use crate::float::f32_to_f16;
 use crate::rounding::nearest_int;
 use crate::search::{self, ScaleAndMinSearch};
 
-/// Bytes of the two units and the packed scales.
+/// Bytes of the two units and the packed scales: the `header` of the functions here.
 pub(crate) const BYTES: usize = 16;
 
 /// Stores the scales and minimums that the search found for the 8 sub-blocks.
 #[inline(always)]
-fn store(scales: &[f32; 8], mins: &[f32; 8], header: &mut [u8; BYTES]) {
+fn store(scales: &[f32; 8], mins: &[f32; 8], header: &mut [u8]) {
     let largest = |values: &[f32; 8]| {
         let mut largest = 0.0;
         for &value in values {
@@ -49,7 +49,7 @@ fn store(scales: &[f32; 8], mins: &[f32; 8], header: &mut [u8; BYTES]) {
 
 /// Scale and minimum of each sub-block, as a reader of the block computes them.
 #[inline(always)]
-pub(crate) fn load(header: &[u8; BYTES]) -> ([f32; 8], [f32; 8]) {
+pub(crate) fn load(header: &[u8]) -> ([f32; 8], [f32; 8]) {
     let (d, dmin) = (read_f16(header, 0), read_f16(header, 2));
     let (mut scales, mut mins) = ([0.0; 8], [0.0; 8]);
     for j in 0..4 {
@@ -70,7 +70,7 @@ pub(crate) fn encode(
     scales: &[f32; 8],
     mins: &[f32; 8],
     search: ScaleAndMinSearch,
-    header: &mut [u8; BYTES],
+    header: &mut [u8],
 ) -> [[u8; 32]; 8] {
     store(scales, mins, header);
     let (scales, mins) = load(header);

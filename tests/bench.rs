@@ -1,0 +1,56 @@
+//! `swallow-gguf bench quantize`, from outside.
+
+use swallow_quant::Isa;
+
+use crate::support::{swallow_gguf, text};
+
+fn bench(args: &[&str]) -> std::process::Output {
+    swallow_gguf()
+        .args(["bench", "quantize", "--seconds", "0"])
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn the_table_has_a_line_for_ggml_and_each_instruction_set() {
+    let run = bench(&["--types", "q8_0,Q4_K"]);
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    assert_eq!(text(&run.stderr), "");
+    let table = text(&run.stdout);
+    let (machine, _) = table.split_once('\n').unwrap();
+    assert!(machine.ends_with("built as expected"), "{machine}");
+    for ty in ["Q8_0", "Q4_K"] {
+        let lines = table.lines().filter(|line| line.starts_with(ty));
+        let lines: Vec<&str> = lines.collect();
+        assert_eq!(lines.len(), 1 + Isa::available().len(), "{table}");
+        assert!(lines.iter().all(|line| line.ends_with("same")), "{table}");
+    }
+}
+
+#[test]
+fn json_has_the_machine_and_the_kernels() {
+    let run = bench(&["--types", "Q6_K", "--json"]);
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!(report["machine"]["ggml_built_as_expected"], true);
+    let kernels = report["kernels"].as_array().unwrap();
+    assert_eq!(kernels.len(), 1 + Isa::available().len());
+    for kernel in kernels {
+        assert_eq!(kernel["type"], "Q6_K");
+        assert_eq!(kernel["same_bytes"], true);
+        assert!(kernel["ns_per_weight"].as_f64().unwrap() > 0.0);
+    }
+}
+
+#[test]
+fn a_type_that_is_not_written_is_refused_with_those_that_are() {
+    let run = bench(&["--types", "Q2_K"]);
+    assert_eq!(run.status.code(), Some(2));
+    let message = text(&run.stderr);
+    assert!(
+        message.contains("Q2_K") && message.contains("expected one of F32"),
+        "{message}"
+    );
+    assert_eq!(text(&run.stdout), "");
+}
