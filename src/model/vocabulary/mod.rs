@@ -5,12 +5,12 @@
 //!
 //! | files | kind | module |
 //! | --- | --- | --- |
-//! | `tokenizer.model` | SentencePiece BPE | [`sentencepiece`] |
-//! | `tokenizer.json` alone, with `byte_fallback` | the same | [`spm_json`], where the converter's constant scores would split text wrongly |
-//! | `tokenizer.json` with a byte-level pre-tokenizer | byte-level BPE | [`byte_level`], [`pre_tokenizer`] |
+//! | `tokenizer.model` | SentencePiece BPE | `sentencepiece` |
+//! | `tokenizer.json` alone, with `byte_fallback` | the same | `spm_json`, where the converter's constant scores would split text wrongly |
+//! | `tokenizer.json` with a byte-level pre-tokenizer | byte-level BPE | `byte_level`, `pre_tokenizer` |
 //!
-//! Around them: tokens that other files add ([`added`]), special tokens ([`special`]), and the
-//! checkpoint's chat template ([`own_template`]).
+//! Around them: tokens that other files add (`added`), special tokens (`special`), and the
+//! checkpoint's chat template (`own_template`).
 
 mod added;
 mod byte_level;
