@@ -9,3 +9,4 @@ mod moe_from_gguf;
 mod parity;
 mod real_models;
 mod support;
+mod tokenizer;

@@ -1,14 +1,17 @@
 //! A byte-level BPE vocabulary from `tokenizer.json`: GPT-2's kind, in which every byte is
 //! written as a printable character.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
 
 use bstr::BString;
 use serde_json::{Map, Value};
 
 use super::{
     VocabularyError,
-    added::{DecoderEntry, decoder_entries},
+    added::decoder_entries,
     files,
     special::KINDS,
     tokenizer_json::{AddedToken, Merge, TokenizerJson, place},
@@ -95,36 +98,21 @@ fn all_added(
     config_path: &Path,
     config: Option<&Map<String, Value>>,
 ) -> Result<Vec<AddedToken>, VocabularyError> {
-    let mut added = Added {
-        tokens: tokenizer.added_tokens.clone(),
-        ids: tokenizer.ids(path)?,
-        model_end: tokenizer
-            .model
-            .vocab
-            .0
-            .iter()
-            .map(|(_, id)| id.saturating_add(1))
-            .max(),
-    };
+    let mut added = Added::new(path, tokenizer)?;
     let Some(config) = config else {
         return Ok(added.tokens);
     };
     let named = special_tokens(config);
+    let is_named: HashSet<&str> = named.iter().copied().collect();
     let mut entries = decoder_entries(config_path, config)?;
     entries.sort_by_key(|entry| entry.id);
-    for DecoderEntry {
-        content,
-        special,
-        normalized,
-        ..
-    } in entries
-    {
-        let special = special || named.contains(&content.as_str());
-        added.set(&content, special, normalized);
+    for entry in entries {
+        let special = entry.special || is_named.contains(entry.content.as_str());
+        added.set(entry.content, special, entry.normalized);
     }
     for content in named {
-        if !added.tokens.iter().any(|token| token.content == content) {
-            added.set(content, true, false);
+        if !added.places.contains_key(content) {
+            added.set(content.to_owned(), true, false);
         }
     }
     Ok(added.tokens)
@@ -133,28 +121,50 @@ fn all_added(
 /// Added tokens, and what decides the ids of new ones.
 struct Added<'a> {
     tokens: Vec<AddedToken>,
+    /// Where in `tokens` a content is.
+    places: HashMap<String, usize>,
+    /// The ids of the model.
     ids: HashMap<&'a str, u32>,
-    model_end: Option<u32>,
+    /// The id after the last one.
+    end: u32,
 }
 
-impl Added<'_> {
+impl<'a> Added<'a> {
+    fn new(path: &Path, tokenizer: &'a TokenizerJson) -> Result<Self, VocabularyError> {
+        let tokens = tokenizer.added_tokens.clone();
+        let contents = tokens.iter().map(|token| token.content.clone());
+        let places = contents
+            .enumerate()
+            .map(|(place, content)| (content, place))
+            .collect();
+        let ids = tokenizer.ids(path)?;
+        let last = tokens
+            .iter()
+            .map(|token| token.id)
+            .chain(ids.values().copied())
+            .max();
+        let end = last.map_or(0, |last| last.saturating_add(1));
+        Ok(Self {
+            tokens,
+            places,
+            ids,
+            end,
+        })
+    }
+
     /// Overrules the token of this content, or adds it.
-    fn set(&mut self, content: &str, special: bool, normalized: bool) {
-        if let Some(token) = self
-            .tokens
-            .iter_mut()
-            .find(|token| token.content == content)
-        {
-            token.special = special;
-            token.normalized = normalized;
+    fn set(&mut self, content: String, special: bool, normalized: bool) {
+        if let Some(&place) = self.places.get(&content) {
+            let token = &mut self.tokens[place];
+            (token.special, token.normalized) = (special, normalized);
             return;
         }
-        let ends = self.tokens.iter().map(|token| token.id.saturating_add(1));
-        let end = ends.chain(self.model_end).max().unwrap_or(0);
-        let id = self.ids.get(content).copied().unwrap_or(end);
+        let id = self.ids.get(content.as_str()).copied().unwrap_or(self.end);
+        self.end = self.end.max(id.saturating_add(1));
+        self.places.insert(content.clone(), self.tokens.len());
         self.tokens.push(AddedToken {
             id,
-            content: content.to_owned(),
+            content,
             special,
             normalized,
         });

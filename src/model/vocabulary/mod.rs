@@ -5,12 +5,12 @@
 //!
 //! | files | kind | module |
 //! | --- | --- | --- |
-//! | `tokenizer.model` | SentencePiece BPE | [`sentencepiece`] |
-//! | `tokenizer.json` alone, with `byte_fallback` | the same | [`spm_json`], where the converter's constant scores would split text wrongly |
-//! | `tokenizer.json` with a byte-level pre-tokenizer | byte-level BPE | [`byte_level`], [`pre_tokenizer`] |
+//! | `tokenizer.model` | SentencePiece BPE | `sentencepiece` |
+//! | `tokenizer.json` alone, with `byte_fallback` | the same | `spm_json`, where the converter's constant scores would split text wrongly |
+//! | `tokenizer.json` with a byte-level pre-tokenizer | byte-level BPE | `byte_level`, `pre_tokenizer` |
 //!
-//! Around them: tokens that other files add ([`added`]), special tokens ([`special`]), and the
-//! checkpoint's chat template ([`own_template`]).
+//! Around them: tokens that other files add (`added`), special tokens (`special`), and the
+//! checkpoint's chat template (`own_template`).
 
 mod added;
 mod byte_level;
@@ -32,6 +32,7 @@ use std::path::Path;
 use serde_json::{Map, Value as Json};
 
 pub use error::VocabularyError;
+use own_template::OwnTemplates;
 use special::Sources;
 use tokens::Tokens;
 use written::Written;
@@ -85,6 +86,14 @@ pub fn read(request: &VocabularyRequest<'_>) -> Result<Vocabulary, VocabularyErr
     let mut special = checkpoint.write_tokens(&mut written)?;
     written.put_special(special.find(&special::KINDS));
     let own = own_template::read(request.dir, &config_path, config)?;
+    let is_overlooked = config.is_none_or(|config| {
+        config.is_empty() || config.get("chat_template").is_some_and(Json::is_null)
+    });
+    if own != OwnTemplates::default() && is_overlooked && request.chat_template.is_none() {
+        written.notes.push(
+            "the checkpoint's chat template is kept, which llama.cpp's converter overlooks here: it needs a tokenizer_config.json that does not say `null`".to_owned(),
+        );
+    }
     let chat_template = written.put_templates(own, request.chat_template.clone());
 
     // llama.cpp's converter knows these two models by their number of tokens.
@@ -101,10 +110,11 @@ pub fn read(request: &VocabularyRequest<'_>) -> Result<Vocabulary, VocabularyErr
         GRANITE => written.put("tokenizer.ggml.add_bos_token", false),
         _ => {}
     }
+    let notes = written.take_notes();
     Ok(Vocabulary {
         key_values: written.key_values,
         chat_template,
-        notes: written.notes,
+        notes,
     })
 }
 

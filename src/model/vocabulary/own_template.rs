@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 
 use super::{VocabularyError, added::kind_of, files};
 
+/// The most templates we take. Each has a key of its own; those in use have two or three.
+const MAX_TEMPLATES: usize = 64;
+
 /// A checkpoint's templates.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct OwnTemplates {
@@ -51,6 +54,7 @@ fn parse(path: &Path, entry: &Value) -> Result<OwnTemplates, VocabularyError> {
         Value::Null => {}
         Value::String(template) => templates.default = Some(template.clone()),
         Value::Array(list) => {
+            check_number(path, list.len())?;
             for (index, item) in list.iter().enumerate() {
                 let text = |name| item.get(name).and_then(Value::as_str);
                 let (Some(name), Some(template)) = (text("name"), text("template")) else {
@@ -90,6 +94,7 @@ fn read_additional(dir: &Path) -> Result<Vec<(String, String)>, VocabularyError>
             .collect::<Result<_, _>>()
             .map_err(failed)?;
         paths.retain(|path| path.extension() == Some(OsStr::new("jinja")));
+        check_number(dir, paths.len())?;
         paths.sort();
         for path in paths {
             let name = path
@@ -103,6 +108,18 @@ fn read_additional(dir: &Path) -> Result<Vec<(String, String)>, VocabularyError>
         }
     }
     Ok(templates.named)
+}
+
+fn check_number(path: &Path, found: usize) -> Result<(), VocabularyError> {
+    if found <= MAX_TEMPLATES {
+        return Ok(());
+    }
+    Err(VocabularyError::Entry {
+        path: path.to_owned(),
+        place: "chat templates".to_owned(),
+        expected: format!("at most {MAX_TEMPLATES}"),
+        found: found.to_string(),
+    })
 }
 
 impl OwnTemplates {

@@ -46,7 +46,13 @@ pub(super) fn read(
     let mut tokens = Tokens::padding(vocab_size)?;
     let mut texts = tokenizer.texts(path, vocab_size)?;
     let unknown = unknown_token(tokenizer, config);
-    let scores = scores(path, tokenizer, &texts, unknown)?;
+    let Scores { scores, unmade } = scores(path, tokenizer, &texts, unknown)?;
+    if let [first, ..] = unmade[..] {
+        notes.push(format!(
+            "tokenizer.json has no merge for {} of its tokens (`{first}` and so on): llama.cpp's tokenizer may use them, others do not",
+            unmade.len()
+        ));
+    }
     for (token, (text, score)) in tokens.0.iter_mut().zip(texts.iter().zip(scores)) {
         let Some(text) = *text else { continue };
         let (ty, score) = if text == unknown {
@@ -100,13 +106,21 @@ pub(super) fn read(
     })
 }
 
-/// The score of every id; see the module's words. Free ids have one too, which nobody uses.
-fn scores(
+/// What the merges say.
+struct Scores<'a> {
+    /// The score of every id; see the module's words. Free ids have one too, which nobody uses.
+    scores: Vec<f32>,
+    /// Pieces of several characters that no merge makes. llama.cpp makes them all the same, of any
+    /// two tokens that join to them, and GGUF has no way to say otherwise.
+    unmade: Vec<&'a str>,
+}
+
+fn scores<'a>(
     path: &Path,
     tokenizer: &TokenizerJson,
-    texts: &[Option<&str>],
+    texts: &[Option<&'a str>],
     unknown: &str,
-) -> Result<Vec<f32>, VocabularyError> {
+) -> Result<Scores<'a>, VocabularyError> {
     let ids = tokenizer.ids(path)?;
     let mut places = vec![None; texts.len()];
     let mut next = 0_u32;
@@ -127,20 +141,25 @@ fn scores(
         .iter()
         .map(|token| token.content.as_str())
         .collect();
-    let is_piece = |text: &Option<&str>| {
-        text.is_some_and(|text| !is_byte(text) && text != unknown && !added.contains(text))
-    };
+    let is_piece = |text: &str| !is_byte(text) && text != unknown && !added.contains(text);
+    let mut unmade = Vec::new();
     for (place, text) in places.iter_mut().zip(texts) {
-        if place.is_none() && is_piece(text) {
+        if place.is_none()
+            && let Some(text) = text.filter(|text| is_piece(text))
+        {
             *place = Some(next);
             next += 1;
+            if text.chars().nth(1).is_some() {
+                unmade.push(text);
+            }
         }
     }
     // Exact: there are fewer than 2^24 tokens.
-    Ok(places
-        .into_iter()
-        .map(|place| -(place.unwrap_or(next) as f32))
-        .collect())
+    let score = |place: Option<u32>| -(place.unwrap_or(next) as f32);
+    Ok(Scores {
+        scores: places.into_iter().map(score).collect(),
+        unmade,
+    })
 }
 
 /// The id of the token that a merge makes, or what is wrong with the merge.

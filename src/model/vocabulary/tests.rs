@@ -157,7 +157,7 @@ fn a_folder_without_a_tokenizer_is_told_which_files_it_lacks() {
 #[test]
 fn an_absurd_vocab_size_is_an_error_and_no_allocation() {
     let folder = Folder::new().with("tokenizer.model", small_model());
-    for size in [usize::MAX, 1 << 40, (1 << 22) + 1] {
+    for size in [usize::MAX, 1 << 40, (1 << 21) + 1] {
         let error = folder.read(size).expect_err("an error");
         assert!(
             matches!(error, VocabularyError::VocabSize { .. }),
@@ -224,4 +224,19 @@ fn every_prefix_of_a_model_is_an_error_or_a_shorter_vocabulary() {
         assert!(folder.read(9).is_err(), "{length} bytes");
     }
     assert!(Folder::new().with("tokenizer.model", bytes).read(9).is_ok());
+}
+
+#[test]
+fn a_long_list_of_notes_is_cut() {
+    let added: Json = (0..30)
+        .map(|n| (format!("<{n}>"), json!(1000 + n)))
+        .collect();
+    let folder = Folder::new().with("tokenizer.model", small_model());
+    let notes = folder
+        .json("added_tokens.json", added)
+        .read(9)
+        .unwrap()
+        .notes;
+    assert_eq!(notes.len(), 21);
+    assert_eq!(notes[20], "and 10 more like these");
 }

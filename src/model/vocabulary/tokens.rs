@@ -6,9 +6,9 @@ use bstr::{BString, ByteSlice};
 
 use super::VocabularyError;
 
-/// The largest `vocab_size` we take; the largest in use is a sixteenth of it. It bounds what a
+/// The largest `vocab_size` we take; the largest in use is half of it. It bounds what a
 /// damaged config.json can make us allocate.
-const MAX_TOKENS: usize = 1 << 22;
+const MAX_TOKENS: usize = 1 << 21;
 
 /// What kind of token this is: the numbers of `tokenizer.ggml.token_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

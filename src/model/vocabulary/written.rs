@@ -14,6 +14,9 @@ pub(super) struct Written {
     pub(super) notes: Vec<String>,
 }
 
+/// Notes beyond these are counted, not told: a vocabulary can have thousands of one kind.
+const MAX_NOTES: usize = 20;
+
 impl Written {
     pub(super) fn put(&mut self, key: &str, value: impl Into<Value>) {
         let value = value.into();
@@ -21,6 +24,17 @@ impl Written {
             Some((_, known)) => *known = value,
             None => self.key_values.push((key.to_owned(), value)),
         }
+    }
+
+    /// The notes, if they are many the first of them.
+    pub(super) fn take_notes(&mut self) -> Vec<String> {
+        let mut notes = std::mem::take(&mut self.notes);
+        if notes.len() > MAX_NOTES {
+            let more = notes.len() - MAX_NOTES;
+            notes.truncate(MAX_NOTES);
+            notes.push(format!("and {more} more like these"));
+        }
+        notes
     }
 
     /// A SentencePiece vocabulary.

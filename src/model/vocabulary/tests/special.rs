@@ -187,6 +187,11 @@ fn a_checkpoints_own_template_is_kept_wherever_it_is() {
     let default = |template: &str| expect([("chat_template", template.into())]);
     let jinja = || Folder::new().with("chat_template.jinja", "one\r\ntwo\rthree");
     assert_eq!(templates(jinja()), default("one\ntwo\nthree"));
+    let kept = jinja()
+        .with("tokenizer.model", small_model())
+        .read(9)
+        .unwrap();
+    assert!(kept.notes[0].starts_with("the checkpoint's chat template is kept"));
     let file = json!({"chat_template": "json"});
     assert_eq!(
         templates(Folder::new().json("chat_template.json", file.clone())),
@@ -241,6 +246,20 @@ fn templates_with_names_have_keys_of_their_own() {
     assert_eq!(
         wrong.error(9),
         "`DIR/tokenizer_config.json`: `chat_template`, entry 0: expected a map with `name` and `template`, found a map"
+    );
+}
+
+#[test]
+fn there_is_a_limit_to_the_number_of_templates() {
+    let list: Vec<Json> = (0..65)
+        .map(|n| json!({"name": format!("t{n}"), "template": ""}))
+        .collect();
+    let folder = Folder::new()
+        .with("tokenizer.model", small_model())
+        .json("tokenizer_config.json", json!({"chat_template": list}));
+    assert_eq!(
+        folder.error(9),
+        "`DIR/tokenizer_config.json`: chat templates: expected at most 64, found 65"
     );
 }
 

@@ -179,6 +179,30 @@ fn scores_from_merges_fall_with_the_first_merge_that_makes_a_token() {
 }
 
 #[test]
+fn tokens_that_no_merge_makes_are_told() {
+    let mut json = spm_json();
+    assert_eq!(
+        Folder::new()
+            .json("tokenizer.json", json.clone())
+            .read(10)
+            .unwrap()
+            .notes,
+        [""; 0]
+    );
+    json["model"]["merges"] = json!(["a b"]);
+    assert_eq!(
+        Folder::new()
+            .json("tokenizer.json", json)
+            .read(10)
+            .unwrap()
+            .notes,
+        [
+            "tokenizer.json has no merge for 2 of its tokens (`abc` and so on): llama.cpp's tokenizer may use them, others do not"
+        ]
+    );
+}
+
+#[test]
 fn merges_must_be_of_tokens() {
     let with_merges = |merges: Json| {
         let mut json = spm_json();
