@@ -6,4 +6,5 @@ mod inspect;
 mod kernels;
 mod moe_from_gguf;
 mod parity;
+mod run;
 mod support;
