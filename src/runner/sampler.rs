@@ -57,9 +57,17 @@ impl Sampling {
             steps.push(LlamaSampler::top_p(self.top_p, 0));
             steps.push(LlamaSampler::min_p(self.min_p, 0));
             steps.push(LlamaSampler::temp(self.temperature));
-            steps.push(LlamaSampler::dist(self.seed.wrapping_add(nth)));
+            steps.push(LlamaSampler::dist(self.seed_of(nth)));
         }
         LlamaSampler::chain(steps, true)
+    }
+
+    /// The seed of the `nth` answer: never `u32::MAX`, for which llama.cpp takes a random one.
+    fn seed_of(&self, nth: u32) -> u32 {
+        match self.seed.wrapping_add(nth) {
+            u32::MAX => u32::MAX / 2,
+            seed => seed,
+        }
     }
 
     /// Whether the sampler has to know the tokens of the prompt.

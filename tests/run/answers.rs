@@ -6,8 +6,10 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
+use swallow_gguf::gguf::{self, Gguf, encode_header, lay_out};
+
 use super::{output, run, smollm2, succeed};
-use crate::support::{converted, fixtures, text};
+use crate::support::{checkpoint, converted, fixtures, small_moe, text};
 
 const QUESTION: &str = "Why is the sky blue?";
 
@@ -191,6 +193,44 @@ fn a_real_model_tells_its_story() {
     let story = story.trim_start();
     assert!(story.len() > 200, "{story}");
     assert_eq!(&expected[..story.len()], story);
+}
+
+/// llama.cpp finds the second part beside the first.
+#[test]
+fn a_model_in_parts_runs_as_the_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = checkpoint(dir.path(), "source", &small_moe());
+    let whole = dir.path().join("whole.gguf");
+    let bytes = converted(&source, &whole, &["-t", "q8_0"]);
+    let gguf = Gguf::open(&whole).unwrap();
+    let half = gguf.tensors.len() / 2;
+    let (first, second) = gguf.tensors.split_at(half);
+    for (number, tensors) in [(0_u16, first), (1, second)] {
+        let mut key_values = match number {
+            0 => gguf.key_values.clone(),
+            _ => Vec::new(),
+        };
+        let count = i32::try_from(gguf.tensors.len()).unwrap();
+        key_values.push(("split.no".to_owned(), gguf::Value::U16(number)));
+        key_values.push(("split.count".to_owned(), gguf::Value::U16(2)));
+        key_values.push(("split.tensors.count".to_owned(), gguf::Value::I32(count)));
+        let mut laid_out = tensors.to_vec();
+        lay_out(&mut laid_out, gguf.alignment).unwrap();
+        let mut part = encode_header(&key_values, &laid_out, gguf.alignment);
+        for tensor in tensors {
+            let start = usize::try_from(gguf.data_offset + tensor.offset).unwrap();
+            let end = start + usize::try_from(tensor.size()).unwrap();
+            part.extend(&bytes[start..end]);
+            part.resize(part.len().next_multiple_of(32), 0);
+        }
+        let name = format!("m-{:05}-of-00002.gguf", number + 1);
+        std::fs::write(dir.path().join(name), part).unwrap();
+    }
+    let args = ["--raw", "-p", "", "-n", "20"];
+    let parts = dir.path().join("m-00001-of-00002.gguf");
+    let expected = greedy(&whole, &args);
+    assert!(!expected.is_empty());
+    assert_eq!(greedy(&parts, &args), expected);
 }
 
 #[test]
