@@ -121,6 +121,11 @@ fn models_that_do_not_generate_text() {
             "`llama.expert_used_count` is 2, expected 0 to 0",
         ),
         (
+            "tokenizer.ggml.tokens",
+            Some(Array::String(["a", "", "", "b", "a\0c"].map(Into::into).to_vec()).into()),
+            "tokens 0 and 4 are both `a`",
+        ),
+        (
             "split.count",
             Some(3_u32.into()),
             "its name has to end in `-00001-of-00003.gguf`",
