@@ -34,9 +34,9 @@ step 'convert to Q4_K_M' "$swallow_gguf" convert "$checkpoint" -t Q4_K_M -o "$mo
 step 'inspect' "$swallow_gguf" inspect "$model"
 
 ask() { answer=$("$swallow_gguf" run -m "$model" -p "$question" --temp 0 -n 64); }
-step "ask: $question" ask
+step 'ask it a question' ask
 [ -n "$answer" ] || die 'the model gave no answer'
-printf '%s\n' "$answer"
+printf '%s\n' "$question" "$answer"
 
 step_table
 printf '\nchat with it: %s run -m %s\n' "$swallow_gguf" "$model"

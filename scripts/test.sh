@@ -23,7 +23,11 @@ step 'format' cargo fmt --all --check
 step 'lints (builds llama.cpp)' \
     cargo clippy --release --locked --workspace --all-targets -- -D warnings
 
-docs() { RUSTDOCFLAGS='-D warnings' cargo doc --release --locked --workspace --no-deps; }
+# With the private items, which module docs link to: this is a program more than a library.
+docs() {
+    RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' \
+        cargo doc --release --locked --workspace --no-deps --document-private-items
+}
 step 'docs' docs
 
 scripts() {

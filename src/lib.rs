@@ -9,7 +9,7 @@
 //! - [`convert`]: executes the plan in one pass
 //! - [`gguf`]: the format, read and written; [`inspect`] shows what a file holds
 //! - [`runner`]: runs a file through llama.cpp; [`chat`] is the conversation in the terminal
-//! - [`bench`], [`synthetic`]: what is measured, and the checkpoints made for it
+//! - [`mod@bench`], [`synthetic`]: what is measured, and the checkpoints made for it
 //!
 //! The block formats are a crate of their own, [`swallow_quant`].
 

@@ -6,5 +6,6 @@ mod inspect;
 mod kernels;
 mod moe_from_gguf;
 mod parity;
+mod real_models;
 mod run;
 mod support;

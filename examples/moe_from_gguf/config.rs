@@ -2,7 +2,7 @@
 
 use anyhow::{Context, ensure};
 use serde_json::{Value as Json, json};
-use swallow_gguf::gguf::{Array, Gguf, Value};
+use swallow_gguf::gguf::{Array, Gguf, Value, escape};
 
 use crate::Dtype;
 
@@ -150,10 +150,11 @@ pub(crate) fn card(gguf: &Gguf, name: &str, n_expert: Option<u64>) -> String {
     }
     front.push("library_name: transformers".to_owned());
     front.push("pipeline_tag: text-generation".to_owned());
-    let source = gguf
-        .get_str("general.name")
-        .unwrap_or("a dense model")
-        .escape_default();
+    let source = escape(
+        gguf.get_str("general.name")
+            .unwrap_or("a dense model")
+            .as_bytes(),
+    );
     let what = match n_expert {
         Some(n) => {
             front.extend(["tags:", "- merge", "- moe"].map(str::to_owned));

@@ -1,7 +1,7 @@
 //! Rows of numbers as they lie in a file (little-endian, at any alignment) to `f32`, and the
 //! check that a row holds numbers at all.
 
-use crate::float;
+use crate::{dispatch, float};
 
 /// bf16 to f32, exactly. `src` is little-endian, two bytes for each of `dst`.
 ///
@@ -9,20 +9,16 @@ use crate::float;
 /// Where `src` is not twice as long as `dst`.
 pub fn bf16_to_f32(src: &[u8], dst: &mut [f32]) {
     assert_eq!(src.len(), 2 * dst.len(), "bytes of bf16 numbers");
-    for (y, bytes) in dst.iter_mut().zip(src.as_chunks().0) {
-        *y = float::bf16_to_f32(u16::from_le_bytes(*bytes));
-    }
+    dispatch::bf16_to_f32(src, dst);
 }
 
-/// f16 to f32, exactly. `src` is little-endian, two bytes for each of `dst`.
+/// f16 to f32, exactly; a NaN becomes quiet. `src` is little-endian, two bytes for each of `dst`.
 ///
 /// # Panics
 /// Where `src` is not twice as long as `dst`.
 pub fn f16_to_f32(src: &[u8], dst: &mut [f32]) {
     assert_eq!(src.len(), 2 * dst.len(), "bytes of f16 numbers");
-    for (y, bytes) in dst.iter_mut().zip(src.as_chunks().0) {
-        *y = float::f16_to_f32(u16::from_le_bytes(*bytes));
-    }
+    dispatch::f16_to_f32(src, dst);
 }
 
 /// f32 bytes to f32. `src` is little-endian, four bytes for each of `dst`.
@@ -38,21 +34,36 @@ pub fn f32_to_f32(src: &[u8], dst: &mut [f32]) {
 
 /// Index of the first NaN or infinity.
 pub fn first_non_finite(values: &[f32]) -> Option<usize> {
-    /// Values looked at without leaving the loop, which is what makes it vector code.
-    const RUN: usize = 1024;
-    for (run, values) in values.chunks(RUN).enumerate() {
-        let mut largest = 0;
-        for value in values {
-            largest = largest.max(value.to_bits() & 0x7fff_ffff);
-        }
-        if largest >= f32::INFINITY.to_bits() {
-            return values
-                .iter()
-                .position(|value| !value.is_finite())
-                .map(|i| run * RUN + i);
-        }
+    if dispatch::all_finite(values) {
+        return None;
     }
-    None
+    values.iter().position(|value| !value.is_finite())
+}
+
+/// The loop of [`bf16_to_f32`].
+#[inline(always)]
+pub(crate) fn bf16_rows(src: &[u8], dst: &mut [f32]) {
+    for (y, bytes) in dst.iter_mut().zip(src.as_chunks().0) {
+        *y = float::bf16_to_f32(u16::from_le_bytes(*bytes));
+    }
+}
+
+/// The loop of [`f16_to_f32`].
+#[inline(always)]
+pub(crate) fn f16_rows(src: &[u8], dst: &mut [f32]) {
+    for (y, bytes) in dst.iter_mut().zip(src.as_chunks().0) {
+        *y = float::f16_to_f32(u16::from_le_bytes(*bytes));
+    }
+}
+
+/// Whether all values are finite: a maximum over all of them, which vectors are good at.
+#[inline(always)]
+pub(crate) fn all_finite(values: &[f32]) -> bool {
+    let mut largest = 0;
+    for value in values {
+        largest = i32::max(largest, value.abs().to_bits() as i32);
+    }
+    largest < f32::INFINITY.to_bits() as i32
 }
 
 #[cfg(test)]

@@ -16,6 +16,25 @@ pub(crate) fn nearest_int(value: f32) -> i32 {
     ((value + TO_MANTISSA).to_bits() & 0x007f_ffff) as i32 - 0x0040_0000
 }
 
+/// `nearest_int(value).clamp(lowest, highest)` as a float, for values below 2²² - 1 in magnitude.
+///
+/// With the rounding constant added, numbers are rounded and still in their order,
+/// so the limits can be applied there, and it is all done in floats. NaN gives the lowest.
+#[inline(always)]
+pub(crate) fn nearest_between(value: f32, lowest: f32, highest: f32) -> f32 {
+    let (lowest, highest) = (TO_MANTISSA + lowest, TO_MANTISSA + highest);
+    let rounded = value + TO_MANTISSA;
+    let rounded = if rounded > lowest { rounded } else { lowest };
+    let rounded = if rounded < highest { rounded } else { highest };
+    rounded - TO_MANTISSA
+}
+
+/// Whether [`nearest_between`] is right for a value, and for all between it and another such.
+#[inline(always)]
+pub(crate) fn is_in_range(value: f32) -> bool {
+    value.abs() < 4_194_303.0
+}
+
 /// Nearest integer, halves away from zero, for values below 2²² in magnitude. NaN and the
 /// infinities give a number whose low byte is 0, as ggml's conversion on x86 does.
 #[inline(always)]
@@ -68,6 +87,25 @@ mod tests {
                 "{value}"
             );
             value += 0.03125;
+        }
+    }
+
+    #[test]
+    fn nearest_between_is_nearest_int_with_limits() {
+        for quarter in -200..200 {
+            let quarter = quarter as f32 / 4.0;
+            for value in [quarter.next_down(), quarter, quarter.next_up()] {
+                for (lowest, highest) in [(0, 15), (0, 31), (-32, 31)] {
+                    let expected = nearest_int(value).clamp(lowest, highest) as f32;
+                    let found = nearest_between(value, lowest as f32, highest as f32);
+                    assert_eq!(found, expected, "{value}");
+                }
+            }
+        }
+        let most = 4_194_303f32.next_down();
+        for (value, expected) in [(most, 15.0), (-most, 0.0), (f32::NAN, 0.0)] {
+            assert_eq!(nearest_between(value, 0.0, 15.0), expected, "{value}");
+            assert_eq!(nearest_int(value).clamp(0, 15) as f32, expected, "{value}");
         }
     }
 

@@ -10,6 +10,7 @@
 
 use crate::float::{f32_to_bf16, f32_to_f16};
 use crate::formats::{five_bit, q4_k, q5_k, q6_k, q8_0};
+use crate::search::lanes::Lanes;
 use crate::search::{self, ScaleAndMinSearch};
 use crate::{GgmlType, Unsupported};
 
@@ -130,11 +131,11 @@ fn lanes_scale<const N: usize>(src: &[f32], dst: &mut [u8]) {
 
 /// Puts up to `N` sub-blocks of `LEN` weights into a lane each; lanes without one are zero.
 #[inline(always)]
-fn to_lanes<const N: usize, const LEN: usize>(x: &[f32]) -> [[f32; N]; LEN] {
-    let mut lanes = [[0.0; N]; LEN];
+fn to_lanes<const N: usize, const LEN: usize>(x: &[f32]) -> Lanes<N, LEN> {
+    let mut lanes = Lanes::ZERO;
     for (n, x) in x.as_chunks::<LEN>().0.iter().enumerate() {
-        for i in 0..LEN {
-            lanes[i][n] = x[i];
+        for (lanes, &x) in lanes.0.iter_mut().zip(x) {
+            lanes[n] = x;
         }
     }
     lanes

@@ -1,4 +1,5 @@
 //! What `swallow-gguf bench` measures.
 
+pub mod convert;
 pub mod ggml;
 pub mod quantize;

@@ -2,13 +2,18 @@
 
 use std::io::{self, Write};
 
-use crate::bench::quantize::{self, Machine, Measurement};
-use crate::cli::{Bench, BenchQuantizeArgs};
+use anyhow::Context;
+
+use crate::bench::{
+    convert::{self, Measured},
+    quantize::{self, Machine, Measurement},
+};
+use crate::cli::{Bench, BenchConvertArgs, BenchQuantizeArgs};
 
 pub(super) fn execute(args: Bench) -> anyhow::Result<()> {
     match args {
         Bench::Quantize(args) => quantize(&args),
-        Bench::Convert(args) => anyhow::bail!("not built yet: {args:?}"),
+        Bench::Convert(args) => convert(&args),
     }
 }
 
@@ -37,6 +42,28 @@ fn quantize(args: &BenchQuantizeArgs) -> anyhow::Result<()> {
                 writeln!(out, "{line}")?;
             }
         }
+    }
+    Ok(())
+}
+
+fn convert(args: &BenchConvertArgs) -> anyhow::Result<()> {
+    let temporary;
+    let dir = match &args.dir {
+        Some(dir) => dir.as_path(),
+        None => {
+            temporary = tempfile::Builder::new()
+                .prefix("swallow-gguf-bench-")
+                .tempdir_in(".")
+                .context("cannot make a folder in the current one: name another with `--dir`")?;
+            temporary.path()
+        }
+    };
+    let bench = convert::Bench::prepare(dir, args.layers)
+        .with_context(|| format!("cannot make a checkpoint in `{}`", dir.display()))?;
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", Measured::HEADER)?;
+    for &file_type in &args.file_types {
+        writeln!(out, "{}", bench.run(file_type, args.threads)?)?;
     }
     Ok(())
 }

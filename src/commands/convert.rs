@@ -27,7 +27,7 @@ pub(super) fn execute(args: ConvertArgs) -> anyhow::Result<()> {
         .transpose()?;
     let options = Options {
         source: args.source.clone(),
-        file_type: args.file_type.parse()?,
+        file_type: args.file_type,
         chat_template,
     };
     let conversion = Conversion::open(&options)?;

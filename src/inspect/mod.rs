@@ -1,4 +1,4 @@
-//! What a GGUF file holds, for people ([`text`]) and for programs ([`json`]).
+//! What a GGUF file holds, for people ([`text()`]) and for programs ([`json()`]).
 
 mod json;
 mod summary;

@@ -57,15 +57,15 @@ impl Sampling {
             steps.push(LlamaSampler::top_p(self.top_p, 0));
             steps.push(LlamaSampler::min_p(self.min_p, 0));
             steps.push(LlamaSampler::temp(self.temperature));
-            steps.push(LlamaSampler::dist(self.seed_of(nth)));
+            steps.push(LlamaSampler::dist(self.nth_seed(nth)));
         }
         LlamaSampler::chain(steps, true)
     }
 
-    /// The seed of the `nth` answer: never `u32::MAX`, for which llama.cpp takes a random one.
-    fn seed_of(&self, nth: u32) -> u32 {
+    /// The seed of the `nth` answer. llama.cpp takes its largest seed to mean "another each time".
+    fn nth_seed(&self, nth: u32) -> u32 {
         match self.seed.wrapping_add(nth) {
-            u32::MAX => u32::MAX / 2,
+            u32::MAX => 0,
             seed => seed,
         }
     }

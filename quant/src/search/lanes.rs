@@ -3,20 +3,38 @@
 //! `x[i][lane]` is weight `i` of sub-block `lane`. Every loop over lanes does the same operation
 //! on each, so the compiler makes it one vector operation (or a few, where `N` is more than the
 //! width); the loops over `i` keep the scalar order. Branches of the reference become selects.
+//!
+//! # Rounding
+//! The reference rounds with `nearest_int`, whose results beyond 2²² are strange, and belong to
+//! the format all the same. [`nearest_between`] is quicker, and equal within that range. The
+//! values that a proposal rounds lie between those of the smallest and the largest weight, since
+//! subtracting and multiplying by the same number keep the order also where results are rounded;
+//! so these two tell of all. Where one is out of range, or no number because all weights are the
+//! same, the lane is left to the reference.
 
 #![allow(
     clippy::needless_range_loop,
     reason = "the loops over lanes are the algorithm"
 )]
 
-use super::{ALL_ZERO, Q6_K_LEVELS, Q6_K_PROPOSALS, ScaleAndMinSearch};
-use crate::rounding::nearest_int;
+use super::{ALL_ZERO, Q6_K_LEVELS, Q6_K_PROPOSALS, ScaleAndMinSearch, scalar};
+use crate::rounding::{is_in_range, nearest_between};
+
+/// One number for each weight of `N` sub-blocks of `LEN`: `rows[i][lane]`. Aligned to the widest
+/// vector, as one that lies across two cache lines takes twice as long to load.
+#[repr(align(64))]
+pub(crate) struct Lanes<const N: usize, const LEN: usize>(pub(crate) [[f32; N]; LEN]);
+
+impl<const N: usize, const LEN: usize> Lanes<N, LEN> {
+    /// Zero for each weight.
+    pub(crate) const ZERO: Self = Self([[0.0; N]; LEN]);
+}
 
 /// Scales and minimums of `N` sub-blocks of 32 weights: the same bits as
 /// [`super::scalar::scale_and_min`] finds for each.
 #[inline(always)]
 pub(crate) fn scale_and_min<const N: usize>(
-    x: &[[f32; N]; 32],
+    x: &Lanes<N, 32>,
     search: ScaleAndMinSearch,
 ) -> ([f32; N], [f32; N]) {
     let ScaleAndMinSearch {
@@ -27,7 +45,7 @@ pub(crate) fn scale_and_min<const N: usize>(
     } = search;
 
     let mut root_mean_square = [0.0; N];
-    for x in x {
+    for x in &x.0 {
         for n in 0..N {
             root_mean_square[n] += x[n] * x[n];
         }
@@ -36,57 +54,56 @@ pub(crate) fn scale_and_min<const N: usize>(
         root_mean_square[n] = (root_mean_square[n] / 32.0f32).sqrt();
     }
 
-    let mut weights = [[0.0; N]; 32];
-    let (mut min, mut max) = (x[0], x[0]);
+    let mut weights = Lanes::<N, 32>::ZERO;
+    let (mut min, mut max) = (x.0[0], x.0[0]);
     let (mut sum_w, mut sum_x) = ([-0.0; N], [-0.0; N]);
     for i in 0..32 {
         for n in 0..N {
-            let x = x[i][n];
+            let x = x.0[i][n];
             let w = root_mean_square[n] + x.abs();
-            weights[i][n] = w;
+            weights.0[i][n] = w;
             min[n] = if x < min[n] { x } else { min[n] };
             max[n] = if x > max[n] { x } else { max[n] };
             sum_w[n] += w;
             sum_x[n] += w * x;
         }
     }
+    let least = min;
     for n in 0..N {
-        min[n] = if min[n] > 0.0 { 0.0 } else { min[n] };
+        min[n] = select(min[n] > 0.0, 0.0, min[n]);
     }
-    let constant_min = min;
 
-    let mut levels = [[0.0; N]; 32];
+    let mut levels = Lanes::<N, 32>::ZERO;
     let mut level_per_x = [0.0; N];
     let mut scale = [0.0; N];
+    let mut in_range = [true; N];
     for n in 0..N {
         level_per_x[n] = max_level / (max[n] - min[n]);
+        in_range[n] = is_in_range(level_per_x[n] * (least[n] - min[n]))
+            & is_in_range(level_per_x[n] * (max[n] - min[n]));
         scale[n] = 1.0 / level_per_x[n];
     }
     for i in 0..32 {
         for n in 0..N {
-            levels[i][n] = level(x[i][n], level_per_x[n], min[n], max_level);
+            let value = level_per_x[n] * (x.0[i][n] - min[n]);
+            levels.0[i][n] = nearest_between(value, 0.0, max_level);
         }
     }
     let mut least_error = error(x, &weights, &levels, &scale, &min);
-    let constant = {
-        let mut constant = [false; N];
-        for n in 0..N {
-            constant[n] = max[n] == min[n];
-        }
-        constant
-    };
 
     for step_index in 0..=steps {
         let stretched = first + step * f32::from(step_index) + max_level;
         for n in 0..N {
             level_per_x[n] = stretched / (max[n] - min[n]);
+            in_range[n] &= is_in_range(level_per_x[n] * (least[n] - min[n]))
+                & is_in_range(level_per_x[n] * (max[n] - min[n]));
         }
         let (mut sum_l, mut sum_l2, mut sum_xl) = ([0.0; N], [0.0; N], [0.0; N]);
         for i in 0..32 {
             for n in 0..N {
-                let (x, w) = (x[i][n], weights[i][n]);
-                let l = level(x, level_per_x[n], min[n], max_level);
-                levels[i][n] = l;
+                let (x, w) = (x.0[i][n], weights.0[i][n]);
+                let l = nearest_between(level_per_x[n] * (x - min[n]), 0.0, max_level);
+                levels.0[i][n] = l;
                 sum_l[n] += w * l;
                 sum_l2[n] += w * l * l;
                 sum_xl[n] += w * l * x;
@@ -98,12 +115,8 @@ pub(crate) fn scale_and_min<const N: usize>(
             line_scale[n] = (sum_w[n] * sum_xl[n] - sum_x[n] * sum_l[n]) / determinant[n];
             line_min[n] = (sum_l2[n] * sum_x[n] - sum_l[n] * sum_xl[n]) / determinant[n];
             let through_origin = sum_xl[n] / sum_l2[n];
-            line_scale[n] = if line_min[n] > 0.0 {
-                through_origin
-            } else {
-                line_scale[n]
-            };
-            line_min[n] = if line_min[n] > 0.0 { 0.0 } else { line_min[n] };
+            line_scale[n] = select(line_min[n] > 0.0, through_origin, line_scale[n]);
+            line_min[n] = select(line_min[n] > 0.0, 0.0, line_min[n]);
         }
         let error = error(x, &weights, &levels, &line_scale, &line_min);
         for n in 0..N {
@@ -113,9 +126,13 @@ pub(crate) fn scale_and_min<const N: usize>(
             min[n] = select(better, line_min[n], min[n]);
         }
     }
+
     for n in 0..N {
-        scale[n] = if constant[n] { 0.0 } else { scale[n] };
-        min[n] = -if constant[n] { constant_min[n] } else { min[n] };
+        min[n] = -min[n];
+        if !in_range[n] {
+            let found = scalar::scale_and_min(&x.0.map(|x| x[n]), search);
+            (scale[n], min[n]) = (found.scale, found.min);
+        }
     }
     (scale, min)
 }
@@ -126,28 +143,20 @@ fn select(condition: bool, yes: f32, no: f32) -> f32 {
     std::hint::select_unpredictable(condition, yes, no)
 }
 
-/// The level of a weight, as a float.
-#[inline(always)]
-fn level(x: f32, level_per_x: f32, min: f32, max_level: f32) -> f32 {
-    nearest_int(level_per_x * (x - min))
-        .max(0)
-        .min(max_level as i32) as f32
-}
-
 /// The weighted squared error of each lane.
 #[inline(always)]
 fn error<const N: usize>(
-    x: &[[f32; N]; 32],
-    weights: &[[f32; N]; 32],
-    levels: &[[f32; N]; 32],
+    x: &Lanes<N, 32>,
+    weights: &Lanes<N, 32>,
+    levels: &Lanes<N, 32>,
     scale: &[f32; N],
     min: &[f32; N],
 ) -> [f32; N] {
     let mut error = [0.0; N];
     for i in 0..32 {
         for n in 0..N {
-            let difference = scale[n] * levels[i][n] + min[n] - x[i][n];
-            error[n] += weights[i][n] * (difference * difference);
+            let difference = scale[n] * levels.0[i][n] + min[n] - x.0[i][n];
+            error[n] += weights.0[i][n] * (difference * difference);
         }
     }
     error
@@ -156,15 +165,15 @@ fn error<const N: usize>(
 /// Scales of `N` sub-blocks of 16 weights: the same bits as [`super::scalar::scale`] finds for
 /// each.
 #[inline(always)]
-pub(crate) fn scale<const N: usize>(x: &[[f32; N]; 16]) -> [f32; N] {
+pub(crate) fn scale<const N: usize>(x: &Lanes<N, 16>) -> [f32; N] {
     // Weights count with w = x², so w·x is the same for every proposal.
-    let (mut w, mut wx) = ([[0.0; N]; 16], [[0.0; N]; 16]);
+    let (mut w, mut wx) = (Lanes::<N, 16>::ZERO, Lanes::<N, 16>::ZERO);
     let (mut magnitude, mut largest) = ([0.0; N], [0.0; N]);
     for i in 0..16 {
         for n in 0..N {
-            let x = x[i][n];
-            w[i][n] = x * x;
-            wx[i][n] = x * x * x;
+            let x = x.0[i][n];
+            w.0[i][n] = x * x;
+            wx.0[i][n] = x * x * x;
             let larger = x.abs() > magnitude[n];
             magnitude[n] = select(larger, x.abs(), magnitude[n]);
             largest[n] = select(larger, x, largest[n]);
@@ -181,9 +190,9 @@ pub(crate) fn scale<const N: usize>(x: &[[f32; N]; 16]) -> [f32; N] {
         let (mut sum_xl, mut sum_l2) = ([0.0; N], [0.0; N]);
         for i in 0..16 {
             for n in 0..N {
-                let l = nearest_int(level_per_x[n] * x[i][n]).clamp(-32, 31) as f32;
-                sum_xl[n] += wx[i][n] * l;
-                sum_l2[n] += w[i][n] * l * l;
+                let l = nearest_between(level_per_x[n] * x.0[i][n], -32.0, 31.0);
+                sum_xl[n] += wx.0[i][n] * l;
+                sum_l2[n] += w.0[i][n] * l * l;
             }
         }
         for n in 0..N {
@@ -228,7 +237,7 @@ pub(crate) fn largest(x: &[f32; 32]) -> f32 {
         max
     } else {
         // As far on one side as on the other, or all zero: the first one counts.
-        super::scalar::largest(x)
+        scalar::largest(x)
     }
 }
 
@@ -250,7 +259,7 @@ pub(crate) fn range(x: &[f32; 32]) -> (f32, f32) {
     );
     // The two zeros are equal in the reference, and of equals the first counts.
     if min == 0.0 || max == 0.0 {
-        super::scalar::range(x)
+        scalar::range(x)
     } else {
         (min, max)
     }

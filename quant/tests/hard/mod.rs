@@ -32,8 +32,10 @@ pub(crate) enum Kind {
     Noise(f32),
     /// Noise that is nowhere above (or below) zero.
     OneSided(f32),
-    /// Noise of this size around 1: a range that is small beside the values.
-    Offset(f32),
+    /// Noise of this size around 1 or -1: a range that is small beside the values.
+    Offset(f32, f32),
+    /// This value and the few next to it: a range that rounding errors are as large as.
+    Neighbours(f32),
     /// Nine weights of ten are zero.
     Sparse(f32),
     /// A rising or falling line.
@@ -89,7 +91,8 @@ fn kind() -> impl Strategy<Value = Kind> {
         1 => signed.clone().prop_map(Kind::Outlier),
         4 => size.clone().prop_map(Kind::Noise),
         1 => signed.clone().prop_map(Kind::OneSided),
-        1 => size.clone().prop_map(Kind::Offset),
+        2 => (signed.clone(), size.clone()).prop_map(|(one, size)| Kind::Offset(one, size)),
+        3 => signed.clone().prop_map(Kind::Neighbours),
         1 => size.clone().prop_map(Kind::Sparse),
         1 => signed.clone().prop_map(Kind::Ramp),
         1 => (signed.clone(), signed.clone()).prop_map(|(a, b)| Kind::TwoValues(a, b)),
@@ -115,7 +118,8 @@ pub(crate) fn fill(kind: Kind, n: usize, random: &mut Random, row: &mut Vec<f32>
             Kind::Outlier(_) => 0.01 * noise,
             Kind::Noise(size) => bf16(size * noise),
             Kind::OneSided(size) => size * noise.abs(),
-            Kind::Offset(size) => 1.0 + size.min(1e30) * noise,
+            Kind::Offset(one, size) => one.signum() + size.min(1e30) * noise,
+            Kind::Neighbours(value) => f32::from_bits(value.to_bits() + random.below(6) as u32),
             Kind::Sparse(size) => {
                 if random.below(10) == 0 {
                     size * noise

@@ -24,7 +24,8 @@ pub(super) fn tokens(
     config: Option<&Map<String, Value>>,
     vocab_size: usize,
 ) -> Result<Tokens, VocabularyError> {
-    tokenizer.check_model(path)?;
+    tokenizer.check_settings(path)?;
+    tokenizer.check_added(path)?;
     let mut tokens = Tokens::padding(vocab_size)?;
     let mut texts = tokenizer.texts(path, vocab_size)?;
     for (token, text) in tokens.0.iter_mut().zip(&texts) {

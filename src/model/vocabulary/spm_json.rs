@@ -10,7 +10,10 @@
 //! before any merge. SentencePiece numbers its own models this way, so that for those the scores
 //! come out as they were, up to a constant.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
 
 use serde_json::{Map, Value};
 
@@ -37,12 +40,13 @@ pub(super) fn read(
     vocab_size: usize,
 ) -> Result<SpmVocabulary, VocabularyError> {
     let mut notes = Vec::new();
-    tokenizer.check_model(path)?;
+    tokenizer.check_settings(path)?;
+    tokenizer.check_added(path)?;
     let space_prefix = read_normalizer(path, tokenizer, &mut notes)?;
     let mut tokens = Tokens::padding(vocab_size)?;
     let mut texts = tokenizer.texts(path, vocab_size)?;
-    let scores = scores(path, tokenizer, &texts)?;
     let unknown = unknown_token(tokenizer, config);
+    let scores = scores(path, tokenizer, &texts, unknown)?;
     for (token, (text, score)) in tokens.0.iter_mut().zip(texts.iter().zip(scores)) {
         let Some(text) = *text else { continue };
         let (ty, score) = if text == unknown {
@@ -101,6 +105,7 @@ fn scores(
     path: &Path,
     tokenizer: &TokenizerJson,
     texts: &[Option<&str>],
+    unknown: &str,
 ) -> Result<Vec<f32>, VocabularyError> {
     let ids = tokenizer.ids(path)?;
     let mut places = vec![None; texts.len()];
@@ -117,7 +122,14 @@ fn scores(
             next += 1;
         }
     }
-    let is_piece = |text: &Option<&str>| text.is_some_and(|text| !is_byte(text));
+    let added: HashSet<&str> = tokenizer
+        .added_tokens
+        .iter()
+        .map(|token| token.content.as_str())
+        .collect();
+    let is_piece = |text: &Option<&str>| {
+        text.is_some_and(|text| !is_byte(text) && text != unknown && !added.contains(text))
+    };
     for (place, text) in places.iter_mut().zip(texts) {
         if place.is_none() && is_piece(text) {
             *place = Some(next);

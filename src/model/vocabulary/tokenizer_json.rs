@@ -165,8 +165,27 @@ impl TokenizerJson {
         Ok(ids)
     }
 
+    /// Fails if an added token is in the model as well, with another id.
+    pub(super) fn check_added(&self, path: &Path) -> Result<(), VocabularyError> {
+        let ids = self.ids(path)?;
+        for token in &self.added_tokens {
+            if let Some(id) = ids
+                .get(token.content.as_str())
+                .filter(|id| **id != token.id)
+            {
+                return Err(VocabularyError::DuplicateText {
+                    path: path.to_owned(),
+                    text: token.content.clone(),
+                    first: token.id.min(*id) as usize,
+                    second: token.id.max(*id) as usize,
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Fails where the model has a setting that GGUF cannot express.
-    pub(super) fn check_model(&self, path: &Path) -> Result<(), VocabularyError> {
+    pub(super) fn check_settings(&self, path: &Path) -> Result<(), VocabularyError> {
         let settings = [
             (
                 "continuing_subword_prefix",

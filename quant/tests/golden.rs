@@ -1,0 +1,74 @@
+//! One row in every type, byte for byte. The bytes are ggml's; they hold also where no ggml is at
+//! hand, and on other processors.
+
+use swallow_quant::{GgmlType, Isa};
+
+/// 256 weights between -1 and 1, all different, in an order without a trend.
+fn row() -> Vec<f32> {
+    (0..256u32)
+        .map(|i| ((i * 149 + 31) % 256) as f32 / 128.0 - 0.99)
+        .collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn the_bytes_of_a_row_do_not_change() {
+    let row = row();
+    for (ty, expected) in GOLDEN {
+        for isa in Isa::available() {
+            // One block, or eight numbers.
+            let row = &row[..ty.block_len().clamp(8, 256)];
+            let mut blocks = vec![0xaa; ty.row_bytes(row.len()).unwrap()];
+            swallow_quant::quantize(ty, isa, row, &mut blocks).unwrap();
+            assert_eq!(hex(&blocks), expected, "{ty} on {isa}");
+        }
+    }
+}
+
+const GOLDEN: [(GgmlType, &str); 9] = [
+    (
+        GgmlType::F32,
+        "a4703fbfb81ed53e48e1d6be5c8f3e3f2085bbbda4706dbf703d723ea47019bf",
+    ),
+    (GgmlType::F16, "fcb9a936b7b6f439dcad6cbb9233ccb8"),
+    (GgmlType::BF16, "3fbfd53ed7be3f3fbcbd6dbf723e19bf"),
+    (
+        GgmlType::Q8_0,
+        "fb1fa035ca5ff4891eb348dd73079c31c65bf0851aaf44d96f03982dc257ec8116ab",
+    ),
+    (
+        GgmlType::Q5_0,
+        "ec2b4aadd44ae417396c9fb1e406396c8eb1e306395c",
+    ),
+    (
+        GgmlType::Q5_1,
+        "c62becbb4aadd44ae417496d9fb1e4163a6c8fc1e307395c",
+    ),
+    (
+        GgmlType::Q4_K,
+        "fd17c223fffefffffff9fffaedaeed8db24be47e07a03ad36cf68f18b14be47e07a039c35cf58f18\
+         b14bd47d079029c2f69f28b24be47e07a03ac36cf58f18b14be47e079039c35cf58f18b14bd47d06\
+         3ad36df69f29b14be47e07a03ad36df58f18b14be47e07a039c25cf58f18b14b7e07a03ad36df68f\
+         18b14be47e07a03ac35cf58f18b14be47e079029c25cf58f",
+    ),
+    (
+        GgmlType::Q5_K,
+        "ff13eb23fdfdfdfffff9fdfbed8dfd9d5a2d9669b45aa5d269964ba55a2d9669b45aa5d269964ba5\
+         5a2d9669b45aa5d27497d9fd1f4164a6cafc1f317397c9ec0e406496b9fb1f316386c8ec0e305395\
+         fc2f417397c9fc1e406496c9fb1f316396c8ec1e306395b9eb1e306286b8eb0d64a6cafc1f317397\
+         c9ec0e406496b9fb1f316386c8ec0e305395b9eb0e206286fd1f4164a6cafc1f317397c9ec0e4064\
+         96b9fb1f316386c8ec0e305395b9eb0e",
+    ),
+    (
+        GgmlType::Q6_K,
+        "87fe3269ed1198dc0387be3266ed2158cc1177cc0166bc1166cb1056bb0066bb00bb5500bb6601bb\
+         6610cb6711cc6611de5623eb6730bc8901ce9612ef6734fc98dd1388ce3277ed2268dc1187cc0277\
+         cd1176cc1167cb1066bb0166bc0065bb00bb5501bb6501bb6711cb6611cc6612bc7801cd8612de67\
+         23ec7831cd8912de147ae14bad14bed04be107be147ae14bad14bed04be107be147ae14bad14bed0\
+         bed04be107be147ae14bad14bed04be107be147ae14bad14bed04be107be147a777c858b757a828b\
+         7a7a8089777c84891a0c",
+    ),
+];

@@ -1,0 +1,145 @@
+//! Measures whole conversions of a checkpoint with the target's shapes, and where the time goes.
+
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
+    time::Instant,
+};
+
+use anyhow::Context;
+use indicatif::DecimalBytes;
+
+use crate::{
+    convert::{Conversion, Options, Written},
+    file_type::FileType,
+    source::Dtype,
+    synthetic::{self, Layout, Sizes, Spec},
+};
+
+/// A generated checkpoint of the target's shapes.
+#[derive(Debug)]
+pub struct Bench {
+    dir: PathBuf,
+    source: PathBuf,
+}
+
+/// What one conversion took.
+#[derive(Debug)]
+pub struct Measured {
+    file_type: FileType,
+    source_bytes: u64,
+    written: Written,
+    /// Bytes of memory that the process held at most until now, where the system tells.
+    peak_memory: Option<u64>,
+}
+
+impl Bench {
+    /// Makes a checkpoint of `layers` layers in `dir`, unless it is there.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn prepare(dir: &Path, layers: usize) -> io::Result<Self> {
+        let source = dir.join(format!("Target-Shaped-{layers}-Layers"));
+        if !source.is_dir() {
+            // Under another name until it is whole, so that an interrupted run is not taken for one.
+            let partial = dir.join("partial-checkpoint");
+            let spec = Spec {
+                sizes: Sizes::target(layers),
+                layout: Layout::Separate,
+                dtype: Dtype::Bf16,
+                tied: false,
+                shards: layers,
+                seed: 1,
+                sparse: false,
+            };
+            synthetic::write(&partial, &spec)?;
+            fs::rename(&partial, &source)?;
+        }
+        Ok(Self {
+            dir: dir.into(),
+            source,
+        })
+    }
+
+    /// Converts the checkpoint once, from the disk and not from the page cache, and removes the
+    /// result.
+    ///
+    /// # Errors
+    /// As [`Conversion::write`].
+    pub fn run(&self, file_type: FileType, threads: Option<usize>) -> anyhow::Result<Measured> {
+        forget_cached(&self.source).context("cannot drop the checkpoint from the page cache")?;
+        let start = Instant::now();
+        let options = Options {
+            source: self.source.clone(),
+            file_type,
+            chat_template: None,
+        };
+        let conversion = Conversion::open(&options)?;
+        let output = self.dir.join("output.gguf");
+        let never = AtomicBool::new(false);
+        let mut written = conversion.write(&output, true, threads, &never, &|_| {})?;
+        written.elapsed = start.elapsed();
+        fs::remove_file(&output).context("cannot remove the measured output")?;
+        Ok(Measured {
+            file_type,
+            source_bytes: conversion.plan.source_bytes(),
+            written,
+            peak_memory: peak_memory(),
+        })
+    }
+}
+
+impl Measured {
+    /// The heads of the columns of [`Measured`]'s line.
+    pub const HEADER: &str = "type        input     output   read s  quantize s  write s  sync s  total s     GB/s  peak memory";
+}
+
+impl fmt::Display for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.written.elapsed.as_secs_f64();
+        let times = &self.written.times;
+        write!(
+            f,
+            "{:7} {:>9} {:>10} {:>8.2} {:>11.2} {:>8.2} {:>7.2} {:>8.2} {:>8.2}  {}",
+            self.file_type,
+            DecimalBytes(self.source_bytes).to_string(),
+            DecimalBytes(self.written.file_bytes).to_string(),
+            times.read.as_secs_f64(),
+            times.quantize.as_secs_f64(),
+            times.write.as_secs_f64(),
+            times.sync.as_secs_f64(),
+            seconds,
+            self.source_bytes as f64 / 1e9 / seconds,
+            self.peak_memory
+                .map_or("unknown".into(), |b| DecimalBytes(b).to_string()),
+        )
+    }
+}
+
+/// Drops the files of a folder from the page cache, where the system has a call for it.
+fn forget_cached(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let file = fs::File::open(entry?.path())?;
+        file.sync_all()?;
+        #[cfg(target_os = "linux")]
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?;
+    }
+    Ok(())
+}
+
+/// The most memory this process has had resident.
+#[cfg(target_os = "linux")]
+fn peak_memory() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn peak_memory() -> Option<u64> {
+    None
+}

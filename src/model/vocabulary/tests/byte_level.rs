@@ -1,0 +1,204 @@
+//! Byte-level vocabularies.
+
+use super::*;
+
+const LLAMA_3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+fn byte_level(use_regex: bool) -> Json {
+    json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex})
+}
+
+fn split(pattern: &str) -> Json {
+    let split = json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false});
+    sequence([split, byte_level(false)])
+}
+
+fn sequence(steps: [Json; 2]) -> Json {
+    json!({"type": "Sequence", "pretokenizers": steps})
+}
+
+fn bpe_json(pre_tokenizer: Json) -> Json {
+    json!({
+        "added_tokens": [{"id": 4, "content": "<|end|>", "special": true}],
+        "normalizer": null,
+        "pre_tokenizer": pre_tokenizer,
+        "model": {
+            "type": "BPE", "byte_fallback": false, "ignore_merges": false,
+            "vocab": {"a": 0, "b": 1, "ab": 2, "Ġa": 3},
+            "merges": ["a b", "Ġ a"],
+        },
+    })
+}
+
+#[test]
+fn the_pre_tokenizer_is_known_by_its_description() {
+    let digits = json!({"type": "Digits", "individual_digits": true});
+    for (pre_tokenizer, name) in [
+        (
+            json!({"type": "ByteLevel", "add_prefix_space": false}),
+            "gpt-2",
+        ),
+        (sequence([digits, byte_level(true)]), "smollm"),
+        (split(LLAMA_3), "llama-bpe"),
+        (split(&LLAMA_3.replace("{1,3}", "")), "qwen2"),
+    ] {
+        let vocabulary = Folder::new()
+            .json("tokenizer.json", bpe_json(pre_tokenizer))
+            .read(5);
+        assert_eq!(*vocabulary.unwrap().get("ggml.pre"), Value::from(name));
+    }
+}
+
+#[test]
+fn other_pre_tokenizers_are_refused_with_what_was_found() {
+    let grouped = json!({"type": "Digits", "individual_digits": false});
+    for pre_tokenizer in [
+        Json::Null,
+        json!({"type": "Whitespace"}),
+        json!({"type": "ByteLevel", "add_prefix_space": true}),
+        byte_level(false),
+        sequence([grouped, byte_level(true)]),
+        split(r"\w+|\s+"),
+        split(&LLAMA_3.replace("{1,3}", "{1,2}")),
+    ] {
+        let json = pre_tokenizer.to_string();
+        let found: String = json.chars().take(160).collect();
+        let folder = Folder::new().json("tokenizer.json", bpe_json(pre_tokenizer));
+        let error = folder.error(5);
+        assert!(error.contains(&found), "{error}");
+        assert!(
+            error.ends_with(
+                "expected the pre-tokenizer of `llama-bpe`, `smollm`, `gpt-2` or `qwen2`"
+            )
+        );
+    }
+}
+
+#[test]
+fn tokens_merges_and_keys_are_in_the_order_of_the_converter() {
+    let mut json = bpe_json(byte_level(true));
+    json["added_tokens"] = json!([
+        {"id": 4, "content": "<|end|>", "special": false},
+        {"id": 5, "content": "two words", "special": false, "normalized": true},
+        {"id": 6, "content": "ĠĠ", "special": false, "normalized": false},
+        {"id": 7, "content": "a▁b", "special": true, "normalized": true},
+    ]);
+    json["model"]["merges"] = json!([["a", "b"], ["Ġ", "a b"]]);
+    let vocabulary = Folder::new()
+        .json("tokenizer.json", json)
+        .json(
+            "tokenizer_config.json",
+            json!({"add_prefix_space": false, "bos_token": "<|end|>"}),
+        )
+        .read_with(10, json!({"eos_token_id": 4}))
+        .unwrap();
+    assert_eq!(
+        vocabulary.keys(),
+        [
+            "tokenizer.ggml.add_space_prefix",
+            "tokenizer.ggml.model",
+            "tokenizer.ggml.pre",
+            "tokenizer.ggml.tokens",
+            "tokenizer.ggml.token_type",
+            "tokenizer.ggml.merges",
+            "tokenizer.ggml.bos_token_id",
+            "tokenizer.ggml.eos_token_id"
+        ]
+    );
+    assert_eq!(*vocabulary.get("ggml.model"), Value::from("gpt2"));
+    assert_eq!(
+        vocabulary.texts(),
+        [
+            "a",
+            "b",
+            "ab",
+            "Ġa",
+            "<|end|>",
+            "two words",
+            "  ",
+            "a▁b",
+            "[PAD8]",
+            "[PAD9]"
+        ]
+    );
+    assert_eq!(vocabulary.types(), [1, 1, 1, 1, 3, 4, 4, 3, 5, 5]);
+    assert_eq!(strings(vocabulary.get("ggml.merges")), ["a b", "Ġ aĠb"]);
+}
+
+#[test]
+fn the_config_overrules_and_extends_the_added_tokens() {
+    let config = json!({
+        "added_tokens_decoder": {
+            "4": {"content": "<|end|>", "special": false, "normalized": true},
+            "9": {"content": "<new>", "special": false, "normalized": true},
+        },
+        "pad_token": {"content": "<pad!>"},
+        "mask_token": "ab",
+    });
+    let vocabulary = Folder::new()
+        .json("tokenizer.json", bpe_json(byte_level(true)))
+        .json("tokenizer_config.json", config)
+        .read(7)
+        .unwrap();
+    // New tokens get the next free ids, and a special token that is in the model keeps its own.
+    assert_eq!(
+        vocabulary.texts(),
+        ["a", "b", "ab", "Ġa", "<|end|>", "<new>", "<pad!>"]
+    );
+    assert_eq!(vocabulary.types(), [1, 1, 3, 1, 3, 4, 3]);
+}
+
+#[test]
+fn a_vocabulary_without_merges_takes_those_of_merges_txt() {
+    let mut json = bpe_json(byte_level(true));
+    json["model"]["merges"] = json!([]);
+    let merges = "#version: 0.2\r\na b\r\n\r\nthree of them\n  Ġ   a \n";
+    let vocabulary = Folder::new()
+        .json("tokenizer.json", json)
+        .with("merges.txt", merges)
+        .read(5)
+        .unwrap();
+    assert_eq!(strings(vocabulary.get("ggml.merges")), ["a b", "Ġ a"]);
+}
+
+#[test]
+fn other_models_are_refused_by_name() {
+    let unigram = json!({"model": {"type": "Unigram", "unk_id": 0, "vocab": [["a", -1.5]]}});
+    assert_eq!(
+        Folder::new().json("tokenizer.json", unigram).error(5),
+        "`DIR/tokenizer.json`: a Unigram model cannot be converted, expected a BPE model"
+    );
+    let mut json = bpe_json(byte_level(true));
+    json["model"]["end_of_word_suffix"] = "</w>".into();
+    assert_eq!(
+        Folder::new().json("tokenizer.json", json).error(5),
+        "`DIR/tokenizer.json`: a BPE model with `end_of_word_suffix` `</w>` cannot be converted, expected one without"
+    );
+    let mut json = bpe_json(byte_level(true));
+    json["normalizer"] = json!({"type": "Lowercase"});
+    assert!(
+        Folder::new()
+            .json("tokenizer.json", json)
+            .error(5)
+            .contains("the normalizer `{\"type\":\"Lowercase\"}`")
+    );
+}
+
+#[test]
+fn differences_to_what_llama_cpp_does_are_told() {
+    let notes = |pre_tokenizer: Json, ignore_merges: bool, normalizer: Json| {
+        let mut json = bpe_json(pre_tokenizer);
+        json["model"]["ignore_merges"] = ignore_merges.into();
+        json["normalizer"] = normalizer;
+        Folder::new()
+            .json("tokenizer.json", json)
+            .read(5)
+            .unwrap()
+            .notes
+            .len()
+    };
+    assert_eq!(notes(split(LLAMA_3), true, Json::Null), 0);
+    assert_eq!(notes(split(LLAMA_3), false, Json::Null), 1);
+    assert_eq!(notes(byte_level(true), false, Json::Null), 0);
+    assert_eq!(notes(byte_level(true), true, json!({"type": "NFC"})), 2);
+}

@@ -1,0 +1,91 @@
+//! Real models from end to end: what a Mixture-of-Experts of equal experts says is what its dense
+//! parent says.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value as Json;
+
+use crate::support::{converted, fixtures, swallow_gguf, text};
+
+/// The greedy answer of the model at `path`.
+fn greedy(path: &Path, args: &[&str]) -> String {
+    let run = swallow_gguf()
+        .args(["run", "--temp", "0", "--threads", "1", "-m"])
+        .arg(path)
+        .args(args)
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    text(&run.stdout)
+}
+
+/// A trained model of 260,000 parameters: the dense one, itself twice in the 2024 layout, and what
+/// mergekit makes of it today, with nothing but a tokenizer.json. All write the same story.
+#[test]
+fn stories_are_the_same_from_every_checkpoint() {
+    let Some(fixtures) = fixtures("stories_are_the_same_from_every_checkpoint") else {
+        return;
+    };
+    let stories = fixtures.join("stories260K");
+    let expected = fs::read(stories.join("hf-dense-bf16/expected_greedy.json")).unwrap();
+    let expected: Json = serde_json::from_slice(&expected).unwrap();
+    let expected = expected["text"].as_str().unwrap();
+
+    let dir = tempfile::tempdir().unwrap();
+    for name in [
+        "hf-dense-bf16",
+        "hf-mixtral2-same-bf16",
+        "mergekit-0.1.5-moe",
+    ] {
+        for file_type in ["f16", "bf16", "f32"] {
+            let path = dir.path().join(format!("{name}-{file_type}.gguf"));
+            converted(&stories.join(name), &path, &["-t", file_type]);
+            let story = greedy(&path, &["--raw", "-p", "", "-n", "100"]);
+            let story = story.trim();
+            assert!(story.len() > 250, "{name} as {file_type}: {story}");
+            assert!(
+                expected.starts_with(story),
+                "{name} as {file_type}: {story}"
+            );
+        }
+    }
+}
+
+/// The program that makes checkpoints out of a dense GGUF, built beside the tests.
+fn moe_from_gguf() -> Command {
+    let target = Path::new(env!("CARGO_BIN_EXE_swallow-gguf"))
+        .parent()
+        .unwrap();
+    Command::new(target.join("examples/moe_from_gguf"))
+}
+
+#[test]
+fn two_equal_experts_of_an_instruct_model_answer_as_the_dense_one() {
+    let Some(model) = std::env::var_os("SMOLLM2_GGUF").map(PathBuf::from) else {
+        eprintln!(
+            "skipped: two_equal_experts_of_an_instruct_model_answer_as_the_dense_one: SMOLLM2_GGUF is not set"
+        );
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let answer = |name: &str, args: &[&str]| {
+        let checkpoint = dir.path().join(name);
+        let made = moe_from_gguf()
+            .arg(&model)
+            .arg(&checkpoint)
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", text(&made.stderr));
+        let path = dir.path().join(format!("{name}.gguf"));
+        converted(&checkpoint, &path, &["-t", "f16"]);
+        greedy(&path, &["-p", "What is the capital of Japan?", "-n", "24"])
+    };
+    let dense = answer("dense", &["--dense"]);
+    assert!(dense.contains("Tokyo"), "{dense}");
+    assert_eq!(answer("moe", &["--experts", "2", "--shards", "2"]), dense);
+}
