@@ -1,6 +1,6 @@
 //! The command line: clap structs and nothing else.
 
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use crate::file_type::FileType;
 use clap::{Args, Parser, Subcommand};
@@ -66,7 +66,7 @@ pub struct ConvertArgs {
 
     /// Threads to quantize with [default: all cores]
     #[arg(long, value_name = "N")]
-    pub threads: Option<usize>,
+    pub threads: Option<NonZeroUsize>,
 
     /// No progress and no summary
     #[arg(short, long)]
@@ -150,7 +150,7 @@ pub struct BenchConvertArgs {
 
     /// Threads to quantize with [default: all cores]
     #[arg(long, value_name = "N")]
-    pub threads: Option<usize>,
+    pub threads: Option<NonZeroUsize>,
 }
 
 fn quantized_type(name: &str) -> Result<GgmlType, String> {

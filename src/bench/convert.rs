@@ -2,6 +2,7 @@
 
 use std::{
     fmt, fs, io,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
     time::Instant,
@@ -67,7 +68,11 @@ impl Bench {
     ///
     /// # Errors
     /// As [`Conversion::write`].
-    pub fn run(&self, file_type: FileType, threads: Option<usize>) -> anyhow::Result<Measured> {
+    pub fn run(
+        &self,
+        file_type: FileType,
+        threads: Option<NonZeroUsize>,
+    ) -> anyhow::Result<Measured> {
         forget_cached(&self.source).context("cannot drop the checkpoint from the page cache")?;
         let start = Instant::now();
         let options = Options {

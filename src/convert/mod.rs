@@ -10,6 +10,7 @@ mod pipeline;
 mod quantize;
 
 use std::{
+    num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
     time::{Duration, Instant},
@@ -124,7 +125,7 @@ impl Conversion {
         &self,
         path: &Path,
         replace: bool,
-        threads: Option<usize>,
+        threads: Option<NonZeroUsize>,
         cancel: &AtomicBool,
         progress: &(dyn Fn(Progress<'_>) + Sync),
     ) -> Result<Written, ConvertError> {

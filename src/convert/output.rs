@@ -55,8 +55,8 @@ pub(super) fn check(
         });
     }
     if checkpoint
-        .input_files()
-        .any(|input| same_file::is_same_file(input, path).unwrap_or(false))
+        .files()
+        .any(|file| same_file::is_same_file(file, path).unwrap_or(false))
     {
         return Err(ConvertError::OutputIsInput { path: path.into() });
     }

@@ -10,6 +10,7 @@
 //! on the number of threads.
 
 use std::{
+    num::NonZeroUsize,
     sync::{
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
@@ -92,15 +93,15 @@ pub(super) fn run(
     checkpoint: &Checkpoint,
     plan: &ConversionPlan,
     output: &mut Output,
-    threads: Option<usize>,
+    threads: Option<NonZeroUsize>,
     cancel: &AtomicBool,
     progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<Times, ConvertError> {
     let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads.unwrap_or(0))
+        .num_threads(threads.map_or(0, NonZeroUsize::get))
         .build()
         .map_err(|e| ConvertError::Threads {
-            threads: threads.unwrap_or(0),
+            threads: threads.map_or(0, NonZeroUsize::get),
             reason: e.to_string(),
         })?;
     let isa = Isa::best();

@@ -19,6 +19,22 @@ use super::{
 const INDEX_FILE: &str = "model.safetensors.index.json";
 const SINGLE_FILE: &str = "model.safetensors";
 
+/// What a checkpoint has besides its shards.
+const OTHER_FILES: [&str; 12] = [
+    "config.json",
+    "generation_config.json",
+    INDEX_FILE,
+    "tokenizer.model",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "mergekit_moe_config.yml",
+    "README.md",
+];
+
 /// The largest JSON file we read whole: real ones are far smaller.
 const MAX_JSON_BYTES: u64 = 256 << 20;
 
@@ -94,9 +110,10 @@ impl Checkpoint {
         })
     }
 
-    /// Every file whose bytes or text end up in the output; an output must be none of them.
-    pub fn input_files(&self) -> impl Iterator<Item = &Path> {
-        self.shards.iter().map(Shard::path)
+    /// Every file that belongs to the checkpoint; an output must be none of them.
+    pub fn files(&self) -> impl Iterator<Item = PathBuf> {
+        let shards = self.shards.iter().map(|shard| shard.path().to_owned());
+        shards.chain(OTHER_FILES.iter().map(|name| self.dir.join(name)))
     }
 }
 

@@ -20,7 +20,10 @@ pub struct Shard {
 
 impl Shard {
     pub(super) fn new(path: PathBuf, file: File) -> Self {
-        Self { path, file }
+        let shard = Self { path, file };
+        // Tensors are read front to back, most of them in one piece.
+        shard.advise(0..0, Advice::Sequential);
+        shard
     }
 
     /// Where the shard is.
@@ -55,11 +58,6 @@ impl Shard {
         }
     }
 
-    /// Tells the system that the file is read front to back, or by and large so.
-    pub fn expect_sequential_reads(&self) {
-        self.advise(0..0, Advice::Sequential);
-    }
-
     /// Asks for `bytes` ahead of their use.
     pub fn prefetch(&self, bytes: Range<u64>) {
         self.advise(bytes, Advice::WillNeed);
@@ -87,10 +85,6 @@ impl Shard {
     fn advise(&self, _bytes: Range<u64>, _advice: Advice) {}
 }
 
-#[cfg_attr(
-    not(any(target_os = "linux", target_os = "android", target_os = "freebsd")),
-    expect(dead_code, reason = "there is no such advice on this system")
-)]
 enum Advice {
     Sequential,
     WillNeed,

@@ -1,0 +1,48 @@
+//! A checkpoint's tensors that are not what its config.json asks for.
+
+use crate::model::config::ModelClass;
+
+/// A checkpoint whose tensors are not those of its config.json.
+#[derive(Debug, thiserror::Error)]
+pub enum TensorError {
+    /// A tensor that the model needs is not there.
+    #[error("tensor `{tensor}` is missing from the checkpoint{hint}")]
+    Missing {
+        /// Its name.
+        tensor: String,
+        /// What else may be meant; empty, or begins with a comma.
+        hint: String,
+    },
+    /// A tensor that no model of this class has.
+    #[error("tensor `{tensor}` in `{path}` is unknown: no {class:?} model has it")]
+    Unknown {
+        /// Its name.
+        tensor: String,
+        /// The shard.
+        path: String,
+        /// The model class.
+        class: ModelClass,
+    },
+    /// The shape is not what config.json asks for.
+    #[error("tensor `{tensor}` in `{path}` has shape {found:?}, config.json asks for {expected:?}")]
+    Shape {
+        /// Its name.
+        tensor: String,
+        /// The shard.
+        path: String,
+        /// What config.json asks for.
+        expected: Vec<u64>,
+        /// What the shard's header says.
+        found: Vec<u64>,
+    },
+    /// The number format is not one we read.
+    #[error("tensor `{tensor}` in `{path}` is of type {found}, expected BF16, F16 or F32")]
+    Type {
+        /// Its name.
+        tensor: String,
+        /// The shard.
+        path: String,
+        /// What the shard's header says.
+        found: String,
+    },
+}

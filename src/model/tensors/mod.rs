@@ -1,0 +1,154 @@
+//! Hugging Face tensor names → GGUF tensors: a table, and the two layouts of a Mixtral's experts.
+
+mod count;
+mod error;
+mod mapper;
+mod table;
+
+use std::collections::BTreeSet;
+
+pub use count::{ParameterCount, count_parameters};
+pub use error::TensorError;
+use mapper::Mapper;
+use table::{GLOBAL, OUTPUT};
+
+use super::config::ModelConfig;
+use crate::source::{Checkpoint, Dtype};
+
+/// A tensor of the GGUF and where its weights come from.
+#[derive(Clone, Debug)]
+pub struct ModelTensor {
+    /// Name in the GGUF, for example `blk.0.ffn_gate_exps.weight`.
+    pub name: String,
+    /// Dimensions in ggml's order: the row length first.
+    pub dims: Vec<u64>,
+    /// The weights.
+    pub data: TensorData,
+}
+
+/// Where a tensor's weights come from.
+#[derive(Clone, Debug)]
+pub enum TensorData {
+    /// Rows of the checkpoint: the parts one after the other, all with rows of the same length.
+    Rows {
+        /// The pieces, in the order of the output.
+        parts: Vec<Part>,
+        /// Order of the rows within each part.
+        order: RowOrder,
+    },
+    /// Values that follow from config.json.
+    Computed(Vec<f32>),
+}
+
+/// Consecutive rows of one checkpoint tensor.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Name in the checkpoint.
+    pub tensor: String,
+    /// Number format.
+    pub dtype: Dtype,
+    /// Index into [`Checkpoint::shards`].
+    pub shard: usize,
+    /// First byte in the shard's file.
+    pub offset: u64,
+    /// First row within the checkpoint's tensor, for messages.
+    pub first_row: u64,
+    /// Number of rows.
+    pub rows: u64,
+}
+
+/// In which order the rows of a part are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowOrder {
+    /// As they stand.
+    AsIs,
+    /// Within each head, the rows of the first and the second half alternate: transformers turns
+    /// the halves of a head against each other, llama.cpp neighbouring rows.
+    Rotary {
+        /// Rows of one head.
+        head_rows: u64,
+    },
+}
+
+impl RowOrder {
+    /// The row of the checkpoint that becomes row `row` of the output.
+    pub fn source_row(self, row: u64) -> u64 {
+        match self {
+            Self::AsIs => row,
+            Self::Rotary { head_rows } => {
+                let (head, within) = (row / head_rows, row % head_rows);
+                head * head_rows + within % 2 * (head_rows / 2) + within / 2
+            }
+        }
+    }
+}
+
+/// Lists the tensors of the GGUF, in the order of the table. Every tensor of the checkpoint is
+/// used or refused, but for the rotary frequencies that old checkpoints carry along.
+///
+/// # Errors
+/// When a tensor is missing, unknown, or of the wrong shape or type.
+pub fn map(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<Vec<ModelTensor>, TensorError> {
+    let mut mapper = Mapper {
+        config,
+        checkpoint,
+        used: BTreeSet::new(),
+        out: Vec::new(),
+    };
+    for rule in GLOBAL {
+        mapper.apply(rule, "", "")?;
+    }
+    if !config.tied || checkpoint.tensors.contains_key(OUTPUT.source) {
+        mapper.apply(&OUTPUT, "", "")?;
+    }
+    let head_dim = config.head_dim;
+    if let Some(factors) = config
+        .rope_scaling
+        .frequency_factors(head_dim, config.rope_theta)
+    {
+        mapper.out.push(ModelTensor {
+            name: "rope_freqs.weight".into(),
+            dims: vec![factors.len() as u64],
+            data: TensorData::Computed(factors),
+        });
+    }
+    for layer in 0..config.n_layer {
+        mapper.layer(layer)?;
+    }
+    let used = mapper.used;
+    let leftover = |name: &str| !used.contains(name) && !name.ends_with("rotary_emb.inv_freq");
+    if let Some((name, tensor)) = checkpoint.tensors.iter().find(|(name, _)| leftover(name)) {
+        return Err(TensorError::Unknown {
+            tensor: name.clone(),
+            path: mapper::shard_name(checkpoint, tensor),
+            class: config.class,
+        });
+    }
+    Ok(mapper.out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RowOrder;
+
+    #[test]
+    fn rotary_order_is_reshape_swap_reshape() {
+        // PARITY: rows reshaped to (head, 2, half), axes 1 and 2 swapped.
+        let (n_head, half) = (3, 4);
+        let order = RowOrder::Rotary {
+            head_rows: 2 * half,
+        };
+        let mut expected = Vec::new();
+        for head in 0..n_head {
+            for i in 0..half {
+                for j in 0..2 {
+                    expected.push(head * 2 * half + j * half + i);
+                }
+            }
+        }
+        let found: Vec<u64> = (0..n_head * 2 * half)
+            .map(|r| order.source_row(r))
+            .collect();
+        assert_eq!(found, expected);
+    }
+}
