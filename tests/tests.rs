@@ -8,5 +8,6 @@ mod kernels;
 mod moe_from_gguf;
 mod parity;
 mod real_models;
+mod run;
 mod support;
 mod tokenizer;

@@ -7,6 +7,7 @@ mod screen;
 mod terminal;
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 pub use interrupts::Interrupts;
 pub use screen::{Screen, StatusLine, note};
@@ -79,7 +80,7 @@ impl Talk<'_> {
 }
 
 fn print_figures(figures: &Figures) {
-    let rate = |tokens: usize, time: std::time::Duration| tokens as f64 / time.as_secs_f64();
+    let rate = |tokens: usize, time: Duration| tokens as f64 / time.as_secs_f64().max(1e-9);
     note(&format!(
         "prompt: {} tokens, {:.1} tokens/s, {} more were in the context",
         figures.prompt_tokens,

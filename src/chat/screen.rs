@@ -158,6 +158,12 @@ impl StatusLine {
     }
 }
 
+impl Drop for StatusLine {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
 impl Default for StatusLine {
     fn default() -> Self {
         Self::new()

@@ -3,6 +3,7 @@
 //! llama.cpp answers a file it cannot use with a null pointer, and some broken ones with an
 //! abort of the whole program. What can be said in plain words is said here.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use bstr::{BStr, ByteSlice};
@@ -68,6 +69,19 @@ pub enum ModelFileError {
         found: u64,
         /// The values that are possible.
         expected: String,
+    },
+
+    /// Two tokens of one text, over which llama.cpp would end the program.
+    #[error("`{}`: tokens {first} and {second} are both `{text}`", .path.display())]
+    DuplicateToken {
+        /// The file.
+        path: PathBuf,
+        /// Id of the one.
+        first: usize,
+        /// Id of the other.
+        second: usize,
+        /// Their text.
+        text: String,
     },
 
     /// A part of a split model that is not the first.
@@ -152,6 +166,7 @@ impl ModelFile {
         check_generative(&gguf, path, architecture)?;
         let size = gguf.file_len + size_of_other_parts(&gguf, path)?;
         check_hyperparameters(&gguf, path, architecture)?;
+        check_tokens(&gguf, path)?;
         let named = gguf.get_str("general.name").map(str::trim);
         let name = match named.filter(|name| !name.is_empty()) {
             Some(name) => escape(name.as_bytes()),
@@ -237,6 +252,30 @@ fn check_hyperparameters(
     check("context_length", 1..=u64::from(i32::MAX.unsigned_abs()))?;
     let n_expert = check("expert_count", 0..=MAX_EXPERTS)?;
     check("expert_used_count", n_expert.min(1)..=n_expert)?;
+    Ok(())
+}
+
+/// llama.cpp asserts that no two tokens have the same text, which to it ends at a NUL. Empty
+/// ones it names by their number.
+fn check_tokens(gguf: &Gguf, path: &Path) -> Result<(), ModelFileError> {
+    let Some(Array::String(tokens)) = gguf.get_array("tokenizer.ggml.tokens") else {
+        return Ok(());
+    };
+    let mut ids = HashMap::with_capacity(tokens.len());
+    for (second, token) in tokens.iter().enumerate() {
+        let text = token.split_str("\0").next().unwrap_or_default();
+        if text.is_empty() {
+            continue;
+        }
+        if let Some(first) = ids.insert(text, second) {
+            return Err(ModelFileError::DuplicateToken {
+                path: path.to_owned(),
+                first,
+                second,
+                text: escape(text),
+            });
+        }
+    }
     Ok(())
 }
 

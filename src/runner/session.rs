@@ -136,8 +136,8 @@ impl<'m> Session<'m> {
     /// context is full its oldest turns are forgotten.
     ///
     /// # Errors
-    /// Where the template fails, the question alone is too long, or llama.cpp fails; the
-    /// conversation is then as it was.
+    /// Where the template fails, the question alone is too long (then no turn is forgotten), or
+    /// llama.cpp fails. The question then has no answer.
     pub fn answer(
         &mut self,
         conversation: &mut Conversation,

@@ -74,6 +74,32 @@ fn llama_2() {
 }
 
 #[test]
+fn the_built_in_prompts() {
+    let by_name = |name: &str, said: &[(Role, &str)]| {
+        let source = crate::model::chat_template::by_name(name).unwrap();
+        render(source, &messages(said)).unwrap()
+    };
+    let one: &[_] = &[(User, "首都は?")];
+    let talk: &[_] = &[(User, "a"), (Assistant, "b"), (User, "c")];
+    assert_eq!(by_name("swallow", one), "### 指示:\n首都は?\n### 応答:\n");
+    assert_eq!(
+        by_name("swallow", talk),
+        "### 指示:\na\n### 応答:\nb\n### 指示:\nc\n### 応答:\n"
+    );
+    let instruct = by_name("swallow-instruct", one);
+    assert!(instruct.starts_with("以下に、あるタスクを説明する指示があり"));
+    assert!(instruct.ends_with("記述してください。\n### 指示:\n首都は?\n### 応答:\n"));
+    assert_eq!(
+        by_name("llama-2", talk),
+        "[INST] a [/INST] b </s><s>[INST] c [/INST]"
+    );
+    assert_eq!(
+        by_name("chatml", one),
+        "<|im_start|>user\n首都は?<|im_end|>\n<|im_start|>assistant\n"
+    );
+}
+
+#[test]
 fn what_a_template_refuses_is_said_with_name_and_line() {
     let twice = messages(&[(User, "a"), (User, "b")]);
     let error = render(LLAMA_2, &twice).unwrap_err();

@@ -1,0 +1,62 @@
+//! `swallow-gguf run` from outside.
+
+mod answers;
+mod conversation;
+mod errors;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::support::{swallow_gguf, text};
+
+/// The real SmolLM2-135M-Instruct: a byte-level vocabulary, ChatML in the file. `scripts/test.sh`
+/// fetches it and sets `SMOLLM2_GGUF`.
+fn smollm2(test: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("SMOLLM2_GGUF").map_or_else(
+        || {
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("target/test-models/SmolLM2-135M-Instruct.Q4_1.gguf")
+        },
+        PathBuf::from,
+    );
+    if !path.is_file() {
+        eprintln!(
+            "skipped: {test}: no model at {} (SMOLLM2_GGUF)",
+            path.display()
+        );
+        return None;
+    }
+    Some(path)
+}
+
+/// `swallow-gguf run -m MODEL`, on one thread, because the other tests run beside it.
+fn run(model: &Path) -> Command {
+    let mut command = swallow_gguf();
+    command.args(["run", "-t", "1", "-m"]).arg(model);
+    command.stdin(std::process::Stdio::null());
+    command
+}
+
+/// Runs with these arguments.
+fn output(model: &Path, args: &[&str]) -> Output {
+    run(model).args(args).output().unwrap()
+}
+
+/// Runs with these arguments, which must succeed; gives what is on stdout and on stderr.
+fn succeed(model: &Path, args: &[&str]) -> (String, String) {
+    let output = output(model, args);
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{args:?}: {stderr}");
+    (stdout, stderr)
+}
+
+/// Runs with these arguments, which must fail with one error line; gives that line.
+fn fail(model: &Path, args: &[&str]) -> String {
+    let output = output(model, args);
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{args:?}: {stderr}");
+    assert!(output.stdout.is_empty(), "{args:?}: {output:?}");
+    let line = stderr.lines().last().unwrap_or_default();
+    let error = line.strip_prefix("error: ");
+    error.unwrap_or_else(|| panic!("{stderr}")).to_owned()
+}
