@@ -60,7 +60,7 @@ pub enum ChatTemplateError {
     },
 
     /// The file is not Jinja.
-    #[error("the chat template `{path}` is not valid Jinja: {source}")]
+    #[error("the chat template `{path}` is not valid Jinja")]
     Jinja {
         /// The file.
         path: PathBuf,
@@ -118,12 +118,45 @@ pub fn load(name_or_path: &str) -> Result<String, ChatTemplateError> {
         offset: error.utf8_error().valid_up_to(),
     })?;
     minijinja::Environment::new()
-        .add_template(name_or_path, &template)
+        .add_template(name_or_path, &without_generation_tags(&template))
         .map_err(|source| ChatTemplateError::Jinja {
             path: path.to_owned(),
             source,
         })?;
     Ok(template)
+}
+
+/// transformers marks what the assistant says with `{% generation %}`, for training. It prints
+/// nothing, and minijinja does not know it: it becomes an `if` that is always true.
+pub fn without_generation_tags(source: &str) -> String {
+    let mut out = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(start) = rest.find("{%") {
+        let Some(length) = rest[start..].find("%}") else {
+            break;
+        };
+        let (before, tag) = (&rest[..start], &rest[start + 2..start + length]);
+        let sign = |c: char| c == '-' || c == '+';
+        let statement = tag.trim_matches(sign);
+        let replacement = match statement.trim() {
+            "generation" => Some(" if true "),
+            "endgeneration" => Some(" endif "),
+            _ => None,
+        };
+        out.push_str(before);
+        out.push_str("{%");
+        match replacement {
+            Some(replacement) => {
+                out.extend(tag.chars().next().filter(|&c| sign(c)));
+                out.push_str(replacement);
+                out.extend(tag.chars().last().filter(|&c| sign(c)));
+            }
+            None => out.push_str(tag),
+        }
+        out.push_str("%}");
+        rest = &rest[start + length + 2..];
+    }
+    out + rest
 }
 
 /// Whether any of `names` (a folder, a model's name, base models of a card) is that of a Swallow

@@ -6,6 +6,8 @@ use minijinja::{Environment, Error, ErrorKind, Output, State, Value, context};
 use minijinja_contrib::pycompat::unknown_method_callback;
 use serde::Serialize;
 
+use crate::model::chat_template::without_generation_tags;
+
 /// Steps a template may take. A long conversation takes some thousands; a template that loops
 /// without end takes them all.
 const FUEL: u64 = 50_000_000;
@@ -234,39 +236,6 @@ fn raise_exception(message: String) -> Result<String, Error> {
 fn strftime_now(format: &str) -> Result<String, Error> {
     jiff::fmt::strtime::format(format, &jiff::ZonedDateTime::now())
         .map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))
-}
-
-/// transformers marks what the assistant says with `{% generation %}`, for training. It prints
-/// nothing, and minijinja does not know it: it becomes an `if` that is always true.
-fn without_generation_tags(source: &str) -> String {
-    let mut out = String::with_capacity(source.len());
-    let mut rest = source;
-    while let Some(start) = rest.find("{%") {
-        let Some(length) = rest[start..].find("%}") else {
-            break;
-        };
-        let (before, tag) = (&rest[..start], &rest[start + 2..start + length]);
-        let sign = |c: char| c == '-' || c == '+';
-        let statement = tag.trim_matches(sign);
-        let replacement = match statement.trim() {
-            "generation" => Some(" if true "),
-            "endgeneration" => Some(" endif "),
-            _ => None,
-        };
-        out.push_str(before);
-        out.push_str("{%");
-        match replacement {
-            Some(replacement) => {
-                out.extend(tag.chars().next().filter(|&c| sign(c)));
-                out.push_str(replacement);
-                out.extend(tag.chars().last().filter(|&c| sign(c)));
-            }
-            None => out.push_str(tag),
-        }
-        out.push_str("%}");
-        rest = &rest[start + length + 2..];
-    }
-    out + rest
 }
 
 #[cfg(test)]
