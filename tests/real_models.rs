@@ -1,15 +1,11 @@
 //! Real models from end to end: what a Mixture-of-Experts of equal experts says is what its dense
 //! parent says.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::Path};
 
 use serde_json::Value as Json;
 
-use crate::support::{converted, fixtures, swallow_gguf, text};
+use crate::support::{converted, fixtures, moe_from_gguf, smollm2, swallow_gguf, text};
 
 /// The greedy answer of the model at `path`.
 fn greedy(path: &Path, args: &[&str]) -> String {
@@ -55,20 +51,10 @@ fn stories_are_the_same_from_every_checkpoint() {
     }
 }
 
-/// The program that makes checkpoints out of a dense GGUF, built beside the tests.
-fn moe_from_gguf() -> Command {
-    let target = Path::new(env!("CARGO_BIN_EXE_swallow-gguf"))
-        .parent()
-        .unwrap();
-    Command::new(target.join("examples/moe_from_gguf"))
-}
-
 #[test]
 fn two_equal_experts_of_an_instruct_model_answer_as_the_dense_one() {
-    let Some(model) = std::env::var_os("SMOLLM2_GGUF").map(PathBuf::from) else {
-        eprintln!(
-            "skipped: two_equal_experts_of_an_instruct_model_answer_as_the_dense_one: SMOLLM2_GGUF is not set"
-        );
+    let Some(model) = smollm2("two_equal_experts_of_an_instruct_model_answer_as_the_dense_one")
+    else {
         return;
     };
     let dir = tempfile::tempdir().unwrap();

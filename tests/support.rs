@@ -3,6 +3,7 @@
 
 use std::{
     ffi::CString,
+    io::Write,
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::Once,
@@ -71,6 +72,12 @@ pub(crate) fn checkpoint(dir: &Path, name: &str, spec: &Spec) -> PathBuf {
     path
 }
 
+/// Says that a test does not run here, and why. Not by `eprintln!`, which the test harness keeps
+/// to itself for tests that pass.
+pub(crate) fn skip(test: &str, why: &str) {
+    let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
+}
+
 /// Material that is not part of the project, where it is there; else says that a test is skipped.
 pub(crate) fn fixtures(test: &str) -> Option<PathBuf> {
     let path = std::env::var_os("SWALLOW_FIXTURES").map_or_else(
@@ -78,13 +85,30 @@ pub(crate) fn fixtures(test: &str) -> Option<PathBuf> {
         PathBuf::from,
     );
     if !path.is_dir() {
-        eprintln!(
-            "skipped: {test}: no fixtures at {} (SWALLOW_FIXTURES)",
-            path.display()
+        skip(
+            test,
+            &format!("no fixtures at {} (SWALLOW_FIXTURES)", path.display()),
         );
         return None;
     }
     Some(path)
+}
+
+/// The real SmolLM2-135M-Instruct: a byte-level vocabulary, ChatML in the file. `scripts/test.sh`
+/// fetches it and gives its path.
+pub(crate) fn smollm2(test: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("SMOLLM2_GGUF").map(PathBuf::from);
+    if path.is_none() {
+        skip(test, "SMOLLM2_GGUF is not set, scripts/test.sh does that");
+    }
+    path
+}
+
+/// The example that makes checkpoints out of a dense GGUF; `cargo test` builds it.
+pub(crate) fn moe_from_gguf() -> Command {
+    let program = Path::new(env!("CARGO_BIN_EXE_swallow-gguf"));
+    let example = program.with_file_name("examples").join("moe_from_gguf");
+    Command::new(example.with_extension(std::env::consts::EXE_EXTENSION))
 }
 
 /// llama.cpp's own quantizer, in process, on one thread.

@@ -1,7 +1,7 @@
 //! Where tensors come from: a checkpoint folder with safetensors shards.
 //!
-//! [`safetensors`] parses one shard's header, [`shard`] reads bytes of one shard at an offset, and
-//! [`checkpoint`] joins the shards of a folder into one table of tensors.
+//! `safetensors` parses one shard's header, [`Shard`] opens windows onto its bytes, and
+//! [`Checkpoint`] joins the shards of a folder into one table of tensors.
 
 mod checkpoint;
 mod dtype;

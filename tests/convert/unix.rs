@@ -11,7 +11,7 @@ use std::{
 use swallow_gguf::synthetic::{Sizes, Spec};
 
 use super::listing;
-use crate::support::{checkpoint, convert, converted, small_moe, swallow_gguf, text};
+use crate::support::{checkpoint, convert, converted, skip, small_moe, swallow_gguf, text};
 
 #[test]
 fn ctrl_c_removes_what_was_written() {
@@ -93,7 +93,10 @@ fn a_full_disk_is_noticed_before_the_first_byte() {
         .arg(&disk)
         .output();
     if !mount.is_ok_and(|m| m.status.success()) {
-        eprintln!("skipped: a_full_disk_is_noticed_before_the_first_byte: cannot mount a tmpfs");
+        skip(
+            "a_full_disk_is_noticed_before_the_first_byte",
+            "cannot mount a tmpfs",
+        );
         return;
     }
     let run = convert(&source, &disk.join("out.gguf"), &[]);

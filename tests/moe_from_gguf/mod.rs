@@ -6,29 +6,13 @@ use std::{
     env,
     fs::File,
     io::{Read, Seek, SeekFrom},
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
 };
 
 use swallow_gguf::gguf::{Gguf, TensorInfo};
 
-/// The model and the example's program, or a word on stderr about what is not there.
-fn material() -> Option<(PathBuf, PathBuf)> {
-    let Some(model) = env::var_os("SMOLLM2_GGUF").map(PathBuf::from) else {
-        eprintln!("skipped: SMOLLM2_GGUF is not set, scripts/test.sh does it");
-        return None;
-    };
-    let bin = Path::new(env!("CARGO_BIN_EXE_swallow-gguf"));
-    let example = bin.with_file_name("examples").join("moe_from_gguf");
-    let example = example.with_extension(env::consts::EXE_EXTENSION);
-    if !example.exists() {
-        eprintln!(
-            "skipped: the example moe_from_gguf is not built, `cargo build --examples` does it"
-        );
-        return None;
-    }
-    Some((model, example))
-}
+use crate::support::{moe_from_gguf, smollm2};
 
 fn run(command: &mut Command) {
     let output = command.output().unwrap();
@@ -62,12 +46,12 @@ fn values(path: &Path, gguf: &Gguf, tensor: &TensorInfo) -> Vec<f32> {
 
 #[test]
 fn a_dense_model_comes_back_as_it_was() {
-    let Some((model, example)) = material() else {
+    let Some(model) = smollm2("a_dense_model_comes_back_as_it_was") else {
         return;
     };
     let dir = tempfile::tempdir().unwrap();
     let checkpoint = dir.path().join("Dense-135M");
-    run(Command::new(example)
+    run(moe_from_gguf()
         .arg(&model)
         .arg(&checkpoint)
         .args(["--dense", "--dtype", "f32"]));
@@ -95,16 +79,13 @@ fn a_dense_model_comes_back_as_it_was() {
 
 #[test]
 fn the_experts_are_the_dense_models_feed_forward() {
-    let Some((model, example)) = material() else {
+    let Some(model) = smollm2("the_experts_are_the_dense_models_feed_forward") else {
         return;
     };
     let dir = tempfile::tempdir().unwrap();
     let checkpoint = dir.path().join("Three-3x135M");
     let arguments = ["--experts", "3", "--shards", "3", "--dtype", "f32"];
-    run(Command::new(example)
-        .arg(&model)
-        .arg(&checkpoint)
-        .args(arguments));
+    run(moe_from_gguf().arg(&model).arg(&checkpoint).args(arguments));
     let path = dir.path().join("moe.gguf");
     let (before, after) = (
         Gguf::open(&model).unwrap(),

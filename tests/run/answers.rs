@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use swallow_gguf::gguf::{self, Gguf, encode_header, lay_out};
 
-use super::{output, run, smollm2, succeed};
-use crate::support::{checkpoint, converted, fixtures, small_moe, text};
+use super::{output, run, succeed};
+use crate::support::{checkpoint, converted, fixtures, skip, small_moe, smollm2, text};
 
 const QUESTION: &str = "Why is the sky blue?";
 
@@ -125,7 +125,10 @@ fn layers_for_a_gpu_that_is_not_there_are_refused_aloud() {
         feature = "metal",
         target_os = "macos"
     )) {
-        eprintln!("skipped: layers_for_a_gpu_that_is_not_there_are_refused_aloud: a GPU build");
+        skip(
+            "layers_for_a_gpu_that_is_not_there_are_refused_aloud",
+            "a GPU build",
+        );
         return;
     }
     let Some(model) = smollm2("layers_for_a_gpu_that_is_not_there_are_refused_aloud") else {

@@ -8,7 +8,7 @@ use swallow_gguf::runner::{
     Session, SessionOptions, Template,
 };
 
-use super::smollm2;
+use crate::support::smollm2;
 
 struct Chat<'m> {
     session: Session<'m>,

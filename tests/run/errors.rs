@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use swallow_gguf::gguf::{Array, KeyValues, TensorInfo, Value, encode_header};
 use swallow_quant::GgmlType;
 
-use super::{fail, output, smollm2};
+use super::{fail, output};
+use crate::support::smollm2;
 use crate::support::text;
 
 /// The key-values of a small model that lacks nothing but its tensors.

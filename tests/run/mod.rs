@@ -4,30 +4,10 @@ mod answers;
 mod conversation;
 mod errors;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use crate::support::{swallow_gguf, text};
-
-/// The real SmolLM2-135M-Instruct: a byte-level vocabulary, ChatML in the file. `scripts/test.sh`
-/// fetches it and sets `SMOLLM2_GGUF`.
-fn smollm2(test: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("SMOLLM2_GGUF").map_or_else(
-        || {
-            Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join("target/test-models/SmolLM2-135M-Instruct.Q4_1.gguf")
-        },
-        PathBuf::from,
-    );
-    if !path.is_file() {
-        eprintln!(
-            "skipped: {test}: no model at {} (SMOLLM2_GGUF)",
-            path.display()
-        );
-        return None;
-    }
-    Some(path)
-}
 
 /// `swallow-gguf run -m MODEL`, on one thread, because the other tests run beside it.
 fn run(model: &Path) -> Command {
