@@ -187,6 +187,7 @@ fn tokenizer_model(vocab_size: usize) -> Vec<u8> {
         .collect();
     let trainer_spec = Some(TrainerSpec {
         model_type: Some(ModelType::Bpe as i32),
+        byte_fallback: Some(true),
     });
     ModelProto {
         pieces,

@@ -52,6 +52,10 @@ pub(crate) enum PieceType {
 pub(crate) struct TrainerSpec {
     #[prost(enumeration = "ModelType", optional, tag = "3")]
     pub(crate) model_type: Option<i32>,
+    /// Whether the byte pieces stand in for unknown characters. sentencepiece itself does not load
+    /// a model that has them and does not say so here.
+    #[prost(bool, optional, tag = "35")]
+    pub(crate) byte_fallback: Option<bool>,
 }
 
 /// The algorithm that splits words. The format's default is Unigram.

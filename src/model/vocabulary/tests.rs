@@ -118,6 +118,7 @@ fn model(pieces: &[(&str, f32, PieceType)]) -> ModelProto {
         pieces: pieces.iter().map(piece).collect(),
         trainer_spec: Some(TrainerSpec {
             model_type: Some(ModelType::Bpe as i32),
+            byte_fallback: Some(true),
         }),
     }
 }

@@ -73,7 +73,10 @@ fn added_tokens_overrule_pieces_and_the_config_overrules_added_tokens() {
 fn only_bpe_models_are_taken() {
     let with_type = |model_type: Option<i32>| {
         let mut model = model(&[("a", 0.0, PieceType::Normal)]);
-        model.trainer_spec = Some(TrainerSpec { model_type });
+        model.trainer_spec = Some(TrainerSpec {
+            model_type,
+            byte_fallback: None,
+        });
         Folder::new().with("tokenizer.model", model.encode_to_vec())
     };
     assert!(with_type(Some(2)).read(1).is_ok());
