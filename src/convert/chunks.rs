@@ -32,36 +32,18 @@ pub(super) fn chunks(plan: &ConversionPlan) -> impl Iterator<Item = Chunk> + '_ 
         .flat_map(|(tensor, planned)| {
             let lens = part_lens(planned);
             let n_parts = lens.len();
-            let step = chunk_len(planned);
             lens.into_iter().enumerate().flat_map(move |(part, len)| {
-                (0..len).step_by(step as usize).map(move |start| {
-                    let end = len.min(start + step);
-                    let last = end == len && part + 1 == n_parts;
+                (0..len).step_by(CHUNK_WEIGHTS as usize).map(move |start| {
+                    let end = len.min(start + CHUNK_WEIGHTS);
                     Chunk {
                         tensor,
                         part,
                         weights: start..end,
-                        last,
+                        last: end == len && part + 1 == n_parts,
                     }
                 })
             })
         })
-}
-
-/// Weights of a chunk of this tensor. Where rows are permuted it is a number of whole heads, so
-/// that no row is read twice, unless a single head is larger than a chunk may be.
-fn chunk_len(tensor: &PlannedTensor) -> u64 {
-    if let TensorData::Rows {
-        parts,
-        order: RowOrder::Rotary { head_rows },
-    } = &tensor.data
-    {
-        let head = head_rows * row_len(tensor, parts);
-        if head <= CHUNK_WEIGHTS {
-            return CHUNK_WEIGHTS / head * head;
-        }
-    }
-    CHUNK_WEIGHTS
 }
 
 /// Weights of each part.
@@ -81,35 +63,44 @@ fn row_len(tensor: &PlannedTensor, parts: &[Part]) -> u64 {
     tensor.info.elements() / rows.max(1)
 }
 
-/// The weights of `part` that make up a chunk: consecutive ones in the checkpoint each, in the
-/// order of the output.
-pub(super) fn source_rows(
+/// A contiguous piece of a shard, and where its weights go in the chunk's buffer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    /// Bytes of the shard's file.
+    pub(super) file: Range<u64>,
+    /// First byte in the buffer.
+    pub(super) buffer: usize,
+}
+
+/// The pieces of a chunk of `part`, in the order of the buffer.
+pub(super) fn pieces(
     tensor: &PlannedTensor,
     parts: &[Part],
     order: RowOrder,
     chunk: &Chunk,
-) -> Vec<Range<u64>> {
+) -> Vec<Piece> {
+    let part = &parts[chunk.part];
+    let bytes = part.dtype.bytes() as u64;
+    let Range { start, end } = chunk.weights;
     if order == RowOrder::AsIs {
-        return vec![chunk.weights.clone()];
+        let file = part.offset + start * bytes..part.offset + end * bytes;
+        return vec![Piece { file, buffer: 0 }];
     }
     let row_len = row_len(tensor, parts);
-    let mut rows = Vec::new();
-    let mut at = chunk.weights.start;
-    while at < chunk.weights.end {
+    let mut pieces = Vec::new();
+    let mut at = start;
+    while at < end {
         let (row, column) = (at / row_len, at % row_len);
-        let n = (row_len - column).min(chunk.weights.end - at);
+        let n = (row_len - column).min(end - at);
         let first = order.source_row(row) * row_len + column;
-        rows.push(first..first + n);
+        let file = part.offset + first * bytes..part.offset + (first + n) * bytes;
+        pieces.push(Piece {
+            file,
+            buffer: ((at - start) * bytes) as usize,
+        });
         at += n;
     }
-    rows
-}
-
-/// The smallest range that holds all of `ranges`.
-pub(super) fn bounds(ranges: &[Range<u64>]) -> Range<u64> {
-    let start = ranges.iter().map(|r| r.start).min().unwrap_or(0);
-    let end = ranges.iter().map(|r| r.end).max().unwrap_or(0);
-    start..end
+    pieces
 }
 
 /// Where in the checkpoint's tensor, of this `shape`, weight `weight` of a part stands.

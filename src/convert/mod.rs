@@ -8,7 +8,6 @@ mod error;
 mod output;
 mod pipeline;
 mod quantize;
-mod read;
 
 use std::{
     num::NonZeroUsize,

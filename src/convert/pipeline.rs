@@ -1,11 +1,11 @@
 //! Executes a plan: one thread reads chunks, all cores quantize one, one thread writes.
 //!
 //! ```text
-//! shards --map and read--> weights --quantize--> blocks --write--> file
-//!                                         ^_________________|     buffers go round
+//! shards --read--> [bytes] --quantize--> [blocks] --write--> file
+//!            ^________________|    ^________________|           buffers go round
 //! ```
 //!
-//! A fixed number of chunks is on its way, so memory is bounded whatever the model, and each stage
+//! A fixed number of buffers goes round, so memory is bounded whatever the model, and each stage
 //! waits for the slower ones. A chunk is cut into tasks of fixed size, so the bytes do not depend
 //! on the number of threads.
 
@@ -13,7 +13,7 @@ use std::{
     num::NonZeroUsize,
     sync::{
         atomic::{AtomicBool, Ordering},
-        mpsc::sync_channel,
+        mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
     time::{Duration, Instant},
@@ -26,16 +26,19 @@ use super::{
     error::ConvertError,
     output::Output,
     quantize::quantize_chunk,
-    read::{Weights, read_chunk},
 };
-use crate::{model::TensorData, plan::ConversionPlan, source::Checkpoint};
+use crate::{
+    model::{RowOrder, TensorData},
+    plan::ConversionPlan,
+    source::Checkpoint,
+};
 
-/// Chunks that wait between two stages.
-const WAITING: usize = 2;
+/// Buffers of each kind: one being filled, one being used, one waiting.
+const BUFFERS: usize = 3;
 
-/// Bytes that all chunks take at most: of F32, read ones and quantized ones, each waiting, being
-/// made and being used; and each thread's scratch.
-pub const MAX_BUFFER_BYTES: u64 = 2 * (WAITING as u64 + 2) * CHUNK_WEIGHTS * 4 + (8 << 20);
+/// Bytes that all buffers take at most: chunks of F32, on their way in and out, and each thread's
+/// scratch.
+pub const MAX_BUFFER_BYTES: u64 = 2 * BUFFERS as u64 * CHUNK_WEIGHTS * 4 + (8 << 20);
 
 /// How far a conversion is.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +62,32 @@ pub struct Times {
     pub sync: Duration,
 }
 
+/// A chunk's bytes, before or after quantization.
+struct Filled {
+    chunk: Chunk,
+    bytes: Vec<u8>,
+}
+
+/// A channel of filled buffers one way, and of empty ones back.
+struct Loop {
+    filled: (SyncSender<Filled>, Receiver<Filled>),
+    empty: (SyncSender<Vec<u8>>, Receiver<Vec<u8>>),
+}
+
+impl Loop {
+    fn new() -> Self {
+        let empty = sync_channel(BUFFERS);
+        for _ in 0..BUFFERS {
+            // There is room for exactly these, and the receiver is right here.
+            let _ = empty.0.send(Vec::new());
+        }
+        Self {
+            filled: sync_channel(BUFFERS),
+            empty,
+        }
+    }
+}
+
 /// Writes the header and all tensors of `plan` to `output`.
 pub(super) fn run(
     checkpoint: &Checkpoint,
@@ -78,14 +107,14 @@ pub(super) fn run(
     let isa = Isa::best();
     output.write(&plan.header)?;
 
-    let (send_read, read) = sync_channel::<(Chunk, Weights<'_>)>(WAITING);
-    let (send_done, done) = sync_channel::<(Chunk, Vec<u8>)>(WAITING);
-    // Buffers for blocks come back from the writer; weights are mapped and need none.
-    let (send_empty, empty) = sync_channel::<Vec<u8>>(WAITING + 2);
-    for _ in 0..WAITING + 2 {
-        // There is room for exactly these, and the receiver is right here.
-        let _ = send_empty.send(Vec::new());
-    }
+    let Loop {
+        filled: (send_read, read),
+        empty: (send_read_empty, read_empty),
+    } = Loop::new();
+    let Loop {
+        filled: (send_done, done),
+        empty: (send_done_empty, done_empty),
+    } = Loop::new();
     thread::scope(|scope| {
         let reader = scope.spawn(move || -> Result<Duration, ConvertError> {
             let mut busy = Duration::ZERO;
@@ -93,11 +122,14 @@ pub(super) fn run(
                 if cancel.load(Ordering::Relaxed) {
                     return Err(ConvertError::Interrupted);
                 }
-                let start = Instant::now();
-                let weights = read_chunk(checkpoint, plan, &chunk)?;
-                busy += start.elapsed();
                 // A closed channel means that a later stage has stopped, and says why itself.
-                if send_read.send((chunk, weights)).is_err() {
+                let Ok(mut bytes) = read_empty.recv() else {
+                    break;
+                };
+                let start = Instant::now();
+                read_chunk(checkpoint, plan, &chunk, &mut bytes)?;
+                busy += start.elapsed();
+                if send_read.send(Filled { chunk, bytes }).is_err() {
                     break;
                 }
             }
@@ -106,15 +138,15 @@ pub(super) fn run(
         let writer = scope.spawn(move || -> Result<Duration, ConvertError> {
             let mut busy = Duration::ZERO;
             let mut source_bytes = 0;
-            for (chunk, blocks) in done {
+            for Filled { chunk, bytes } in done {
                 let start = Instant::now();
-                write_chunk(plan, &chunk, &blocks, output)?;
+                write_chunk(plan, &chunk, &bytes, output)?;
                 busy += start.elapsed();
-                let _ = send_empty.send(blocks);
+                let _ = send_done_empty.send(bytes);
+                let planned = &plan.tensors[chunk.tensor];
                 source_bytes += chunk_source_bytes(plan, &chunk);
-                let tensor = &plan.tensors[chunk.tensor].info.name;
                 progress(Progress {
-                    tensor,
+                    tensor: &planned.info.name,
                     source_bytes,
                 });
             }
@@ -122,24 +154,39 @@ pub(super) fn run(
         });
 
         let mut quantized = Ok(Duration::ZERO);
-        for (chunk, weights) in read {
-            let Ok(mut blocks) = empty.recv() else { break };
+        for Filled { chunk, bytes } in read {
+            let Ok(mut blocks) = done_empty.recv() else {
+                break;
+            };
             let start = Instant::now();
-            let tensor = &plan.tensors[chunk.tensor];
-            let result = pool
-                .install(|| quantize_chunk(checkpoint, tensor, &chunk, &weights, isa, &mut blocks));
+            let result = pool.install(|| {
+                quantize_chunk(
+                    checkpoint,
+                    &plan.tensors[chunk.tensor],
+                    &chunk,
+                    &bytes,
+                    isa,
+                    &mut blocks,
+                )
+            });
             if let Err(error) = result {
                 quantized = Err(error);
                 break;
             }
             quantized = quantized.map(|busy| busy + start.elapsed());
-            drop(weights);
-            if send_done.send((chunk, blocks)).is_err() {
+            let _ = send_read_empty.send(bytes);
+            if send_done
+                .send(Filled {
+                    chunk,
+                    bytes: blocks,
+                })
+                .is_err()
+            {
                 break;
             }
         }
         // Closing our ends is what lets the other two finish.
-        drop((send_done, empty));
+        drop((send_read_empty, send_done, done_empty));
         let read = join(reader);
         let write = join(writer);
         Ok(Times {
@@ -155,6 +202,76 @@ fn join<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
     handle
         .join()
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Reads the weights of `chunk`, as they are in the checkpoint but in the order of the output.
+fn read_chunk(
+    checkpoint: &Checkpoint,
+    plan: &ConversionPlan,
+    chunk: &Chunk,
+    bytes: &mut Vec<u8>,
+) -> Result<(), ConvertError> {
+    let tensor = &plan.tensors[chunk.tensor];
+    let (parts, order) = match &tensor.data {
+        TensorData::Computed(values) => {
+            bytes.clear();
+            bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+            return Ok(());
+        }
+        TensorData::Rows { parts, order } => (parts, *order),
+    };
+    let part = &parts[chunk.part];
+    let shard = &checkpoint.shards[part.shard];
+    let n = chunk.weights.end - chunk.weights.start;
+    bytes.resize(n as usize * part.dtype.bytes(), 0);
+
+    let pieces = chunks::pieces(tensor, parts, order, chunk);
+    let whole = part_file_range(tensor, parts, chunk.part);
+    if order != RowOrder::AsIs && chunk.weights.start == 0 {
+        shard.prefetch(whole.clone());
+    }
+    for piece in &pieces {
+        let len = (piece.file.end - piece.file.start) as usize;
+        shard
+            .read_exact_at(
+                &mut bytes[piece.buffer..piece.buffer + len],
+                piece.file.start,
+            )
+            .map_err(|error| ConvertError::Read {
+                tensor: part.tensor.clone(),
+                path: shard.path().into(),
+                error,
+            })?;
+    }
+    match (order, &pieces[..]) {
+        // The page that two chunks share goes with the second.
+        (RowOrder::AsIs, [piece]) => {
+            shard.drop_from_cache(piece.file.start / PAGE * PAGE..piece.file.end);
+        }
+        // Permuted rows come from all over the part, so it goes as a whole.
+        _ if chunk.weights.end == part_len(tensor, parts, chunk.part) => {
+            shard.drop_from_cache(whole.start / PAGE * PAGE..whole.end);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The unit in which the system drops cached pages; on systems with larger ones a little stays.
+const PAGE: u64 = 4096;
+
+fn part_len(tensor: &crate::plan::PlannedTensor, parts: &[crate::model::Part], part: usize) -> u64 {
+    let rows: u64 = parts.iter().map(|p| p.rows).sum();
+    parts[part].rows * (tensor.info.elements() / rows.max(1))
+}
+
+fn part_file_range(
+    tensor: &crate::plan::PlannedTensor,
+    parts: &[crate::model::Part],
+    part: usize,
+) -> std::ops::Range<u64> {
+    let bytes = part_len(tensor, parts, part) * parts[part].dtype.bytes() as u64;
+    parts[part].offset..parts[part].offset + bytes
 }
 
 /// Appends a chunk's blocks, and behind its tensor's last the padding.

@@ -12,4 +12,4 @@ mod shard;
 pub use checkpoint::{Checkpoint, SourceTensor};
 pub use dtype::Dtype;
 pub use error::SourceError;
-pub use shard::{Shard, Window};
+pub use shard::Shard;

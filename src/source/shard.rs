@@ -1,17 +1,15 @@
-//! One open shard: windows onto its bytes that leave no trace in memory or page cache.
+//! One open shard: positioned reads that leave no trace in the page cache.
 //!
-//! Only what is being converted is mapped, so resident memory does not grow with the model, and
-//! a window's pages are dropped from the page cache when it is closed: a 43 GB checkpoint that is
-//! read once must not push everything else out.
+//! Reads, not a mapping: a file that shrinks under us is an error rather than a signal, resident
+//! memory is our own buffers and nothing else, and the same calls suit a source that is not a
+//! local file.
 
 use std::{
     fs::File,
     io,
-    ops::{Deref, Range},
+    ops::Range,
     path::{Path, PathBuf},
 };
-
-use memmap2::{Mmap, MmapOptions};
 
 /// A shard of a checkpoint, open for reading.
 #[derive(Debug)]
@@ -33,34 +31,42 @@ impl Shard {
         &self.path
     }
 
-    /// Opens a window onto `bytes` of the file. With `read_now` they are read before this
-    /// returns, where the system can; otherwise as they are touched.
+    /// Fills `buf` from byte `offset` of the file on.
     ///
     /// # Errors
-    /// What the operating system says; `UnexpectedEof` when the file has become too short.
-    pub fn window(&self, bytes: Range<u64>, read_now: bool) -> io::Result<Window<'_>> {
-        if self.file.metadata()?.len() < bytes.end {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+    /// What the operating system says; `UnexpectedEof` when the file ends before.
+    pub fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::FileExt::read_exact_at(&self.file, buf, offset)
         }
-        let len = usize::try_from(bytes.end - bytes.start)
-            .map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        let mut options = MmapOptions::new();
-        options.offset(bytes.start).len(len);
-        if read_now {
-            options.populate();
-        } else {
-            self.advise(bytes.clone(), Advice::WillNeed);
+        #[cfg(windows)]
+        {
+            let mut done = 0;
+            while done < buf.len() {
+                let n = std::os::windows::fs::FileExt::seek_read(
+                    &self.file,
+                    &mut buf[done..],
+                    offset + done as u64,
+                )?;
+                if n == 0 {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                done += n;
+            }
+            Ok(())
         }
-        // SAFETY: the mapping is read-only and its bytes are used as plain numbers, of which every
-        // pattern is one, so another program that writes to the file meanwhile gives other weights
-        // and nothing worse. One that shortens it in the instant after the check above ends this
-        // process with a signal, as it would any program that maps a file.
-        let map = unsafe { options.map(&self.file) }?;
-        Ok(Window {
-            map: Some(map),
-            shard: self,
-            bytes,
-        })
+    }
+
+    /// Asks for `bytes` ahead of their use.
+    pub fn prefetch(&self, bytes: Range<u64>) {
+        self.advise(bytes, Advice::WillNeed);
+    }
+
+    /// Lets go of cached pages that lie wholly in `bytes`: a 43 GB checkpoint that is read once
+    /// must not push everything else out of memory.
+    pub fn drop_from_cache(&self, bytes: Range<u64>) {
+        self.advise(bytes, Advice::DontNeed);
     }
 
     /// Advice is only that: failures and systems without the call are no concern.
@@ -77,35 +83,6 @@ impl Shard {
 
     #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
     fn advise(&self, _bytes: Range<u64>, _advice: Advice) {}
-}
-
-/// Some bytes of a shard; see [`Shard::window`].
-#[derive(Debug)]
-pub struct Window<'a> {
-    /// Taken when the window is closed: pages are dropped from the cache only once unmapped.
-    map: Option<Mmap>,
-    shard: &'a Shard,
-    bytes: Range<u64>,
-}
-
-/// The unit in which the system drops cached pages; on systems with larger ones a little stays.
-const PAGE: u64 = 4096;
-
-impl Deref for Window<'_> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.map.as_deref().unwrap_or_default()
-    }
-}
-
-impl Drop for Window<'_> {
-    fn drop(&mut self) {
-        drop(self.map.take());
-        // The page that two windows share goes with the second.
-        let start = self.bytes.start / PAGE * PAGE;
-        self.shard.advise(start..self.bytes.end, Advice::DontNeed);
-    }
 }
 
 enum Advice {
