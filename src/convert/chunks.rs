@@ -30,9 +30,12 @@ pub(super) fn chunks(plan: &ConversionPlan) -> impl Iterator<Item = Chunk> + '_ 
         .iter()
         .enumerate()
         .flat_map(|(tensor, planned)| {
-            let lens = part_lens(planned);
-            let n_parts = lens.len();
-            lens.into_iter().enumerate().flat_map(move |(part, len)| {
+            let n_parts = n_parts(planned);
+            (0..n_parts).flat_map(move |part| {
+                let len = match &planned.data {
+                    TensorData::Computed(values) => values.len() as u64,
+                    TensorData::Rows { parts, .. } => part_len(planned, parts, part),
+                };
                 (0..len).step_by(CHUNK_WEIGHTS as usize).map(move |start| {
                     let end = len.min(start + CHUNK_WEIGHTS);
                     Chunk {
@@ -46,15 +49,17 @@ pub(super) fn chunks(plan: &ConversionPlan) -> impl Iterator<Item = Chunk> + '_ 
         })
 }
 
-/// Weights of each part.
-fn part_lens(tensor: &PlannedTensor) -> Vec<u64> {
+/// Number of parts, at least 1.
+fn n_parts(tensor: &PlannedTensor) -> usize {
     match &tensor.data {
-        TensorData::Computed(values) => vec![values.len() as u64],
-        TensorData::Rows { parts, .. } => {
-            let row = row_len(tensor, parts);
-            parts.iter().map(|p| p.rows * row).collect()
-        }
+        TensorData::Computed(_) => 1,
+        TensorData::Rows { parts, .. } => parts.len(),
     }
+}
+
+/// Weights of one part.
+pub(super) fn part_len(tensor: &PlannedTensor, parts: &[Part], part: usize) -> u64 {
+    parts[part].rows * row_len(tensor, parts)
 }
 
 /// Weights of a source row. It is the GGUF's row, but 1 for a permuted vector.
@@ -63,44 +68,35 @@ fn row_len(tensor: &PlannedTensor, parts: &[Part]) -> u64 {
     tensor.info.elements() / rows.max(1)
 }
 
-/// A contiguous piece of a shard, and where its weights go in the chunk's buffer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Piece {
-    /// Bytes of the shard's file.
-    pub(super) file: Range<u64>,
-    /// First byte in the buffer.
-    pub(super) buffer: usize,
-}
-
-/// The pieces of a chunk of `part`, in the order of the buffer.
-pub(super) fn pieces(
+/// The weights of a part that make up a chunk: consecutive ones in the checkpoint each, in the
+/// order of the output.
+pub(super) fn source_rows(
     tensor: &PlannedTensor,
     parts: &[Part],
     order: RowOrder,
     chunk: &Chunk,
-) -> Vec<Piece> {
-    let part = &parts[chunk.part];
-    let bytes = part.dtype.bytes() as u64;
-    let Range { start, end } = chunk.weights;
+) -> Vec<Range<u64>> {
     if order == RowOrder::AsIs {
-        let file = part.offset + start * bytes..part.offset + end * bytes;
-        return vec![Piece { file, buffer: 0 }];
+        return vec![chunk.weights.clone()];
     }
     let row_len = row_len(tensor, parts);
-    let mut pieces = Vec::new();
-    let mut at = start;
-    while at < end {
+    let mut rows = Vec::new();
+    let mut at = chunk.weights.start;
+    while at < chunk.weights.end {
         let (row, column) = (at / row_len, at % row_len);
-        let n = (row_len - column).min(end - at);
+        let n = (row_len - column).min(chunk.weights.end - at);
         let first = order.source_row(row) * row_len + column;
-        let file = part.offset + first * bytes..part.offset + (first + n) * bytes;
-        pieces.push(Piece {
-            file,
-            buffer: ((at - start) * bytes) as usize,
-        });
+        rows.push(first..first + n);
         at += n;
     }
-    pieces
+    rows
+}
+
+/// The smallest range that holds all of `ranges`.
+pub(super) fn bounds(ranges: &[Range<u64>]) -> Range<u64> {
+    let start = ranges.iter().map(|r| r.start).min().unwrap_or(0);
+    let end = ranges.iter().map(|r| r.end).max().unwrap_or(0);
+    start..end
 }
 
 /// Where in the checkpoint's tensor, of this `shape`, weight `weight` of a part stands.

@@ -8,6 +8,7 @@ mod error;
 mod output;
 mod pipeline;
 mod quantize;
+mod read;
 
 use std::{
     num::NonZeroUsize,

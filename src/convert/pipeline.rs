@@ -26,15 +26,15 @@ use super::{
     error::ConvertError,
     output::Output,
     quantize::quantize_chunk,
+    read::{prefetch, read_chunk},
 };
-use crate::{
-    model::{RowOrder, TensorData},
-    plan::ConversionPlan,
-    source::Checkpoint,
-};
+use crate::{model::TensorData, plan::ConversionPlan, source::Checkpoint};
 
 /// Buffers of each kind: one being filled, one being used, one waiting.
 const BUFFERS: usize = 3;
+
+/// Chunks asked of the disk ahead of the one being read: enough to keep it busy.
+const PREFETCH: usize = 8;
 
 /// Bytes that all buffers take at most: chunks of F32, on their way in and out, and each thread's
 /// scratch.
@@ -118,7 +118,14 @@ pub(super) fn run(
     thread::scope(|scope| {
         let reader = scope.spawn(move || -> Result<Duration, ConvertError> {
             let mut busy = Duration::ZERO;
+            let mut ahead = chunks::chunks(plan);
+            for chunk in ahead.by_ref().take(PREFETCH) {
+                prefetch(checkpoint, plan, &chunk);
+            }
             for chunk in chunks::chunks(plan) {
+                if let Some(chunk) = ahead.next() {
+                    prefetch(checkpoint, plan, &chunk);
+                }
                 if cancel.load(Ordering::Relaxed) {
                     return Err(ConvertError::Interrupted);
                 }
@@ -202,76 +209,6 @@ fn join<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
     handle
         .join()
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
-/// Reads the weights of `chunk`, as they are in the checkpoint but in the order of the output.
-fn read_chunk(
-    checkpoint: &Checkpoint,
-    plan: &ConversionPlan,
-    chunk: &Chunk,
-    bytes: &mut Vec<u8>,
-) -> Result<(), ConvertError> {
-    let tensor = &plan.tensors[chunk.tensor];
-    let (parts, order) = match &tensor.data {
-        TensorData::Computed(values) => {
-            bytes.clear();
-            bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
-            return Ok(());
-        }
-        TensorData::Rows { parts, order } => (parts, *order),
-    };
-    let part = &parts[chunk.part];
-    let shard = &checkpoint.shards[part.shard];
-    let n = chunk.weights.end - chunk.weights.start;
-    bytes.resize(n as usize * part.dtype.bytes(), 0);
-
-    let pieces = chunks::pieces(tensor, parts, order, chunk);
-    let whole = part_file_range(tensor, parts, chunk.part);
-    if order != RowOrder::AsIs && chunk.weights.start == 0 {
-        shard.prefetch(whole.clone());
-    }
-    for piece in &pieces {
-        let len = (piece.file.end - piece.file.start) as usize;
-        shard
-            .read_exact_at(
-                &mut bytes[piece.buffer..piece.buffer + len],
-                piece.file.start,
-            )
-            .map_err(|error| ConvertError::Read {
-                tensor: part.tensor.clone(),
-                path: shard.path().into(),
-                error,
-            })?;
-    }
-    match (order, &pieces[..]) {
-        // The page that two chunks share goes with the second.
-        (RowOrder::AsIs, [piece]) => {
-            shard.drop_from_cache(piece.file.start / PAGE * PAGE..piece.file.end);
-        }
-        // Permuted rows come from all over the part, so it goes as a whole.
-        _ if chunk.weights.end == part_len(tensor, parts, chunk.part) => {
-            shard.drop_from_cache(whole.start / PAGE * PAGE..whole.end);
-        }
-        _ => {}
-    }
-    Ok(())
-}
-
-/// The unit in which the system drops cached pages; on systems with larger ones a little stays.
-const PAGE: u64 = 4096;
-
-fn part_len(tensor: &crate::plan::PlannedTensor, parts: &[crate::model::Part], part: usize) -> u64 {
-    let rows: u64 = parts.iter().map(|p| p.rows).sum();
-    parts[part].rows * (tensor.info.elements() / rows.max(1))
-}
-
-fn part_file_range(
-    tensor: &crate::plan::PlannedTensor,
-    parts: &[crate::model::Part],
-    part: usize,
-) -> std::ops::Range<u64> {
-    let bytes = part_len(tensor, parts, part) * parts[part].dtype.bytes() as u64;
-    parts[part].offset..parts[part].offset + bytes
 }
 
 /// Appends a chunk's blocks, and behind its tensor's last the padding.
