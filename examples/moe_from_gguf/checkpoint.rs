@@ -120,7 +120,7 @@ impl List<'_> {
 }
 
 /// The values of a weight.
-pub(crate) fn values(weight: &Weight, data: &mut Data<'_>, seed: u64) -> anyhow::Result<Vec<f32>> {
+pub(crate) fn values(weight: &Weight, data: &Data<'_>, seed: u64) -> anyhow::Result<Vec<f32>> {
     match &weight.source {
         Source::Tensor(tensor) => data.tensor(tensor),
         Source::Permuted { tensor, n_head } => Ok(unpermute(

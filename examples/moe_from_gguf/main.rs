@@ -16,12 +16,12 @@ mod tokenizer;
 
 use std::{
     fs::{self, File},
-    io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail, ensure};
 use clap::{Parser, ValueEnum};
+use memmap2::Mmap;
 use swallow_gguf::gguf::Gguf;
 
 /// Makes a Mixture-of-Experts checkpoint of equal experts out of a dense Llama GGUF.
@@ -127,8 +127,11 @@ fn main() -> anyhow::Result<()> {
     )?;
     write("tokenizer.json", tokenizer.tokenizer)?;
     write("tokenizer_config.json", tokenizer.config)?;
-    let mut data = Data {
-        file: File::open(&args.input)?,
+    // SAFETY: the mapping is read-only and every byte pattern is a valid byte. A program that
+    // shortens the file meanwhile ends this one, which is no loss: it is run on a file at rest.
+    let file = unsafe { Mmap::map(&File::open(&args.input)?) }?;
+    let data = Data {
+        file: &file,
         gguf: &gguf,
     };
     let bytes = safetensors::write(
@@ -136,7 +139,7 @@ fn main() -> anyhow::Result<()> {
         &weights,
         args.dtype,
         args.shards as usize,
-        |weight| checkpoint::values(weight, &mut data, args.seed),
+        |weight| checkpoint::values(weight, &data, args.seed),
     )?;
     println!(
         "{}: {} tensors, {:.2} GB of {} in {} files",
@@ -161,23 +164,24 @@ fn create_empty(dir: &Path) -> anyhow::Result<()> {
 
 /// The tensor data of a GGUF.
 struct Data<'a> {
-    file: File,
+    file: &'a [u8],
     gguf: &'a Gguf,
 }
 
 impl Data<'_> {
     /// The weights of a tensor, in the file's order.
-    fn tensor(&mut self, name: &str) -> anyhow::Result<Vec<f32>> {
+    fn tensor(&self, name: &str) -> anyhow::Result<Vec<f32>> {
         let tensor = self
             .gguf
             .tensor(name)
             .with_context(|| format!("no tensor `{name}`"))?;
-        let mut bytes = vec![0; usize::try_from(tensor.size())?];
-        self.file
-            .seek(SeekFrom::Start(self.gguf.data_offset + tensor.offset))?;
-        self.file.read_exact(&mut bytes)?;
+        let start = usize::try_from(self.gguf.data_offset + tensor.offset)?;
+        let bytes = self
+            .file
+            .get(start..start + usize::try_from(tensor.size())?)
+            .with_context(|| format!("tensor `{name}` is not whole"))?;
         let mut values = vec![0.0; usize::try_from(tensor.elements())?];
-        swallow_quant::dequantize(tensor.ty, &bytes, &mut values)
+        swallow_quant::dequantize(tensor.ty, bytes, &mut values)
             .with_context(|| format!("tensor `{name}`"))?;
         ensure!(
             swallow_quant::first_non_finite(&values).is_none(),

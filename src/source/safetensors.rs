@@ -15,6 +15,7 @@ use std::{
     path::Path,
 };
 
+use byteorder::{LittleEndian, ReadBytesExt};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
@@ -83,17 +84,15 @@ pub(super) fn read_header(path: &Path, file: &File) -> Result<Vec<Entry>, Source
     let file_len = file.metadata().map_err(io_error)?.len();
     let mut reader = io::BufReader::new(file);
 
-    let mut prefix = [0; 8];
     if file_len < 8 {
         return Err(SourceError::malformed(
             path,
             format!("expected a safetensors file, found {file_len} bytes"),
         ));
     }
-    reader.read_exact(&mut prefix).map_err(io_error)?;
-    let header_len = u64::from_le_bytes(prefix);
+    let header_len = reader.read_u64::<LittleEndian>().map_err(io_error)?;
     if header_len > file_len - 8 {
-        let hint = if prefix.starts_with(b"version ") {
+        let hint = if header_len.to_le_bytes() == *b"version " {
             " (this is a Git LFS pointer: run `git lfs pull`)"
         } else {
             ""
