@@ -69,6 +69,8 @@ pub struct Spec {
     pub layout: Layout,
     /// Number format of the weights.
     pub dtype: Dtype,
+    /// Number format of norms, router and attention where it is another one.
+    pub other_dtype: Option<Dtype>,
     /// Whether there is no output matrix.
     pub tied: bool,
     /// The number of shards.
@@ -100,6 +102,16 @@ impl Tensor {
     fn len(&self) -> usize {
         self.shape.iter().product()
     }
+
+    fn dtype(&self, spec: &Spec) -> Dtype {
+        let other = ["norm.weight", "gate.weight", "_proj.weight"];
+        let is_other = other.iter().any(|end| self.name.ends_with(end));
+        spec.other_dtype.filter(|_| is_other).unwrap_or(spec.dtype)
+    }
+
+    fn bytes(&self, spec: &Spec) -> usize {
+        self.len() * self.dtype(spec).bytes()
+    }
 }
 
 /// Writes the checkpoint of `spec` into folder `dir`, which is made where it is missing.
@@ -128,7 +140,7 @@ pub fn write(dir: &Path, spec: &Spec) -> io::Result<()> {
         weight_map.extend(shard.iter().map(|t| (t.name.clone(), file.clone())));
     }
     if n_shards > 1 {
-        let bytes: usize = tensors.iter().map(|t| t.len() * spec.dtype.bytes()).sum();
+        let bytes: usize = tensors.iter().map(|t| t.bytes(spec)).sum();
         let index = json!({"metadata": {"total_size": bytes}, "weight_map": weight_map});
         fs::write(
             dir.join("model.safetensors.index.json"),
@@ -283,8 +295,8 @@ fn write_shard(path: &Path, tensors: &[Tensor], spec: &Spec, pool: &Pool) -> io:
     header.insert("__metadata__".into(), json!({"format": "pt"}));
     let mut at = 0;
     for tensor in tensors {
-        let end = at + tensor.len() * spec.dtype.bytes();
-        let dtype = spec.dtype.ggml_type().name();
+        let end = at + tensor.bytes(spec);
+        let dtype = tensor.dtype(spec).ggml_type().name();
         let entry = json!({"dtype": dtype, "shape": tensor.shape, "data_offsets": [at, end]});
         header.insert(tensor.name.clone(), entry);
         at = end;
@@ -302,7 +314,7 @@ fn write_shard(path: &Path, tensors: &[Tensor], spec: &Spec, pool: &Pool) -> io:
     for tensor in tensors {
         let piece_len = tensor.len() / tensor.pieces.len();
         for piece in &tensor.pieces {
-            pool.write(&mut file, piece, piece_len, spec)?;
+            pool.write(&mut file, piece, piece_len, tensor.dtype(spec))?;
         }
     }
     file.into_inner()
@@ -311,7 +323,10 @@ fn write_shard(path: &Path, tensors: &[Tensor], spec: &Spec, pool: &Pool) -> io:
 }
 
 /// Gaussian weights of a usual size, from which every tensor is cut.
-struct Pool(Vec<f32>);
+struct Pool {
+    seed: u64,
+    weights: Vec<f32>,
+}
 
 impl Pool {
     const LEN: usize = 1 << 20;
@@ -319,14 +334,17 @@ impl Pool {
     fn new(seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         match Normal::new(0.0f32, 0.02) {
-            Ok(normal) => Self(normal.sample_iter(&mut rng).take(Self::LEN).collect()),
+            Ok(normal) => Self {
+                seed,
+                weights: normal.sample_iter(&mut rng).take(Self::LEN).collect(),
+            },
             Err(error) => unreachable!("constant parameters: {error}"),
         }
     }
 
     /// Writes `len` weights that depend on `name` and the seed alone.
-    fn write(&self, file: &mut impl Write, name: &str, len: usize, spec: &Spec) -> io::Result<()> {
-        let mut rng = ChaCha8Rng::seed_from_u64(spec.seed ^ fnv1a(name));
+    fn write(&self, file: &mut impl Write, name: &str, len: usize, dtype: Dtype) -> io::Result<()> {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ fnv1a(name));
         let mut bytes = Vec::new();
         let mut left = len;
         while left > 0 {
@@ -334,9 +352,9 @@ impl Pool {
             let start = rng.random_range(0..=Self::LEN - n);
             // Another scale each time, so that no two runs of blocks are the same.
             let scale = 0.5 + rng.next_u32() as f32 / u32::MAX as f32;
-            let weights = self.0[start..start + n].iter().map(|w| w * scale);
+            let weights = self.weights[start..start + n].iter().map(|w| w * scale);
             bytes.clear();
-            match spec.dtype {
+            match dtype {
                 Dtype::Bf16 => bytes.extend(weights.flat_map(|w| bf16::from_f32(w).to_le_bytes())),
                 Dtype::F16 => bytes.extend(weights.flat_map(|w| f16::from_f32(w).to_le_bytes())),
                 Dtype::F32 => bytes.extend(weights.flat_map(f32::to_le_bytes)),

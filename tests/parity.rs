@@ -143,6 +143,16 @@ fn eighty_layers_with_grouped_queries_are_a_70b() {
 }
 
 #[test]
+fn weights_of_several_formats_in_one_checkpoint() {
+    let mut spec = small_moe();
+    spec.other_dtype = Some(Dtype::F16);
+    // The reference holds every number of the source as it is only in F32.
+    let dir = tempfile::tempdir().unwrap();
+    let source = checkpoint(dir.path(), "Mixed-Model-v1.0", &spec);
+    every_file_type_of_folder_equals("mixed", &source, dir.path(), Dtype::F32);
+}
+
+#[test]
 fn real_weights() {
     let Some(fixtures) = fixtures("real_weights") else {
         return;

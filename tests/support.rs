@@ -62,6 +62,7 @@ pub(crate) fn small_moe() -> Spec {
         shards: 2,
         seed: 1,
         sparse: false,
+        other_dtype: None,
     }
 }
 

@@ -53,6 +53,7 @@ impl Bench {
                 shards: layers,
                 seed: 1,
                 sparse: false,
+                other_dtype: None,
             };
             synthetic::write(&partial, &spec)?;
             fs::rename(&partial, &source)?;
