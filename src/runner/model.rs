@@ -11,7 +11,8 @@ use super::{ModelFile, RunnerError, log};
 /// How to load a model.
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
-    /// Layers to put on the GPU, the output counted as one; `None` is as many as there are.
+    /// Layers to put on the GPU, the output counted as one; `None` is as many as there are, and
+    /// with 0 the CPU computes everything.
     pub gpu_layers: Option<u32>,
     /// Show llama.cpp's log on stderr.
     pub verbose: bool,
@@ -47,9 +48,8 @@ impl Model {
         mut progress: impl FnMut(f32) + 'static,
     ) -> Result<Self, RunnerError> {
         log::install(options.verbose);
-        let backend = LlamaBackend::init().map_err(|error| RunnerError::Backend {
-            reason: error.to_string(),
-        })?;
+        let no_backend = |reason: String| RunnerError::Backend { reason };
+        let backend = LlamaBackend::init().map_err(|error| no_backend(error.to_string()))?;
         let devices = gpus();
         let mut params = LlamaModelParams::default().with_progress_callback(move |done| {
             progress(done);
@@ -57,6 +57,11 @@ impl Model {
         });
         if let Some(layers) = options.gpu_layers {
             params = params.with_n_gpu_layers(layers);
+        }
+        if options.gpu_layers == Some(0) {
+            // Else llama.cpp copies the weights to a GPU for every long enough batch of a prompt.
+            let params_on_cpu = params.with_devices(&[]);
+            params = params_on_cpu.map_err(|error| no_backend(error.to_string()))?;
         }
         let llama = LlamaModel::load_from_file(&backend, &file.path, &params);
         let llama = llama.map_err(|error| match error {
