@@ -7,8 +7,8 @@ set -euo pipefail
 # shellcheck source=scripts/lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
 
-question='What is the capital of Japan? Answer in one sentence.'
-n_layer=30
+# Of few tokens: for a batch of more, llvmpipe compiles a matrix kernel for some minutes.
+prompt='The capital of Japan is'
 
 install_vulkan() {
     install_build_needs
@@ -31,6 +31,7 @@ mkdir -p "$work"
 
 # ggml needs Vulkan headers of 1.3.272 or newer, Debian 12 has 1.3.239: those of Debian 13 are
 # unpacked beside the build, with the machine's own loader.
+# CMake finds both, as Vulkan_INCLUDE_DIR and Vulkan_LIBRARY, in the folder VULKAN_SDK names.
 unpack_headers() {
     local deb=libvulkan-dev_1.4.309.0-1_amd64.deb
     local sum=8d329d465e16168afff58b1bd0dd6db46aac2cc3f56054a481b25a04e90b345a
@@ -49,6 +50,31 @@ unpack_headers() {
 }
 step 'unpack Vulkan headers' unpack_headers
 
+# Debian 12's Mesa 22.3 often crashes in its queue thread at the first token after a prompt.
+# Where Mesa is so old, the driver of Debian 12's backports is unpacked beside the build.
+unpack_driver() {
+    local icds=(/usr/share/vulkan/icd.d/lvp_icd*.json) version
+    icd=${icds[0]}
+    version=$(dpkg-query --show --showformat '${Version}' mesa-vulkan-drivers)
+    if dpkg --compare-versions "$version" lt 24; then
+        local deb=mesa-vulkan-drivers_25.0.7-2~bpo12+1_amd64.deb
+        local sum=3899f1800424c60a05df5d6913076a526ca8fdbabec43672cd397563d1ca3263
+        icd=$sdk/lvp_icd.json
+        if [ ! -e "$icd" ]; then
+            curl --fail --silent --show-error --location --output "$work/$deb" \
+                "https://deb.debian.org/debian/pool/main/m/mesa/$deb"
+            printf '%s  %s\n' "$sum" "$work/$deb" | sha256sum --check --quiet
+            dpkg-deb --extract "$work/$deb" "$work/unpacked"
+            mv "$work/unpacked"/usr/lib/*/libvulkan_lvp.so "$sdk/lib/"
+            sed "s|\"libvulkan_lvp.so\"|\"$sdk/lib/libvulkan_lvp.so\"|" \
+                "$work/unpacked/usr/share/vulkan/icd.d/lvp_icd.json" >"$icd"
+            rm -rf "$work/unpacked" "${work:?}/$deb"
+        fi
+    fi
+    printf 'driver: %s\n' "$icd"
+}
+step 'find or unpack the software device' unpack_driver
+
 build() {
     VULKAN_SDK=$sdk CARGO_TARGET_DIR=$work cargo build --release --locked --features vulkan \
         --bin swallow-gguf --example moe_from_gguf
@@ -66,20 +92,35 @@ make_model() {
 step 'make a real MoE of two experts' make_model
 
 # Mesa's software device is a CPU, which ggml takes only when it is asked for by number.
-icds=(/usr/share/vulkan/icd.d/lvp_icd*.json)
-export VK_DRIVER_FILES=${icds[0]} VK_ICD_FILENAMES=${icds[0]} GGML_VK_VISIBLE_DEVICES=0
+export VK_DRIVER_FILES=$icd VK_ICD_FILENAMES=$icd GGML_VK_VISIBLE_DEVICES=0
 
-answer() { # LAYERS
-    "$swallow_gguf" run -m "$work/moe-F16.gguf" -p "$question" --temp 0 -n 32 -v -ngl "$1" \
-        >"$work/answer-$1.txt" 2>"$work/log-$1.txt"
-    grep -m 1 -i 'llvmpipe' "$work/log-$1.txt" || die "no Vulkan device in $work/log-$1.txt"
-    grep -m 1 'offloaded' "$work/log-$1.txt" || true
-    cat "$work/answer-$1.txt"
+ask() { # LAYERS
+    answer=$work/answer-$1.txt
+    log=$work/log-$1.txt
+    "$swallow_gguf" run -m "$work/moe-F16.gguf" --raw -p "$prompt" --temp 0 -n 16 --stats -v \
+        -ngl "$1" >"$answer" 2>"$log" || die "the run failed, see $log"
+    [ -s "$answer" ] || die "the answer is empty, see $log"
+    grep '^GPU: .*llvmpipe' "$log" || die "the device is not llvmpipe, see $log"
+    grep '^layers on a GPU: ' "$log"
+    cat "$answer"
 }
-for layers in 0 $((n_layer / 2)) $((n_layer + 1)); do
-    step "ask with $layers layers on the device" answer "$layers"
-    cmp "$work/answer-0.txt" "$work/answer-$layers.txt" ||
-        die "with $layers layers on the device the text is another"
-done
+
+# llama.cpp's log says what lies on the device: nothing, or the weights of these layers.
+ask_cpu() {
+    ask 0
+    ! grep 'Vulkan0 .*buffer size' "$log" || die "the device is used for no layers, see $log"
+}
+ask_device() { # LAYERS
+    ask "$1"
+    grep "offloaded $1/" "$log" || die "$1 layers were not offloaded, see $log"
+    grep 'Vulkan0 model buffer size' "$log" || die "no weights on the device, see $log"
+    cmp "$work/answer-0.txt" "$answer" || die "with $1 layers on the device the text is another"
+}
+step 'ask the CPU' ask_cpu
+layers=$(sed -n 's/^layers on a GPU: 0 of //p' "$log")
+step 'ask with half of the layers on the device' ask_device $((layers / 2))
+step 'ask with all layers on the device' ask_device "$layers"
+printf '\nthe same text with 0, %d and %d of %d layers on the device\n' \
+    $((layers / 2)) "$layers" "$layers"
 
 step_table
