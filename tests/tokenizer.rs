@@ -1,12 +1,9 @@
 //! Vocabularies as llama.cpp sees them: our key-values in a file without tensors, and the ids that
 //! its tokenizer gives to texts.
 
-use std::{fmt::Write, path::Path, sync::LazyLock};
+use std::{fmt::Write, path::Path};
 
-use llama_cpp_2::{
-    llama_backend::LlamaBackend,
-    model::{LlamaModel, params::LlamaModelParams},
-};
+use llama_cpp_2::model::{LlamaModel, params::LlamaModelParams};
 use serde_json::{Map, Value as Json, json};
 use swallow_gguf::{
     gguf::{Value, encode_header},
@@ -14,12 +11,6 @@ use swallow_gguf::{
 };
 
 use crate::support::fixtures;
-
-static BACKEND: LazyLock<LlamaBackend> = LazyLock::new(|| {
-    let mut backend = LlamaBackend::init().expect("the only backend of these tests");
-    backend.void_logs();
-    backend
-});
 
 /// llama.cpp's tokenizer for a checkpoint of one tokenizer file, with the token 1 before a text.
 struct Tokenizer(LlamaModel);
@@ -43,7 +34,8 @@ impl Tokenizer {
         let path = dir.join("vocabulary.gguf");
         std::fs::write(&path, encode_header(&key_values, &[], 32)).expect("a GGUF");
         let params = LlamaModelParams::default().with_vocab_only(true);
-        Self(LlamaModel::load_from_file(&BACKEND, &path, &params).expect("a vocabulary"))
+        let backend = swallow_gguf::runner::backend().expect("llama.cpp");
+        Self(LlamaModel::load_from_file(backend, &path, &params).expect("a vocabulary"))
     }
 
     fn of(path: &Path, vocab_size: usize) -> Self {

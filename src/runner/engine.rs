@@ -9,7 +9,7 @@ use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::sampling::LlamaSampler;
 use llama_cpp_2::token::LlamaToken;
 
-use super::{Model, RunnerError, log};
+use super::{Model, RunnerError, backend, log};
 
 /// Tokens evaluated at once on a GPU, as llama.cpp's programs do.
 const BATCH_GPU: u32 = 512;
@@ -49,7 +49,7 @@ impl<'m> Engine<'m> {
             .with_n_threads(threads)
             .with_n_threads_batch(threads)
             .with_no_perf(true);
-        let context = model.llama.new_context(&model.backend, params);
+        let context = model.llama.new_context(backend()?, params);
         let context = context.map_err(|error| RunnerError::Context {
             size,
             reason: log::take_first_error().unwrap_or_else(|| error.to_string()),

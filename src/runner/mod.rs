@@ -5,6 +5,7 @@
 //! prompts and samples tokens; a [`Conversation`] holds what was said and makes the prompt of it
 //! with a [`Template`].
 
+mod backend;
 mod conversation;
 mod engine;
 mod error;
@@ -16,6 +17,7 @@ mod session;
 mod stop;
 mod template;
 
+pub use backend::backend;
 pub use conversation::Conversation;
 pub use error::RunnerError;
 pub use file::{ModelFile, ModelFileError};

@@ -1,12 +1,11 @@
 //! A loaded model: weights and vocabulary.
 
-use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::{LlamaBackendDeviceType, LlamaModelLoadError, list_llama_ggml_backend_devices};
 
-use super::{ModelFile, RunnerError, log};
+use super::{ModelFile, RunnerError, backend, log};
 
 /// How to load a model.
 #[derive(Clone, Debug, Default)]
@@ -30,9 +29,7 @@ pub struct Device {
 /// A model in memory.
 #[derive(Debug)]
 pub struct Model {
-    // Dropped in this order: the model before what it runs on.
     pub(super) llama: LlamaModel,
-    pub(super) backend: LlamaBackend,
     devices: Vec<Device>,
     gpu_layers: u32,
 }
@@ -48,8 +45,7 @@ impl Model {
         mut progress: impl FnMut(f32) + 'static,
     ) -> Result<Self, RunnerError> {
         log::install(options.verbose);
-        let no_backend = |reason: String| RunnerError::Backend { reason };
-        let backend = LlamaBackend::init().map_err(|error| no_backend(error.to_string()))?;
+        let backend = backend()?;
         let devices = gpus();
         let mut params = LlamaModelParams::default().with_progress_callback(move |done| {
             progress(done);
@@ -61,9 +57,11 @@ impl Model {
         if options.gpu_layers == Some(0) {
             // Else llama.cpp copies the weights to a GPU for every long enough batch of a prompt.
             let params_on_cpu = params.with_devices(&[]);
-            params = params_on_cpu.map_err(|error| no_backend(error.to_string()))?;
+            params = params_on_cpu.map_err(|error| RunnerError::Backend {
+                reason: error.to_string(),
+            })?;
         }
-        let llama = LlamaModel::load_from_file(&backend, &file.path, &params);
+        let llama = LlamaModel::load_from_file(backend, &file.path, &params);
         let llama = llama.map_err(|error| match error {
             LlamaModelLoadError::PathToStrError(path) => RunnerError::Path { path },
             other => RunnerError::Load {
@@ -78,7 +76,6 @@ impl Model {
         };
         Ok(Self {
             llama,
-            backend,
             devices,
             gpu_layers,
         })
