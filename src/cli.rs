@@ -28,6 +28,10 @@ pub enum Command {
     Run(RunArgs),
     /// Show what is in a GGUF file
     Inspect(InspectArgs),
+    /// Show what differs between two GGUF files
+    Diff(DiffArgs),
+    /// Check a GGUF file, alone or against the checkpoint it was made from
+    Verify(VerifyArgs),
     /// Measure this machine
     Bench(BenchArgs),
 }
@@ -87,6 +91,49 @@ pub struct InspectArgs {
     /// List every tensor
     #[arg(long)]
     pub tensors: bool,
+
+    /// Print JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `swallow-gguf diff`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Shows key-values and tensors that differ and, for tensors of the same name and shape, how many \
+blocks do and how far B's weights are from A's. Padding between tensors is not compared.
+
+Exit code: 0 when nothing differs, 1 when something does, 2 on trouble, as diff(1).")]
+pub struct DiffArgs {
+    /// File to compare with
+    #[arg(value_name = "A.gguf")]
+    pub a: PathBuf,
+
+    /// File to compare
+    #[arg(value_name = "B.gguf")]
+    pub b: PathBuf,
+
+    /// Print JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `swallow-gguf verify`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Checks the structure and that every weight, and so every block's scales, is finite. With \
+--against every tensor is compared with the checkpoint's, and one whose error is larger than the \
+weights themselves is not taken for the same. A part of a split file is checked by itself.
+
+Exit code: 0 when all is well, 1 when it is not, 2 on trouble.")]
+pub struct VerifyArgs {
+    /// GGUF file to check
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// Checkpoint folder that the file was made from: shows the signal-to-noise ratio of each tensor
+    #[arg(long, value_name = "SRC")]
+    pub against: Option<PathBuf>,
 
     /// Print JSON on stdout
     #[arg(long)]

@@ -8,6 +8,7 @@
 //! - [`file_type`], [`mix`], [`plan`]: which type each tensor gets, and where it will lie
 //! - [`convert`]: executes the plan in one pass
 //! - [`gguf`]: the format, read and written; [`inspect`] shows what a file holds
+//! - [`compare`]: two files, or a file and its checkpoint, held against each other
 //! - [`runner`]: runs a file through llama.cpp; [`chat`] is the conversation in the terminal
 //! - [`mod@bench`], [`synthetic`]: what is measured, and the checkpoints made for it
 //!
@@ -17,6 +18,7 @@ pub mod bench;
 pub mod chat;
 pub mod cli;
 pub mod commands;
+pub mod compare;
 pub mod convert;
 pub mod file_type;
 pub mod gguf;
@@ -27,3 +29,4 @@ pub mod plan;
 pub mod runner;
 pub mod source;
 pub mod synthetic;
+mod table;

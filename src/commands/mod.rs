@@ -2,26 +2,37 @@
 
 mod bench;
 mod convert;
+mod diff;
 mod inspect;
 mod run;
+mod verify;
 
-use std::io::{ErrorKind, Write, stdout};
+use std::{
+    io::{ErrorKind, Write, stdout},
+    process::ExitCode,
+};
 
 use anyhow::Context;
 
 use crate::cli::{Cli, Command};
 
-/// Runs what the command line asks for.
+/// What `diff` and `verify` end with where they ran and found something.
+const FOUND: u8 = 1;
+
+/// Runs what the command line asks for, and tells the exit code.
 ///
 /// # Errors
 /// Whatever stopped the command, with the file or tensor it concerns.
-pub fn execute(cli: Cli) -> anyhow::Result<()> {
+pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Convert(args) => convert::execute(args),
         Command::Run(args) => run::execute(args),
         Command::Inspect(args) => inspect::execute(args),
+        Command::Diff(args) => return diff::execute(&args),
+        Command::Verify(args) => return verify::execute(&args),
         Command::Bench(args) => bench::execute(args.bench),
     }
+    .map(|()| ExitCode::SUCCESS)
 }
 
 /// Writes to stdout. A reader that has seen enough (`| head`) is no error.

@@ -9,23 +9,23 @@ use crate::{
 
 /// Weights of one chunk at most. A multiple of every block length, so a chunk never ends within a
 /// block: rows are whole blocks, and chunks of a part begin at its first weight.
-pub(super) const CHUNK_WEIGHTS: u64 = 1 << 21;
+pub(crate) const CHUNK_WEIGHTS: u64 = 1 << 21;
 
 /// Consecutive weights of the output that come from one part of one tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Chunk {
+pub(crate) struct Chunk {
     /// Index into the plan's tensors.
-    pub(super) tensor: usize,
+    pub(crate) tensor: usize,
     /// Index into the tensor's parts; 0 for a computed tensor.
-    pub(super) part: usize,
+    pub(crate) part: usize,
     /// Weights within the part, in the order of the output.
-    pub(super) weights: Range<u64>,
+    pub(crate) weights: Range<u64>,
     /// Whether this is the last chunk of its tensor.
-    pub(super) last: bool,
+    pub(crate) last: bool,
 }
 
 /// Every chunk of the plan, in the order of the file.
-pub(super) fn chunks(plan: &ConversionPlan) -> impl Iterator<Item = Chunk> + '_ {
+pub(crate) fn chunks(plan: &ConversionPlan) -> impl Iterator<Item = Chunk> + '_ {
     plan.tensors
         .iter()
         .enumerate()
@@ -58,7 +58,7 @@ fn n_parts(tensor: &PlannedTensor) -> usize {
 }
 
 /// Weights of one part.
-pub(super) fn part_len(tensor: &PlannedTensor, parts: &[Part], part: usize) -> u64 {
+pub(crate) fn part_len(tensor: &PlannedTensor, parts: &[Part], part: usize) -> u64 {
     parts[part].rows * row_len(tensor, parts)
 }
 

@@ -3,12 +3,12 @@
 //! [`Conversion::open`] reads headers and makes the plan; [`Conversion::write`] executes it in one
 //! pass over the weights.
 
-mod chunks;
+pub(crate) mod chunks;
 mod error;
 mod output;
 mod pipeline;
 mod quantize;
-mod read;
+pub(crate) mod read;
 
 use std::{
     num::NonZeroUsize,

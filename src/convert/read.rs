@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Asks the disk for the bytes of `chunk`, ahead of [`read_chunk`].
-pub(super) fn prefetch(checkpoint: &Checkpoint, plan: &ConversionPlan, chunk: &Chunk) {
+pub(crate) fn prefetch(checkpoint: &Checkpoint, plan: &ConversionPlan, chunk: &Chunk) {
     let tensor = &plan.tensors[chunk.tensor];
     if let TensorData::Rows { parts, order } = &tensor.data {
         let part = &parts[chunk.part];
@@ -24,7 +24,7 @@ pub(super) fn prefetch(checkpoint: &Checkpoint, plan: &ConversionPlan, chunk: &C
 
 /// Reads the weights of `chunk` into `bytes`, which is resized to fit, and drops them from the
 /// page cache.
-pub(super) fn read_chunk(
+pub(crate) fn read_chunk(
     checkpoint: &Checkpoint,
     plan: &ConversionPlan,
     chunk: &Chunk,

@@ -74,7 +74,7 @@ pub fn json(gguf: &Gguf, path: &Path) -> String {
 
 /// JSON as it is, but for the characters beyond ASCII that a terminal would obey or hide (serde
 /// escapes those of ASCII): they can only stand in strings, where an escape means the same.
-fn without_controls(json: &str) -> String {
+pub(crate) fn without_controls(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         match c {
@@ -91,7 +91,7 @@ fn without_controls(json: &str) -> String {
     out
 }
 
-fn tensor(tensor: &TensorInfo) -> Json {
+pub(crate) fn tensor(tensor: &TensorInfo) -> Json {
     json!({
         "name": tensor.name,
         "dims": tensor.dims,
@@ -101,7 +101,7 @@ fn tensor(tensor: &TensorInfo) -> Json {
     })
 }
 
-fn key_value(value: &Value) -> Json {
+pub(crate) fn key_value(value: &Value) -> Json {
     let mut object = Map::new();
     object.insert("type".to_owned(), value.value_type().name().into());
     match value {

@@ -1,8 +1,8 @@
 //! What a GGUF file holds, for people ([`text()`]) and for programs ([`json()`]).
 
-mod json;
+pub(crate) mod json;
 mod summary;
-mod text;
+pub(crate) mod text;
 
 pub use json::json;
 pub use summary::{Experts, Split, Summary, TypeCount};

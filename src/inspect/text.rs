@@ -5,7 +5,14 @@ use std::fmt::Write as _;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::Summary;
-use crate::gguf::{Array, Gguf, TensorInfo, Value, escape};
+use crate::{
+    gguf::{Array, Gguf, TensorInfo, Value, escape},
+    table::{
+        self,
+        Cell::{self, Left, Right},
+        grouped,
+    },
+};
 
 /// Columns that a value may take before it is cut.
 const VALUE_WIDTH: usize = 80;
@@ -54,7 +61,6 @@ fn heading(summary: &Summary<'_>) -> String {
     let name = summary.name.map_or("(no name)".to_owned(), shown);
     let mut out = format!("{name}: {}\n", facts.join(", "));
     if let Some(experts) = &summary.experts {
-        // Writing to a String cannot fail, here and below.
         let _ = writeln!(
             out,
             "experts: {}, {} used per token, {} active parameters",
@@ -68,14 +74,6 @@ fn heading(summary: &Summary<'_>) -> String {
     }
     out
 }
-
-/// A cell of a table; numbers stand at its right.
-enum Cell {
-    Left(String),
-    Right(String),
-}
-
-use Cell::{Left, Right};
 
 fn type_rows(summary: &Summary<'_>) -> Vec<Vec<Cell>> {
     let row = |count: &super::TypeCount| {
@@ -114,47 +112,20 @@ fn tensor_rows(tensors: &[TensorInfo]) -> Vec<Vec<Cell>> {
 }
 
 fn section(out: &mut String, title: &str, count: usize, rows: &[Vec<Cell>]) {
+    // Writing to a String cannot fail, here and below.
     let _ = writeln!(out, "\n{title} ({count})");
-    let columns = rows.first().map_or(0, Vec::len);
-    let widths: Vec<usize> = (0..columns)
-        .map(|column| {
-            rows.iter()
-                .map(|row| row[column].text().width())
-                .max()
-                .unwrap_or(0)
-        })
-        .collect();
-    for row in rows {
-        let mut line = String::from(" ");
-        for (cell, width) in row.iter().zip(&widths) {
-            let gap = " ".repeat(width - cell.text().width());
-            match cell {
-                Left(text) => line.extend([" ", text, &gap]),
-                Right(text) => line.extend([" ", &gap, text]),
-            }
-            line.push(' ');
-        }
-        let _ = writeln!(out, "{}", line.trim_end());
-    }
-}
-
-impl Cell {
-    fn text(&self) -> &str {
-        match self {
-            Left(text) | Right(text) => text,
-        }
-    }
+    out.push_str(&table::aligned(rows));
 }
 
 /// `u32`, or for arrays `str[32000]`.
-fn type_name(value: &Value) -> String {
+pub(crate) fn type_name(value: &Value) -> String {
     match value {
         Value::Array(array) => format!("{}[{}]", array.element_type(), array.len()),
         _ => value.value_type().to_string(),
     }
 }
 
-fn value_text(value: &Value) -> String {
+pub(crate) fn value_text(value: &Value) -> String {
     match value {
         Value::U8(v) => v.to_string(),
         Value::I8(v) => v.to_string(),
@@ -227,7 +198,7 @@ fn cut(text: &str, width: usize) -> String {
 }
 
 /// A size as people compare downloads (GB) and as tools count memory (GiB).
-fn bytes(n: u64) -> String {
+pub(crate) fn bytes(n: u64) -> String {
     let size = n as f64;
     match n {
         1_000_000_000.. => format!("{:.2} GB ({:.2} GiB)", size / 1e9, size / 1_073_741_824.0),
@@ -244,17 +215,4 @@ fn count(n: u64) -> String {
         1_000.. => format!("{:.2} K", n as f64 / 1e3),
         _ => n.to_string(),
     }
-}
-
-/// Digits in groups of three: `12,345`.
-fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }

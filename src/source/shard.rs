@@ -20,7 +20,7 @@ pub struct Shard {
 }
 
 impl Shard {
-    pub(super) fn new(path: PathBuf, file: File) -> Self {
+    pub(crate) fn new(path: PathBuf, file: File) -> Self {
         let shard = Self { path, file };
         // We ask for what comes next ourselves. The system's own reading ahead would go on beyond
         // the end of a tensor, by up to 32 MiB on some disks, into what is read much later or has

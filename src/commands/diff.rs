@@ -1,0 +1,14 @@
+//! `swallow-gguf diff`
+
+use std::process::ExitCode;
+
+use crate::{cli::DiffArgs, compare};
+
+pub(super) fn execute(args: &DiffArgs) -> anyhow::Result<ExitCode> {
+    let diff = compare::diff(&args.a, &args.b)?;
+    super::print(&if args.json { diff.json() } else { diff.text() })?;
+    Ok(match diff.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(super::FOUND),
+    })
+}

@@ -1,0 +1,26 @@
+//! Why files could not be compared.
+
+use std::{io, path::PathBuf};
+
+use crate::{convert::ConvertError, gguf::ReadError};
+
+/// What kept files from being compared; that they differ is a result and no error.
+#[derive(Debug, thiserror::Error)]
+pub enum CompareError {
+    /// A file is not a GGUF that can be read.
+    #[error(transparent)]
+    Open(#[from] ReadError),
+    /// The weights could not be read.
+    #[error("cannot read tensor `{tensor}` from `{path}`: {error}")]
+    Read {
+        /// The tensor's name in the GGUF, escaped.
+        tensor: String,
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// The checkpoint cannot be read, or is not one that is converted.
+    #[error(transparent)]
+    Checkpoint(#[from] ConvertError),
+}

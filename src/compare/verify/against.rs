@@ -1,0 +1,172 @@
+//! A file's weights against the checkpoint's.
+
+use std::{collections::HashSet, path::Path};
+
+use rayon::prelude::*;
+
+use super::{Against, Fidelity, TensorFidelity, Unmatched};
+use crate::{
+    compare::{
+        CompareError, Deviation,
+        file::{WeightFile, dequantize, is_readable},
+    },
+    convert::{
+        ConvertError,
+        chunks::{Chunk, chunks, part_len},
+        read::{prefetch, read_chunk},
+    },
+    file_type::FileType,
+    gguf::TensorInfo,
+    model::{ModelConfig, TensorData, tensors},
+    plan::{ConversionPlan, PlannedTensor},
+    source::{Checkpoint, Dtype},
+};
+
+/// Weights that one thread takes at a time: a multiple of every block length.
+const TASK_WEIGHTS: usize = 1 << 14;
+
+/// A checkpoint and the conversion to F32 that says which of its weights belong where.
+pub(super) struct Source {
+    checkpoint: Checkpoint,
+    plan: ConversionPlan,
+}
+
+impl Source {
+    pub(super) fn open(dir: &Path) -> Result<Self, CompareError> {
+        Ok(Self::read(dir)?)
+    }
+
+    /// Tokenizer files are not needed here, so they are not read.
+    fn read(dir: &Path) -> Result<Self, ConvertError> {
+        let checkpoint = Checkpoint::open(dir)?;
+        let config = ModelConfig::from_json(&checkpoint.config)?;
+        let tensors = tensors::map(&config, &checkpoint)?;
+        let plan = ConversionPlan::new(&config, tensors, Vec::new(), FileType::F32)?;
+        Ok(Self { checkpoint, plan })
+    }
+
+    /// Compares tensor by tensor: a chunk is read from both, and all threads share it.
+    pub(super) fn compare(self, dir: &Path, file: &WeightFile) -> Result<Against, CompareError> {
+        let Self { checkpoint, plan } = self;
+        let matched: Vec<Option<&TensorInfo>> = plan
+            .tensors
+            .iter()
+            .map(|planned| {
+                let info = file.tensor(&planned.info.name);
+                info.filter(|info| info.dims == planned.info.dims)
+            })
+            .collect();
+
+        let mut sums = vec![Deviation::default(); plan.tensors.len()];
+        let is_compared = |chunk: &Chunk| matched[chunk.tensor].is_some_and(|t| is_readable(t.ty));
+        let mut compared = chunks(&plan).filter(is_compared).peekable();
+        let mut buffers = Buffers::default();
+        while let Some(chunk) = compared.next() {
+            if let Some(next) = compared.peek() {
+                prefetch(&checkpoint, &plan, next);
+            }
+            let Some(info) = matched[chunk.tensor] else {
+                continue;
+            };
+            read_chunk(&checkpoint, &plan, &chunk, &mut buffers.source)?;
+            let planned = &plan.tensors[chunk.tensor];
+            let first = weights_before(planned, chunk.part) + chunk.weights.start;
+            let len = chunk.weights.end - chunk.weights.start;
+            file.read(info, &(first..first + len), &mut buffers.blocks)?;
+            let dtype = dtype(planned, chunk.part);
+            sums[chunk.tensor].add(&measure(info, first, dtype, &buffers));
+        }
+
+        Ok(Against {
+            source: dir.to_owned(),
+            unmatched: unmatched(&plan, file),
+            tensors: matched
+                .iter()
+                .zip(sums)
+                .filter_map(|(info, sum)| {
+                    let info = (*info)?;
+                    Some(TensorFidelity {
+                        name: info.name.clone(),
+                        ty: info.ty,
+                        fidelity: match is_readable(info.ty) {
+                            true => Fidelity::Measured(sum),
+                            false => Fidelity::NotRead,
+                        },
+                    })
+                })
+                .collect(),
+        })
+    }
+}
+
+#[derive(Default)]
+struct Buffers {
+    source: Vec<u8>,
+    blocks: Vec<u8>,
+}
+
+/// Measures a chunk that begins at weight `first` of the tensor. The sums do not depend on the
+/// number of threads: tasks have a fixed size and are added in their order.
+fn measure(info: &TensorInfo, first: u64, dtype: Dtype, buffers: &Buffers) -> Deviation {
+    let ty = info.ty;
+    let task_bytes = TASK_WEIGHTS / ty.block_len() * ty.block_bytes();
+    let sums: Vec<Deviation> = buffers
+        .source
+        .par_chunks(TASK_WEIGHTS * dtype.bytes())
+        .zip(buffers.blocks.par_chunks(task_bytes))
+        .enumerate()
+        .map_init(
+            || (Vec::new(), Vec::new()),
+            |(reference, weights), (task, (source, blocks))| {
+                reference.resize(source.len() / dtype.bytes(), 0.0);
+                dtype.to_f32(source, reference);
+                dequantize(ty, blocks, weights);
+                let first = first + (task * TASK_WEIGHTS) as u64;
+                let block_len = ty.block_len();
+                Deviation::measure(reference, weights, block_len, first / block_len as u64)
+            },
+        )
+        .collect();
+    let mut sum = Deviation::default();
+    for task in &sums {
+        sum.add(task);
+    }
+    sum
+}
+
+/// Weights of the parts before `part`.
+fn weights_before(planned: &PlannedTensor, part: usize) -> u64 {
+    match &planned.data {
+        TensorData::Computed(_) => 0,
+        TensorData::Rows { parts, .. } => (0..part).map(|p| part_len(planned, parts, p)).sum(),
+    }
+}
+
+fn dtype(planned: &PlannedTensor, part: usize) -> Dtype {
+    match &planned.data {
+        TensorData::Computed(_) => Dtype::F32,
+        TensorData::Rows { parts, .. } => parts[part].dtype,
+    }
+}
+
+fn unmatched(plan: &ConversionPlan, file: &WeightFile) -> Vec<Unmatched> {
+    let expected = plan.tensors.iter().map(|planned| &planned.info);
+    let of_checkpoint = expected.clone().filter_map(|expected| {
+        let name = expected.name.clone();
+        match file.tensor(&name) {
+            None => Some(Unmatched::Missing(name)),
+            Some(found) if found.dims != expected.dims => Some(Unmatched::Shape {
+                name,
+                expected: expected.dims.clone(),
+                found: found.dims.clone(),
+            }),
+            Some(_) => None,
+        }
+    });
+    let known: HashSet<&str> = expected.map(|info| info.name.as_str()).collect();
+    let names = file.gguf.tensors.iter().map(|tensor| &tensor.name);
+    let unknown = names.filter(|name| !known.contains(name.as_str()));
+    of_checkpoint
+        .chain(unknown.map(|name| Unmatched::Unknown(name.clone())))
+        .collect()
+}
