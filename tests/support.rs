@@ -11,6 +11,7 @@ use std::{
 
 use swallow_gguf::{
     file_type::FileType,
+    gguf::Gguf,
     source::Dtype,
     synthetic::{self, Layout, Sizes, Spec},
 };
@@ -38,6 +39,16 @@ pub(crate) fn converted(source: &Path, output: &Path, args: &[&str]) -> Vec<u8> 
     let run = convert(source, output, args);
     assert!(run.status.success(), "{}", text(&run.stderr));
     std::fs::read(output).unwrap()
+}
+
+/// Flips bits of one byte of a block of a tensor.
+pub(crate) fn flip(file: &Path, tensor: &str, block: usize, byte: usize, bits: u8) {
+    let gguf = Gguf::open(file).unwrap();
+    let info = gguf.tensor(tensor).unwrap();
+    let begin = (gguf.data_offset + info.offset) as usize;
+    let mut bytes = std::fs::read(file).unwrap();
+    bytes[begin + block * info.ty.block_bytes() + byte] ^= bits;
+    std::fs::write(file, bytes).unwrap();
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {

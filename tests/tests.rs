@@ -2,6 +2,7 @@
 
 mod bench;
 mod convert;
+mod diff;
 mod gguf;
 mod inspect;
 mod kernels;
@@ -11,3 +12,4 @@ mod real_models;
 mod run;
 mod support;
 mod tokenizer;
+mod verify;

@@ -13,7 +13,7 @@ use super::{
     CompareError, Deviation,
     file::{self, WeightFile, dequantize, is_readable},
 };
-use crate::gguf::{FormatError, Gguf, ReadError, TensorInfo};
+use crate::gguf::{FormatError, ReadError, TensorInfo};
 
 /// What was found in a file.
 #[derive(Debug)]
@@ -113,21 +113,19 @@ pub enum Unmatched {
 /// When there is no such file, it cannot be read, or the checkpoint cannot. What is wrong with the
 /// file is a result.
 pub fn verify(path: &Path, source: Option<&Path>) -> Result<Verification, CompareError> {
-    let broken = |structure| {
-        Ok(Verification {
-            file: path.to_owned(),
-            structure: Err(structure),
-            against: None,
-        })
-    };
-    match Gguf::open(path) {
-        Err(ReadError::Format { source, .. }) if !matches!(source, FormatError::Io { .. }) => {
-            return broken(source);
+    let file = match WeightFile::open(path) {
+        Ok(file) => file,
+        Err(CompareError::Open(ReadError::Format { source, .. }))
+            if !matches!(source, FormatError::Io { .. }) =>
+        {
+            return Ok(Verification {
+                file: path.to_owned(),
+                structure: Err(source),
+                against: None,
+            });
         }
-        Err(error) => return Err(error.into()),
-        Ok(_) => {}
-    }
-    let file = WeightFile::open(path)?;
+        Err(error) => return Err(error),
+    };
     // Opened first, so that a wrong folder is told before gigabytes are read.
     let source = source
         .map(|dir| against::Source::open(dir).map(|source| (dir, source)))

@@ -30,7 +30,7 @@ impl Diff {
         self.tensors_text(&mut out);
         let _ = writeln!(
             out,
-            "\nequal: {} key-values, {} tensors{}",
+            "\nequal key-values: {}, equal tensors: {}{}",
             self.equal_key_values,
             self.equal_tensors,
             if self.is_empty() {
@@ -77,7 +77,7 @@ impl Diff {
         if !data.is_empty() {
             let _ = writeln!(
                 out,
-                "\nweights that differ, B's error against A's ({} tensors)",
+                "\nweights that differ, B's error against A's ({})",
                 data.len()
             );
             let heads = ["tensor", "type", "blocks that differ", "first"];
@@ -96,7 +96,7 @@ impl Diff {
         if let Some((a, b)) = moved.next() {
             let _ = writeln!(
                 out,
-                "\noffsets: other in {} tensors, the first is `{}`: {} in A, {} in B",
+                "\noffsets that differ ({}): the first is that of `{}`, {} in A, {} in B",
                 1 + moved.count(),
                 escape(a.name.as_bytes()),
                 grouped(a.offset),

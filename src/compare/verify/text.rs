@@ -20,7 +20,6 @@ impl Verification {
     /// against a checkpoint a line for each tensor.
     pub fn text(&self) -> String {
         let mut out = match &self.structure {
-            // The cause is a chain of one, but for reading errors, which are none of the file's.
             Err(error) => format!("{}: BROKEN: {error}\n", shown(&self.file)),
             Ok(soundness) => soundness_text(&self.file, soundness),
         };
@@ -86,11 +85,12 @@ fn against_text(out: &mut String, against: &Against) {
         shown(&against.source)
     );
     let heads = ["tensor", "type"].map(|head| Left(head.to_owned()));
-    let figures = ["SNR dB", "RMSE", "relative"].map(|head| Right(head.to_owned()));
+    let figures = ["SNR dB", "RMSE", "relative", "worst block", "its RMSE"]
+        .map(|head| Right(head.to_owned()));
     let mut rows: Vec<Vec<Cell>> = vec![heads.into_iter().chain(figures).collect()];
     rows[0].push(Left(String::new()));
     let worst = worst_of_types(&against.tensors);
-    let measured = |at: usize| worst.values().any(|&(worst, _)| worst == at);
+    let is_worst = |at: usize| worst.values().any(|&(worst, _)| worst == at);
     for (at, tensor) in against.tensors.iter().enumerate() {
         let mut row = vec![
             Left(escape(tensor.name.as_bytes())),
@@ -99,7 +99,7 @@ fn against_text(out: &mut String, against: &Against) {
         row.extend(figures_of(&tensor.fidelity).map(Right));
         row.push(Left(match () {
             () if tensor.is_foreign() => "NOT the checkpoint's".to_owned(),
-            () if measured(at) => format!("worst of {}", tensor.ty),
+            () if is_worst(at) => format!("worst of {}", tensor.ty),
             () => String::new(),
         }));
         rows.push(row);
@@ -130,24 +130,31 @@ fn against_text(out: &mut String, against: &Against) {
             whole.add(deviation);
         }
     }
-    let [snr, rmse, relative] = figures_of(&Fidelity::Measured(whole));
+    let [snr, rmse, relative, ..] = figures_of(&Fidelity::Measured(whole));
     let _ = writeln!(
         out,
         "all weights: SNR {snr} dB, RMSE {rmse}, relative {relative}"
     );
 }
 
-fn figures_of(fidelity: &Fidelity) -> [String; 3] {
+fn figures_of(fidelity: &Fidelity) -> [String; 5] {
+    let none = || "-".to_owned();
     match fidelity {
-        Fidelity::NotRead => ["not read".to_owned(), "-".to_owned(), "-".to_owned()],
+        Fidelity::NotRead => ["not read".to_owned(), none(), none(), none(), none()],
         Fidelity::Measured(deviation) if deviation.is_exact() => {
-            ["exact".to_owned(), "0".to_owned(), "0".to_owned()]
+            let zero = || "0".to_owned();
+            ["exact".to_owned(), zero(), zero(), none(), none()]
         }
-        Fidelity::Measured(deviation) => [
-            format!("{:.2}", deviation.snr_db()),
-            format!("{:.3e}", deviation.rmse()),
-            format!("{:.3e}", deviation.relative()),
-        ],
+        Fidelity::Measured(deviation) => {
+            let worst = deviation.worst_block();
+            [
+                format!("{:.2}", deviation.snr_db()),
+                format!("{:.3e}", deviation.rmse()),
+                format!("{:.3e}", deviation.relative()),
+                worst.map_or_else(none, |(block, _)| grouped(block)),
+                worst.map_or_else(none, |(_, rmse)| format!("{rmse:.3e}")),
+            ]
+        }
     }
 }
 
