@@ -251,6 +251,50 @@ fn everything_that_can_differ_is_shown() {
 }
 
 #[test]
+fn a_tensor_of_many_chunks_is_summed_up_the_same_on_any_number_of_threads() {
+    let dir = tempfile::tempdir().unwrap();
+    let [a, b] = ["a.gguf", "b.gguf"].map(|name| dir.path().join(name));
+    let (rows, blocks) = (13_000, 13_000 * 256 / 32);
+    write_file(
+        &a,
+        &KeyValues::new(),
+        &[("large", &[256, rows], GgmlType::Q8_0, 2.0)],
+    );
+    fs::copy(&a, &b).unwrap();
+    // The sign of a scale each, in the second and the last of the chunks of 2^20 weights.
+    flip(&b, "large", 40_000, 1, 0x80);
+    flip(&b, "large", blocks - 1, 1, 0x80);
+    let run = |threads: &str| {
+        let mut command = swallow_gguf();
+        command.env("RAYON_NUM_THREADS", threads);
+        command
+            .arg("diff")
+            .args([&a, &b])
+            .arg("--json")
+            .output()
+            .unwrap()
+            .stdout
+    };
+    let found = run("1");
+    assert_eq!(found, run("3"));
+    let found: Json = serde_json::from_slice(&found).unwrap();
+    let data = &found["tensors"][0]["data"];
+    assert_eq!(
+        data["blocks"],
+        serde_json::json!({"differing": 2, "total": blocks, "first": 40_000})
+    );
+    // Two of all blocks are off by twice their weights.
+    let relative = data["relative"].as_f64().unwrap();
+    let expected = (2.0 * 4.0 / blocks as f64).sqrt();
+    assert!(
+        (relative / expected - 1.0).abs() < 1e-9,
+        "{relative} for {expected}"
+    );
+    // Of equally bad blocks the first.
+    assert_eq!(data["worst_block"]["index"], 40_000);
+}
+
+#[test]
 fn trouble_is_code_2() {
     let dir = tempfile::tempdir().unwrap();
     let (a, b) = handmade(dir.path());

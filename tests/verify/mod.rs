@@ -62,6 +62,18 @@ fn every_layout_is_true_to_its_checkpoint() {
                 ..small
             },
         ),
+        // Embedding and output of more than one chunk.
+        (
+            "large",
+            Spec {
+                sizes: Sizes {
+                    num_hidden_layers: 1,
+                    vocab_size: 8_500,
+                    ..small.sizes
+                },
+                ..small
+            },
+        ),
     ];
     let dir = tempfile::tempdir().unwrap();
     let output = dir.path().join("out.gguf");
