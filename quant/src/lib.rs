@@ -46,7 +46,7 @@ pub fn can_quantize(ty: GgmlType) -> bool {
     use GgmlType::*;
     matches!(
         ty,
-        F32 | F16 | BF16 | Q4_K | Q5_K | Q6_K | Q8_0 | Q5_0 | Q5_1
+        F32 | F16 | BF16 | Q4_K | Q5_K | Q6_K | Q8_0 | Q4_0 | Q4_1 | Q5_0 | Q5_1
     )
 }
 

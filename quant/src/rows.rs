@@ -9,7 +9,7 @@
 //! instruction set on (see [`crate::dispatch`]).
 
 use crate::float::{f32_to_bf16, f32_to_f16};
-use crate::formats::{five_bit, q4_k, q5_k, q6_k, q8_0};
+use crate::formats::{five_bit, four_bit, q4_k, q5_k, q6_k, q8_0};
 use crate::search::lanes::Lanes;
 use crate::search::{self, ScaleAndMinSearch};
 use crate::{GgmlType, Unsupported};
@@ -31,6 +31,16 @@ pub(crate) fn scalar(ty: GgmlType, src: &[f32], dst: &mut [u8]) -> Result<(), Un
         GgmlType::Q8_0 => {
             for (x, block) in blocks(src, dst) {
                 q8_0::encode(x, search::scalar::magnitude(x), block);
+            }
+        }
+        GgmlType::Q4_0 => {
+            for (x, block) in blocks(src, dst) {
+                four_bit::encode_q4_0(x, search::scalar::largest(x), block);
+            }
+        }
+        GgmlType::Q4_1 => {
+            for (x, block) in blocks(src, dst) {
+                four_bit::encode_q4_1(x, search::scalar::range(x), block);
             }
         }
         GgmlType::Q5_0 => {
@@ -82,6 +92,16 @@ pub(crate) fn lanes<const N: usize>(
         GgmlType::Q8_0 => {
             for (x, block) in blocks(src, dst) {
                 q8_0::encode(x, search::lanes::magnitude(x), block);
+            }
+        }
+        GgmlType::Q4_0 => {
+            for (x, block) in blocks(src, dst) {
+                four_bit::encode_q4_0(x, search::lanes::largest(x), block);
+            }
+        }
+        GgmlType::Q4_1 => {
+            for (x, block) in blocks(src, dst) {
+                four_bit::encode_q4_1(x, search::lanes::range(x), block);
             }
         }
         GgmlType::Q5_0 => {

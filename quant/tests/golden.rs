@@ -28,7 +28,7 @@ fn the_bytes_of_a_row_do_not_change() {
     }
 }
 
-const GOLDEN: [(GgmlType, &str); 9] = [
+const GOLDEN: [(GgmlType, &str); 11] = [
     (
         GgmlType::F32,
         "a4703fbfb81ed53e48e1d6be5c8f3e3f2085bbbda4706dbf703d723ea47019bf",
@@ -71,4 +71,6 @@ const GOLDEN: [(GgmlType, &str); 9] = [
          bed04be107be147ae14bad14bed04be107be147ae14bad14bed04be107be147a777c858b757a828b\
          7a7a8089777c84891a0c",
     ),
+    (GgmlType::Q4_0, "ec2f720ba53ec761fa831db64fe8720b943e"),
+    (GgmlType::Q4_1, "0430ecbb720ba53ec750fa831cb64fd8720b943e"),
 ];

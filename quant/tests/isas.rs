@@ -49,6 +49,8 @@ fn levels_are_read_back_near_the_weights() {
         (GgmlType::Q5_K, 0.05),
         (GgmlType::Q6_K, 0.025),
         (GgmlType::Q8_0, 0.007),
+        (GgmlType::Q4_0, 0.12),
+        (GgmlType::Q4_1, 0.1),
         (GgmlType::Q5_0, 0.06),
         (GgmlType::Q5_1, 0.05),
         (GgmlType::F16, 0.0005),

@@ -13,12 +13,14 @@ use swallow_quant::{GgmlType, Isa};
 
 use super::ggml;
 
-/// The types that are measured where none are named: those that file types are made of.
-pub const TYPES: [GgmlType; 8] = [
+/// The types that are measured where none are named: the common ones.
+pub const TYPES: [GgmlType; 10] = [
     GgmlType::Q4_K,
     GgmlType::Q5_K,
     GgmlType::Q6_K,
     GgmlType::Q8_0,
+    GgmlType::Q4_0,
+    GgmlType::Q4_1,
     GgmlType::Q5_0,
     GgmlType::Q5_1,
     GgmlType::F16,

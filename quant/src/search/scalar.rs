@@ -163,7 +163,7 @@ pub(crate) fn magnitude(x: &[f32; 32]) -> f32 {
     largest(x).abs()
 }
 
-/// The weight of the largest magnitude, the first of several; 0 in a block of zeros (Q5_0).
+/// The weight of the largest magnitude, the first of several; 0 in a block of zeros (Q4_0, Q5_0).
 pub(crate) fn largest(x: &[f32; 32]) -> f32 {
     let mut largest = 0.0f32;
     for &x in x {
@@ -174,7 +174,7 @@ pub(crate) fn largest(x: &[f32; 32]) -> f32 {
     largest
 }
 
-/// The smallest and the largest weight (Q5_1), the first of several: it may be either zero.
+/// The smallest and the largest weight (Q4_1, Q5_1), the first of several: it may be either zero.
 pub(crate) fn range(x: &[f32; 32]) -> (f32, f32) {
     let (mut min, mut max) = (f32::MAX, f32::MIN);
     for &x in x {

@@ -7,11 +7,13 @@ use proptest::prelude::*;
 use swallow_quant::{GgmlType, Isa};
 
 /// The types that are quantized to.
-pub(crate) const QUANTIZED: [GgmlType; 9] = [
+pub(crate) const QUANTIZED: [GgmlType; 11] = [
     GgmlType::Q4_K,
     GgmlType::Q5_K,
     GgmlType::Q6_K,
     GgmlType::Q8_0,
+    GgmlType::Q4_0,
+    GgmlType::Q4_1,
     GgmlType::Q5_0,
     GgmlType::Q5_1,
     GgmlType::F16,
