@@ -9,7 +9,7 @@
 //! instruction set on (see [`crate::dispatch`]).
 
 use crate::float::{f32_to_bf16, f32_to_f16};
-use crate::formats::{five_bit, four_bit, q4_k, q5_k, q6_k, q8_0};
+use crate::formats::{five_bit, four_bit, q2_k, q4_k, q5_k, q6_k, q8_0};
 use crate::search::lanes::Lanes;
 use crate::search::{self, ScaleAndMinSearch};
 use crate::{GgmlType, Unsupported};
@@ -17,8 +17,9 @@ use crate::{GgmlType, Unsupported};
 /// Quantizes with the scalar reference.
 pub(crate) fn scalar(ty: GgmlType, src: &[f32], dst: &mut [u8]) -> Result<(), Unsupported> {
     match ty {
-        GgmlType::Q4_K => scalar_scale_and_min(src, dst, search::Q4_K, q4_k::encode),
-        GgmlType::Q5_K => scalar_scale_and_min(src, dst, search::Q5_K, q5_k::encode),
+        GgmlType::Q2_K => scalar_scale_and_min::<16, 16, _>(src, dst, search::Q2_K, q2_k::encode),
+        GgmlType::Q4_K => scalar_scale_and_min::<32, 8, _>(src, dst, search::Q4_K, q4_k::encode),
+        GgmlType::Q5_K => scalar_scale_and_min::<32, 8, _>(src, dst, search::Q5_K, q5_k::encode),
         GgmlType::Q6_K => {
             for (x, block) in blocks::<256, { q6_k::BYTES }>(src, dst) {
                 let mut scales = [0.0; 16];
@@ -58,15 +59,15 @@ pub(crate) fn scalar(ty: GgmlType, src: &[f32], dst: &mut [u8]) -> Result<(), Un
     Ok(())
 }
 
-fn scalar_scale_and_min<const BYTES: usize>(
+fn scalar_scale_and_min<const LEN: usize, const SUB_BLOCKS: usize, const BYTES: usize>(
     src: &[f32],
     dst: &mut [u8],
     search: ScaleAndMinSearch,
-    encode: impl Fn(&[f32; 256], &[f32; 8], &[f32; 8], &mut [u8; BYTES]),
+    encode: impl Fn(&[f32; 256], &[f32; SUB_BLOCKS], &[f32; SUB_BLOCKS], &mut [u8; BYTES]),
 ) {
     for (x, block) in blocks::<256, BYTES>(src, dst) {
-        let (mut scales, mut mins) = ([0.0; 8], [0.0; 8]);
-        for (j, x) in x.as_chunks().0.iter().enumerate() {
+        let (mut scales, mut mins) = ([0.0; SUB_BLOCKS], [0.0; SUB_BLOCKS]);
+        for (j, x) in x.as_chunks::<LEN>().0.iter().enumerate() {
             let found = search::scalar::scale_and_min(x, search);
             (scales[j], mins[j]) = (found.scale, found.min);
         }
@@ -82,12 +83,9 @@ pub(crate) fn lanes<const N: usize>(
     dst: &mut [u8],
 ) -> Result<(), Unsupported> {
     match ty {
-        GgmlType::Q4_K => {
-            lanes_scale_and_min::<N, { q4_k::BYTES }>(src, dst, search::Q4_K, q4_k::encode)
-        }
-        GgmlType::Q5_K => {
-            lanes_scale_and_min::<N, { q5_k::BYTES }>(src, dst, search::Q5_K, q5_k::encode)
-        }
+        GgmlType::Q2_K => lanes_scale_and_min::<N, 16, 16, _>(src, dst, search::Q2_K, q2_k::encode),
+        GgmlType::Q4_K => lanes_scale_and_min::<N, 32, 8, _>(src, dst, search::Q4_K, q4_k::encode),
+        GgmlType::Q5_K => lanes_scale_and_min::<N, 32, 8, _>(src, dst, search::Q5_K, q5_k::encode),
         GgmlType::Q6_K => lanes_scale::<N>(src, dst),
         GgmlType::Q8_0 => {
             for (x, block) in blocks(src, dst) {
@@ -120,15 +118,20 @@ pub(crate) fn lanes<const N: usize>(
 }
 
 #[inline(always)]
-fn lanes_scale_and_min<const N: usize, const BYTES: usize>(
+fn lanes_scale_and_min<
+    const N: usize,
+    const LEN: usize,
+    const SUB_BLOCKS: usize,
+    const BYTES: usize,
+>(
     src: &[f32],
     dst: &mut [u8],
     search: ScaleAndMinSearch,
-    encode: impl Fn(&[f32; 256], &[f32; 8], &[f32; 8], &mut [u8; BYTES]),
+    encode: impl Fn(&[f32; 256], &[f32; SUB_BLOCKS], &[f32; SUB_BLOCKS], &mut [u8; BYTES]),
 ) {
-    let rows = src.as_chunks::<256>().0.chunks(N / 8);
-    for (x, dst) in rows.zip(dst.as_chunks_mut::<BYTES>().0.chunks_mut(N / 8)) {
-        let lanes = to_lanes::<N, 32>(x.as_flattened());
+    let rows = src.as_chunks::<256>().0.chunks(N / SUB_BLOCKS);
+    for (x, dst) in rows.zip(dst.as_chunks_mut::<BYTES>().0.chunks_mut(N / SUB_BLOCKS)) {
+        let lanes = to_lanes::<N, LEN>(x.as_flattened());
         let (scales, mins) = search::lanes::scale_and_min(&lanes, search);
         let scales = scales.as_chunks().0.iter().zip(mins.as_chunks().0);
         for ((x, block), (scales, mins)) in x.iter().zip(dst).zip(scales) {

@@ -28,7 +28,7 @@ fn the_bytes_of_a_row_do_not_change() {
     }
 }
 
-const GOLDEN: [(GgmlType, &str); 11] = [
+const GOLDEN: [(GgmlType, &str); 12] = [
     (
         GgmlType::F32,
         "a4703fbfb81ed53e48e1d6be5c8f3e3f2085bbbda4706dbf703d723ea47019bf",
@@ -73,4 +73,10 @@ const GOLDEN: [(GgmlType, &str); 11] = [
     ),
     (GgmlType::Q4_0, "ec2f720ba53ec761fa831db64fe8720b943e"),
     (GgmlType::Q4_1, "0430ecbb720ba53ec750fa831cb64fd8720b943e"),
+    (
+        GgmlType::Q2_K,
+        "ceffcfdfcfefbfdfcddfafceefcfdfbfd8b62d8761d8721c872d8b62d8b61d8762d8761d876ddb72\
+         d8b62d8761d8721db218876dd772d8b62d8761d87218876d8b62d8761d8761d8721c862d8b62d876\
+         cf28362c",
+    ),
 ];

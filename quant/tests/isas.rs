@@ -45,6 +45,7 @@ fn levels_are_read_back_near_the_weights() {
     hard::fill(hard::Kind::Noise(0.02), 256 * 8, &mut Random(2), &mut row);
     // Root mean square error, as a share of the weights' own.
     for (ty, limit) in [
+        (GgmlType::Q2_K, 0.35),
         (GgmlType::Q4_K, 0.09),
         (GgmlType::Q5_K, 0.05),
         (GgmlType::Q6_K, 0.025),

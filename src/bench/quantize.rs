@@ -14,7 +14,8 @@ use swallow_quant::{GgmlType, Isa};
 use super::ggml;
 
 /// The types that are measured where none are named: the common ones.
-pub const TYPES: [GgmlType; 10] = [
+pub const TYPES: [GgmlType; 11] = [
+    GgmlType::Q2_K,
     GgmlType::Q4_K,
     GgmlType::Q5_K,
     GgmlType::Q6_K,

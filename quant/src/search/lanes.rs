@@ -17,7 +17,7 @@
     reason = "the loops over lanes are the algorithm"
 )]
 
-use super::{ALL_ZERO, Q6_K_LEVELS, Q6_K_PROPOSALS, ScaleAndMinSearch, scalar};
+use super::{ALL_ZERO, Measure, Q6_K_LEVELS, Q6_K_PROPOSALS, ScaleAndMinSearch, scalar};
 use crate::rounding::{is_in_range, nearest_between};
 
 /// One number for each weight of `N` sub-blocks of `LEN`: `rows[i][lane]`. Aligned to the widest
@@ -30,11 +30,11 @@ impl<const N: usize, const LEN: usize> Lanes<N, LEN> {
     pub(crate) const ZERO: Self = Self([[0.0; N]; LEN]);
 }
 
-/// Scales and minimums of `N` sub-blocks of 32 weights: the same bits as
+/// Scales and minimums of `N` sub-blocks of `LEN` weights: the same bits as
 /// [`super::scalar::scale_and_min`] finds for each.
 #[inline(always)]
-pub(crate) fn scale_and_min<const N: usize>(
-    x: &Lanes<N, 32>,
+pub(crate) fn scale_and_min<const N: usize, const LEN: usize>(
+    x: &Lanes<N, LEN>,
     search: ScaleAndMinSearch,
 ) -> ([f32; N], [f32; N]) {
     let ScaleAndMinSearch {
@@ -42,25 +42,29 @@ pub(crate) fn scale_and_min<const N: usize>(
         first,
         step,
         steps,
+        measure,
     } = search;
 
-    let mut root_mean_square = [0.0; N];
-    for x in &x.0 {
+    // What is added to the magnitudes; adding nothing is the same as adding zero.
+    let mut base_weight = [0.0; N];
+    if measure == Measure::Squares {
+        for x in &x.0 {
+            for n in 0..N {
+                base_weight[n] += x[n] * x[n];
+            }
+        }
         for n in 0..N {
-            root_mean_square[n] += x[n] * x[n];
+            base_weight[n] = (base_weight[n] / LEN as f32).sqrt();
         }
     }
-    for n in 0..N {
-        root_mean_square[n] = (root_mean_square[n] / 32.0f32).sqrt();
-    }
 
-    let mut weights = Lanes::<N, 32>::ZERO;
+    let mut weights = Lanes::<N, LEN>::ZERO;
     let (mut min, mut max) = (x.0[0], x.0[0]);
     let (mut sum_w, mut sum_x) = ([-0.0; N], [-0.0; N]);
-    for i in 0..32 {
+    for i in 0..LEN {
         for n in 0..N {
             let x = x.0[i][n];
-            let w = root_mean_square[n] + x.abs();
+            let w = base_weight[n] + x.abs();
             weights.0[i][n] = w;
             min[n] = if x < min[n] { x } else { min[n] };
             max[n] = if x > max[n] { x } else { max[n] };
@@ -73,7 +77,7 @@ pub(crate) fn scale_and_min<const N: usize>(
         min[n] = select(min[n] > 0.0, 0.0, min[n]);
     }
 
-    let mut levels = Lanes::<N, 32>::ZERO;
+    let mut levels = Lanes::<N, LEN>::ZERO;
     let mut level_per_x = [0.0; N];
     let mut scale = [0.0; N];
     let mut in_range = [true; N];
@@ -83,13 +87,13 @@ pub(crate) fn scale_and_min<const N: usize>(
             & is_in_range(level_per_x[n] * (max[n] - min[n]));
         scale[n] = 1.0 / level_per_x[n];
     }
-    for i in 0..32 {
+    for i in 0..LEN {
         for n in 0..N {
             let value = level_per_x[n] * (x.0[i][n] - min[n]);
             levels.0[i][n] = nearest_between(value, 0.0, max_level);
         }
     }
-    let mut least_error = error(x, &weights, &levels, &scale, &min);
+    let mut least_error = error(x, &weights, &levels, &scale, &min, measure);
 
     for step_index in 0..=steps {
         let stretched = first + step * f32::from(step_index) + max_level;
@@ -99,7 +103,7 @@ pub(crate) fn scale_and_min<const N: usize>(
                 & is_in_range(level_per_x[n] * (max[n] - min[n]));
         }
         let (mut sum_l, mut sum_l2, mut sum_xl) = ([0.0; N], [0.0; N], [0.0; N]);
-        for i in 0..32 {
+        for i in 0..LEN {
             for n in 0..N {
                 let (x, w) = (x.0[i][n], weights.0[i][n]);
                 let l = nearest_between(level_per_x[n] * (x - min[n]), 0.0, max_level);
@@ -118,7 +122,7 @@ pub(crate) fn scale_and_min<const N: usize>(
             line_scale[n] = select(line_min[n] > 0.0, through_origin, line_scale[n]);
             line_min[n] = select(line_min[n] > 0.0, 0.0, line_min[n]);
         }
-        let error = error(x, &weights, &levels, &line_scale, &line_min);
+        let error = error(x, &weights, &levels, &line_scale, &line_min, measure);
         for n in 0..N {
             let better = (determinant[n] > 0.0) & (error[n] < least_error[n]);
             least_error[n] = select(better, error[n], least_error[n]);
@@ -143,20 +147,25 @@ fn select(condition: bool, yes: f32, no: f32) -> f32 {
     std::hint::select_unpredictable(condition, yes, no)
 }
 
-/// The weighted squared error of each lane.
+/// The weighted error of each lane.
 #[inline(always)]
-fn error<const N: usize>(
-    x: &Lanes<N, 32>,
-    weights: &Lanes<N, 32>,
-    levels: &Lanes<N, 32>,
+fn error<const N: usize, const LEN: usize>(
+    x: &Lanes<N, LEN>,
+    weights: &Lanes<N, LEN>,
+    levels: &Lanes<N, LEN>,
     scale: &[f32; N],
     min: &[f32; N],
+    measure: Measure,
 ) -> [f32; N] {
     let mut error = [0.0; N];
-    for i in 0..32 {
+    for i in 0..LEN {
         for n in 0..N {
             let difference = scale[n] * levels.0[i][n] + min[n] - x.0[i][n];
-            error[n] += weights.0[i][n] * (difference * difference);
+            error[n] += weights.0[i][n]
+                * match measure {
+                    Measure::Squares => difference * difference,
+                    Measure::Magnitudes => difference.abs(),
+                };
         }
     }
     error

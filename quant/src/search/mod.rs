@@ -4,10 +4,11 @@
 //! is a search. [`scalar`] is that search for one sub-block, written to be plainly right.
 //! [`lanes`] is the same search for many sub-blocks at once.
 //!
-//! # Scale and minimum (Q4_K, Q5_K)
-//! A weight `x` of a sub-block of 32 becomes a level `l` in `0..=max_level`, and is read back as
-//! `scale·l + min` with `min ≤ 0`. The search minimizes the squared error, each weight counting
-//! with its own magnitude plus the root mean square of the sub-block:
+//! # Scale and minimum (Q2_K, Q4_K, Q5_K)
+//! A weight `x` of a sub-block becomes a level `l` in `0..=max_level`, and is read back as
+//! `scale·l + min` with `min ≤ 0`. In sub-blocks of 32 (Q4_K, Q5_K) the search minimizes the
+//! squared error, each weight counting with its own magnitude plus the root mean square of the
+//! sub-block; in those of 16 (Q2_K) the absolute error, each weight counting with its magnitude:
 //!
 //! 1. The first proposal spans exactly the range of the weights.
 //! 2. Each step stretches that range a little differently, rounds every weight to a level, and
@@ -42,7 +43,28 @@ pub(crate) struct ScaleAndMinSearch {
     pub(crate) step: f32,
     /// …and the last is this many steps on.
     pub(crate) steps: u8,
+    /// What makes one proposal better than another.
+    pub(crate) measure: Measure,
 }
+
+/// The error that a search for scale and minimum minimizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Measure {
+    /// Squares of differences, weighted with magnitudes plus their root mean square.
+    Squares,
+    /// Magnitudes of differences, weighted with magnitudes. The line is that of least squares
+    /// all the same.
+    Magnitudes,
+}
+
+/// The search for 2-bit levels.
+pub(crate) const Q2_K: ScaleAndMinSearch = ScaleAndMinSearch {
+    max_level: 3.0,
+    first: -0.5,
+    step: 0.1,
+    steps: 15,
+    measure: Measure::Magnitudes,
+};
 
 /// The search for 4-bit levels.
 pub(crate) const Q4_K: ScaleAndMinSearch = ScaleAndMinSearch {
@@ -50,6 +72,7 @@ pub(crate) const Q4_K: ScaleAndMinSearch = ScaleAndMinSearch {
     first: -1.0,
     step: 0.1,
     steps: 20,
+    measure: Measure::Squares,
 };
 
 /// The search for 5-bit levels.
@@ -58,6 +81,7 @@ pub(crate) const Q5_K: ScaleAndMinSearch = ScaleAndMinSearch {
     first: -0.5,
     step: 0.1,
     steps: 15,
+    measure: Measure::Squares,
 };
 
 /// Levels of Q6_K are `-SCALE_LEVELS..SCALE_LEVELS`.

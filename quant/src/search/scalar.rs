@@ -1,33 +1,42 @@
 //! The searches for one sub-block: the reference.
 
-use super::{ALL_ZERO, Q6_K_LEVELS, ScaleAndMinSearch};
+use super::{ALL_ZERO, Measure, Q6_K_LEVELS, ScaleAndMinSearch};
 use crate::rounding::nearest_int;
 
 /// What a search for scale and minimum finds.
-pub(crate) struct ScaleAndMin {
+pub(crate) struct ScaleAndMin<const LEN: usize> {
     /// Distance between two levels.
     pub(crate) scale: f32,
     /// What is subtracted after scaling: the negated minimum, so not negative.
     pub(crate) min: f32,
     /// The levels that this scale was fitted to.
-    pub(crate) levels: [u8; 32],
+    pub(crate) levels: [u8; LEN],
 }
 
-/// Searches scale and minimum for a sub-block of 32 weights.
-pub(crate) fn scale_and_min(x: &[f32; 32], search: ScaleAndMinSearch) -> ScaleAndMin {
+/// Searches scale and minimum for a sub-block of `LEN` weights.
+pub(crate) fn scale_and_min<const LEN: usize>(
+    x: &[f32; LEN],
+    search: ScaleAndMinSearch,
+) -> ScaleAndMin<LEN> {
     let ScaleAndMinSearch {
         max_level,
         first,
         step,
         steps,
+        measure,
     } = search;
 
-    let mut sum_x2 = 0.0;
-    for x in x {
-        sum_x2 += x * x;
-    }
-    let root_mean_square = (sum_x2 / 32.0f32).sqrt();
-    let weights = x.map(|x| root_mean_square + x.abs());
+    let weights = match measure {
+        Measure::Squares => {
+            let mut sum_x2 = 0.0;
+            for x in x {
+                sum_x2 += x * x;
+            }
+            let root_mean_square = (sum_x2 / LEN as f32).sqrt();
+            x.map(|x| root_mean_square + x.abs())
+        }
+        Measure::Magnitudes => x.map(f32::abs),
+    };
 
     let (mut min, mut max) = (x[0], x[0]);
     let mut sum_w = weights[0];
@@ -49,18 +58,21 @@ pub(crate) fn scale_and_min(x: &[f32; 32], search: ScaleAndMinSearch) -> ScaleAn
         return ScaleAndMin {
             scale: 0.0,
             min: -min,
-            levels: [0; 32],
+            levels: [0; LEN],
         };
     }
 
     let levels_for = |level_per_x: f32, min: f32| {
         x.map(|x| nearest_int(level_per_x * (x - min)).clamp(0, max_level as i32) as u8)
     };
-    let error_of = |levels: &[u8; 32], scale: f32, min: f32| {
+    let error_of = |levels: &[u8; LEN], scale: f32, min: f32| {
         let mut error = 0.0;
         for ((x, w), &level) in x.iter().zip(weights).zip(levels) {
             let difference = scale * f32::from(level) + min - x;
-            error += w * (difference * difference);
+            error += w * match measure {
+                Measure::Squares => difference * difference,
+                Measure::Magnitudes => difference.abs(),
+            };
         }
         error
     };
