@@ -113,7 +113,7 @@ pub enum Bench {
 /// `swallow-gguf bench quantize`
 #[derive(Debug, Args)]
 pub struct BenchQuantizeArgs {
-    /// Types to measure, for example Q4_K,Q6_K [default: all that convert writes]
+    /// Types to measure, for example Q4_K,Q6_K [default: all but F32]
     #[arg(short, long, value_name = "TYPES", value_delimiter = ',', value_parser = quantized_type)]
     pub types: Vec<GgmlType>,
 

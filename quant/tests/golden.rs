@@ -28,7 +28,7 @@ fn the_bytes_of_a_row_do_not_change() {
     }
 }
 
-const GOLDEN: [(GgmlType, &str); 12] = [
+const GOLDEN: [(GgmlType, &str); 13] = [
     (
         GgmlType::F32,
         "a4703fbfb81ed53e48e1d6be5c8f3e3f2085bbbda4706dbf703d723ea47019bf",
@@ -78,5 +78,11 @@ const GOLDEN: [(GgmlType, &str); 12] = [
         "ceffcfdfcfefbfdfcddfafceefcfdfbfd8b62d8761d8721c872d8b62d8b61d8762d8761d876ddb72\
          d8b62d8761d8721db218876dd772d8b62d8761d87218876d8b62d8761d8761d8721c862d8b62d876\
          cf28362c",
+    ),
+    (
+        GgmlType::Q3_K,
+        "f0c73cc31ff00f7cc33cf10ff0c73cc31ff00ff8c33ce30ff08f3cc33ef00ff839f6c6935c7c39c6\
+         d6936f6c39f6c6936c6c39f9c693936c3939c6939f6c39f939c6c6936f6c39f5c6936c6d39c6c693\
+         6f6c3939c6939f6c39fac693a36c39390424cdcd4024dccd0000ffff90a0",
     ),
 ];

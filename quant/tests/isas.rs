@@ -46,6 +46,7 @@ fn levels_are_read_back_near_the_weights() {
     // Root mean square error, as a share of the weights' own.
     for (ty, limit) in [
         (GgmlType::Q2_K, 0.35),
+        (GgmlType::Q3_K, 0.2),
         (GgmlType::Q4_K, 0.09),
         (GgmlType::Q5_K, 0.05),
         (GgmlType::Q6_K, 0.025),

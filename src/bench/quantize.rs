@@ -13,9 +13,10 @@ use swallow_quant::{GgmlType, Isa};
 
 use super::ggml;
 
-/// The types that are measured where none are named: the common ones.
-pub const TYPES: [GgmlType; 11] = [
+/// The types that are measured where none are named: all that are quantized to, but for F32.
+pub const TYPES: [GgmlType; 12] = [
     GgmlType::Q2_K,
+    GgmlType::Q3_K,
     GgmlType::Q4_K,
     GgmlType::Q5_K,
     GgmlType::Q6_K,

@@ -22,6 +22,12 @@
 //! count with their square. The proposals put the weight of the largest magnitude on levels from
 //! -31.1 to -32.9, and least squares gives the scale for the levels that result.
 //!
+//! # Scale alone, level by level (Q3_K)
+//! A weight of a sub-block of 16 becomes a level in `-4..4`; weights count with their square. The
+//! largest weight is put on level -4 and the others follow. Then, for one weight after the other:
+//! the scale that all others have by least squares says which level is best for this one, and it
+//! moves there where that lowers the error. This ends when none moves, or after five rounds.
+//!
 //! # Why the order of every operation matters
 //! The bytes must be those of ggml, whose sums run in element order, in f32, with multiplication
 //! and addition each rounded. A sum over 32 elements therefore cannot be cut into partial sums.
@@ -84,7 +90,13 @@ pub(crate) const Q5_K: ScaleAndMinSearch = ScaleAndMinSearch {
     measure: Measure::Squares,
 };
 
-/// Levels of Q6_K are `-SCALE_LEVELS..SCALE_LEVELS`.
+/// Levels of Q3_K are `-Q3_K_LEVELS..Q3_K_LEVELS`.
+pub(crate) const Q3_K_LEVELS: f32 = 4.0;
+
+/// How often each weight's level is looked at in Q3_K.
+pub(crate) const Q3_K_ROUNDS: usize = 5;
+
+/// Levels of Q6_K are `-Q6_K_LEVELS..Q6_K_LEVELS`.
 pub(crate) const Q6_K_LEVELS: f32 = 32.0;
 
 /// The proposals of Q6_K: tenths of a level that the largest weight lies beyond level 32.
@@ -92,5 +104,6 @@ pub(crate) const Q6_K_PROPOSALS: [i8; 19] = [
     0, -9, -8, -7, -6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 6, 7, 8, 9,
 ];
 
-/// A sub-block whose largest magnitude is below this counts as all zero in Q6_K.
+/// A sub-block whose largest magnitude is below this counts as all zero where there
+/// is a scale alone.
 pub(crate) const ALL_ZERO: f32 = 1e-15;

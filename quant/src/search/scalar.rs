@@ -1,6 +1,6 @@
 //! The searches for one sub-block: the reference.
 
-use super::{ALL_ZERO, Measure, Q6_K_LEVELS, ScaleAndMinSearch};
+use super::{ALL_ZERO, Measure, Q3_K_LEVELS, Q3_K_ROUNDS, Q6_K_LEVELS, ScaleAndMinSearch};
 use crate::rounding::nearest_int;
 
 /// What a search for scale and minimum finds.
@@ -116,21 +116,15 @@ pub(crate) fn scale_and_min<const LEN: usize>(
 pub(crate) struct Scale {
     /// Distance between two levels; its sign may be either.
     pub(crate) scale: f32,
-    /// The levels that this scale was fitted to, plus 32; all 0 for a sub-block of zeros.
+    /// The levels that this scale was fitted to, made positive (plus 32 in Q6_K, plus 4 in Q3_K);
+    /// all 0 for a sub-block of zeros.
     pub(crate) levels: [u8; 16],
 }
 
 /// Searches the scale for a sub-block of 16 weights.
 pub(crate) fn scale(x: &[f32; 16]) -> Scale {
-    // The weight of the largest magnitude, the first of several.
-    let (mut magnitude, mut largest) = (0.0, 0.0);
-    for &x in x {
-        if x.abs() > magnitude {
-            magnitude = x.abs();
-            largest = x;
-        }
-    }
-    if magnitude < ALL_ZERO {
+    let largest = largest(x);
+    if largest.abs() < ALL_ZERO {
         return Scale {
             scale: 0.0,
             levels: [0; 16],
@@ -170,13 +164,62 @@ pub(crate) fn scale(x: &[f32; 16]) -> Scale {
     }
 }
 
+/// Searches the scale for a sub-block of 16 weights, moving the level of one weight at a time.
+pub(crate) fn refined_scale(x: &[f32; 16]) -> Scale {
+    let largest = largest(x);
+    if largest.abs() < ALL_ZERO {
+        return Scale {
+            scale: 0.0,
+            levels: [0; 16],
+        };
+    }
+
+    let level_per_x = -Q3_K_LEVELS / largest;
+    let mut levels = x.map(|x| nearest_int(level_per_x * x).clamp(-4, 3) as f32);
+    let (mut sum_xl, mut sum_l2) = (0.0, 0.0);
+    for (x, l) in x.iter().zip(levels) {
+        let w = x * x;
+        sum_xl += w * x * l;
+        sum_l2 += w * l * l;
+    }
+
+    for _ in 0..Q3_K_ROUNDS {
+        let mut moved = false;
+        for (x, level) in x.iter().zip(&mut levels) {
+            let (w, l) = (x * x, *level);
+            // The sums without this weight, whose best level they tell.
+            let others_xl = sum_xl - w * x * l;
+            let others_l2 = sum_l2 - w * l * l;
+            if others_xl > 0.0 {
+                let l = nearest_int(x * others_l2 / others_xl).clamp(-4, 3) as f32;
+                let with_xl = others_xl + w * x * l;
+                let with_l2 = others_l2 + w * l * l;
+                if l != *level
+                    && with_l2 > 0.0
+                    && with_xl * with_xl * sum_l2 > sum_xl * sum_xl * with_l2
+                {
+                    (*level, sum_xl, sum_l2) = (l, with_xl, with_l2);
+                    moved = true;
+                }
+            }
+        }
+        if !moved {
+            break;
+        }
+    }
+    Scale {
+        scale: if sum_l2 > 0.0 { sum_xl / sum_l2 } else { 0.0 },
+        levels: levels.map(|l| (l + Q3_K_LEVELS) as u8),
+    }
+}
+
 /// The largest magnitude in a block (Q8_0).
 pub(crate) fn magnitude(x: &[f32; 32]) -> f32 {
     largest(x).abs()
 }
 
-/// The weight of the largest magnitude, the first of several; 0 in a block of zeros (Q4_0, Q5_0).
-pub(crate) fn largest(x: &[f32; 32]) -> f32 {
+/// The weight of the largest magnitude, the first of several; 0 where all are zero.
+pub(crate) fn largest(x: &[f32]) -> f32 {
     let mut largest = 0.0f32;
     for &x in x {
         if x.abs() > largest.abs() {

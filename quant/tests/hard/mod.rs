@@ -7,8 +7,9 @@ use proptest::prelude::*;
 use swallow_quant::{GgmlType, Isa};
 
 /// The types that are quantized to.
-pub(crate) const QUANTIZED: [GgmlType; 12] = [
+pub(crate) const QUANTIZED: [GgmlType; 13] = [
     GgmlType::Q2_K,
+    GgmlType::Q3_K,
     GgmlType::Q4_K,
     GgmlType::Q5_K,
     GgmlType::Q6_K,
