@@ -28,7 +28,7 @@ fn the_bytes_of_a_row_do_not_change() {
     }
 }
 
-const GOLDEN: [(GgmlType, &str); 13] = [
+const GOLDEN: [(GgmlType, &str); 14] = [
     (
         GgmlType::F32,
         "a4703fbfb81ed53e48e1d6be5c8f3e3f2085bbbda4706dbf703d723ea47019bf",
@@ -85,4 +85,5 @@ const GOLDEN: [(GgmlType, &str); 13] = [
          d6936f6c39f6c6936c6c39f9c693936c3939c6939f6c39f939c6c6936f6c39f5c6936c6d39c6c693\
          6f6c3939c6939f6c39fac693a36c39390424cdcd4024dccd0000ffff90a0",
     ),
+    (GgmlType::IQ4_NL, "d61f610ca42ed750fa821dc53fe9610ca32e"),
 ];

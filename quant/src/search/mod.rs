@@ -28,6 +28,11 @@
 //! the scale that all others have by least squares says which level is best for this one, and it
 //! moves there where that lowers the error. This ends when none moves, or after five rounds.
 //!
+//! # Scale alone, uneven levels (IQ4_NL, IQ4_XS)
+//! A weight of 32 becomes one of sixteen uneven levels, read back as `scale·q`; weights count with
+//! their square. The proposals put the weight of the largest magnitude on the positive side, at
+//! 127, and then on the negative one, from -134 to -120, and least squares gives the scale.
+//!
 //! # Why the order of every operation matters
 //! The bytes must be those of ggml, whose sums run in element order, in f32, with multiplication
 //! and addition each rounded. A sum over 32 elements therefore cannot be cut into partial sums.
@@ -35,6 +40,7 @@
 //! can hold one sub-block: every lane then does exactly the scalar operations in exactly the
 //! scalar order, and a vector of them is as fast as it is wide.
 
+pub(crate) mod grid;
 pub(crate) mod lanes;
 pub(crate) mod scalar;
 
@@ -103,6 +109,10 @@ pub(crate) const Q6_K_LEVELS: f32 = 32.0;
 pub(crate) const Q6_K_PROPOSALS: [i8; 19] = [
     0, -9, -8, -7, -6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 6, 7, 8, 9,
 ];
+
+/// What the proposals of IQ4_NL and IQ4_XS multiply the largest weight to: from the first to the
+/// second, one by one.
+pub(crate) const IQ4_PROPOSALS: (i16, i16) = (-134, -120);
 
 /// A sub-block whose largest magnitude is below this counts as all zero where there
 /// is a scale alone.

@@ -1,6 +1,9 @@
 //! The searches for one sub-block: the reference.
 
-use super::{ALL_ZERO, Measure, Q3_K_LEVELS, Q3_K_ROUNDS, Q6_K_LEVELS, ScaleAndMinSearch};
+use super::{
+    ALL_ZERO, IQ4_PROPOSALS, Measure, Q3_K_LEVELS, Q3_K_ROUNDS, Q6_K_LEVELS, ScaleAndMinSearch,
+    grid,
+};
 use crate::rounding::nearest_int;
 
 /// What a search for scale and minimum finds.
@@ -211,6 +214,38 @@ pub(crate) fn refined_scale(x: &[f32; 16]) -> Scale {
         scale: if sum_l2 > 0.0 { sum_xl / sum_l2 } else { 0.0 },
         levels: levels.map(|l| (l + Q3_K_LEVELS) as u8),
     }
+}
+
+/// Searches the scale for 32 weights on the uneven grid.
+pub(crate) fn grid_scale(x: &[f32; 32]) -> f32 {
+    let largest = largest(x);
+    if largest.abs() < ALL_ZERO {
+        return 0.0;
+    }
+
+    let sums_for = |per_x: f32| {
+        let (mut sum_xq, mut sum_q2) = (0.0, 0.0);
+        for x in x {
+            let w = x * x;
+            let q = f32::from(grid::VALUES[grid::nearest(per_x * x)]);
+            sum_xq += w * q * x;
+            sum_q2 += w * q * q;
+        }
+        (sum_xq, sum_q2)
+    };
+
+    // The largest weight to the far end of the other side first.
+    let (sum_xq, sum_q2) = sums_for(1.0 / (largest / 127.0));
+    let mut scale = if sum_q2 > 0.0 { sum_xq / sum_q2 } else { 0.0 };
+    let mut best = scale * sum_xq;
+    for value in IQ4_PROPOSALS.0..=IQ4_PROPOSALS.1 {
+        let (sum_xq, sum_q2) = sums_for(f32::from(value) / largest);
+        if sum_q2 > 0.0 && sum_xq * sum_xq > best * sum_q2 {
+            scale = sum_xq / sum_q2;
+            best = scale * sum_xq;
+        }
+    }
+    scale
 }
 
 /// The largest magnitude in a block (Q8_0).

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use swallow_quant::{GgmlType, Isa};
 
 /// The types that are quantized to.
-pub(crate) const QUANTIZED: [GgmlType; 13] = [
+pub(crate) const QUANTIZED: [GgmlType; 14] = [
+    GgmlType::IQ4_NL,
     GgmlType::Q2_K,
     GgmlType::Q3_K,
     GgmlType::Q4_K,
