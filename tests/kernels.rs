@@ -69,6 +69,7 @@ fn blocks_of_any_bits_are_read_as_ggml_reads_them() {
         GgmlType::Q5_1,
         GgmlType::Q8_0,
         GgmlType::IQ4_NL,
+        GgmlType::IQ4_XS,
         GgmlType::Q2_K,
         GgmlType::Q3_K,
         GgmlType::Q4_K,

@@ -9,7 +9,7 @@
 //! instruction set on (see [`crate::dispatch`]).
 
 use crate::float::{f32_to_bf16, f32_to_f16};
-use crate::formats::{five_bit, four_bit, iq4_nl, q2_k, q3_k, q4_k, q5_k, q6_k, q8_0};
+use crate::formats::{five_bit, four_bit, iq4_nl, iq4_xs, q2_k, q3_k, q4_k, q5_k, q6_k, q8_0};
 use crate::search::lanes::Lanes;
 use crate::search::{self, ScaleAndMinSearch};
 use crate::{GgmlType, Unsupported};
@@ -28,6 +28,7 @@ pub(crate) fn scalar(ty: GgmlType, src: &[f32], dst: &mut [u8]) -> Result<(), Un
         ),
         GgmlType::Q6_K => scalar_scale(src, dst, |x| search::scalar::scale(x).scale, q6_k::encode),
         GgmlType::IQ4_NL => scalar_scale(src, dst, search::scalar::grid_scale, iq4_nl::encode),
+        GgmlType::IQ4_XS => scalar_scale(src, dst, search::scalar::grid_scale, iq4_xs::encode),
         GgmlType::Q8_0 => {
             for (x, block) in blocks(src, dst) {
                 q8_0::encode(x, search::scalar::magnitude(x), block);
@@ -139,6 +140,9 @@ pub(crate) fn lanes<const N: usize>(
         }
         GgmlType::IQ4_NL => {
             search_in_lanes!(N, 1 of 32, src, dst, x => search::lanes::grid_scale(&x), iq4_nl::encode, scales)
+        }
+        GgmlType::IQ4_XS => {
+            search_in_lanes!(N, 8 of 32, src, dst, x => search::lanes::grid_scale(&x), iq4_xs::encode, scales)
         }
         GgmlType::Q8_0 => {
             for (x, block) in blocks(src, dst) {

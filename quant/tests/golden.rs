@@ -28,7 +28,7 @@ fn the_bytes_of_a_row_do_not_change() {
     }
 }
 
-const GOLDEN: [(GgmlType, &str); 14] = [
+const GOLDEN: [(GgmlType, &str); 15] = [
     (
         GgmlType::F32,
         "a4703fbfb81ed53e48e1d6be5c8f3e3f2085bbbda4706dbf703d723ea47019bf",
@@ -86,4 +86,11 @@ const GOLDEN: [(GgmlType, &str); 14] = [
          6f6c3939c6939f6c39fac693a36c39390424cdcd4024dccd0000ffff90a0",
     ),
     (GgmlType::IQ4_NL, "d61f610ca42ed750fa821dc53fe9610ca32e"),
+    (
+        GgmlType::IQ4_XS,
+        "e60b33330f0f0f0f610ca42ed750fb821dc53fe9610ca32ef35bd128af057de23ac0169ef35cd128\
+         c53fe9610ca32ed750fa821dc53fe861c0168ef35bd128af057de24ac0169ef3fb821dc53fe9610c\
+         a32ed740fa821db56de23ac0168ef35bd128af057de24ac02ed750fb821dc53fe9610ca32ed740fa\
+         28af047de23ac0169ef35cd128af057d",
+    ),
 ];

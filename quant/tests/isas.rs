@@ -52,6 +52,7 @@ fn levels_are_read_back_near_the_weights() {
         (GgmlType::Q6_K, 0.025),
         (GgmlType::Q8_0, 0.007),
         (GgmlType::IQ4_NL, 0.1),
+        (GgmlType::IQ4_XS, 0.1),
         (GgmlType::Q4_0, 0.12),
         (GgmlType::Q4_1, 0.1),
         (GgmlType::Q5_0, 0.06),

@@ -7,6 +7,7 @@
 pub(crate) mod five_bit;
 pub(crate) mod four_bit;
 pub(crate) mod iq4_nl;
+pub(crate) mod iq4_xs;
 pub(crate) mod q2_k;
 pub(crate) mod q3_k;
 pub(crate) mod q4_k;

@@ -7,8 +7,9 @@ use proptest::prelude::*;
 use swallow_quant::{GgmlType, Isa};
 
 /// The types that are quantized to.
-pub(crate) const QUANTIZED: [GgmlType; 14] = [
+pub(crate) const QUANTIZED: [GgmlType; 15] = [
     GgmlType::IQ4_NL,
+    GgmlType::IQ4_XS,
     GgmlType::Q2_K,
     GgmlType::Q3_K,
     GgmlType::Q4_K,
