@@ -2,12 +2,14 @@
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
-use crate::file_type::FileType;
+use crate::file_type::{FileType, offered_names};
 use clap::{Args, Parser, Subcommand};
 use swallow_quant::GgmlType;
 
+mod knobs;
 mod run;
 
+pub use knobs::{KnobArgs, TensorTypeArg, TensorTypeArgs};
 pub use run::{RunArgs, with_long_gpu_layers};
 
 /// A bf16 Mixture-of-Experts checkpoint goes in, a quantized GGUF comes out, and one talks to it.
@@ -43,12 +45,13 @@ pub struct ConvertArgs {
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
-    /// File type: Q4_K_M, Q4_K_S, Q5_K_M, Q5_K_S, Q6_K, Q8_0, F16, BF16 or F32
+    /// The file type.
     #[arg(
         short = 't',
         long = "type",
         value_name = "TYPE",
-        default_value = "Q4_K_M"
+        default_value = "Q4_K_M",
+        help = format!("File type: {}", offered_names())
     )]
     pub file_type: FileType,
 
@@ -75,6 +78,10 @@ pub struct ConvertArgs {
     /// Print a summary (with --dry-run: the plan) as JSON on stdout
     #[arg(long)]
     pub json: bool,
+
+    /// What changes the types of tensors, and metadata.
+    #[command(flatten)]
+    pub knobs: KnobArgs,
 }
 
 /// `swallow-gguf inspect`

@@ -5,6 +5,7 @@ mod convert;
 mod gguf;
 mod inspect;
 mod kernels;
+mod knobs;
 mod moe_from_gguf;
 mod parity;
 mod real_models;
