@@ -2,12 +2,14 @@
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
-use crate::file_type::FileType;
+use crate::file_type::{FileType, offered_names};
 use clap::{Args, Parser, Subcommand};
 use swallow_quant::GgmlType;
 
+mod knobs;
 mod run;
 
+pub use knobs::{KnobArgs, TensorTypeArg, TensorTypeArgs};
 pub use run::{RunArgs, with_long_gpu_layers};
 
 /// A bf16 Mixture-of-Experts checkpoint goes in, a quantized GGUF comes out, and one talks to it.
@@ -47,12 +49,13 @@ pub struct ConvertArgs {
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
-    /// File type: Q4_K_M, Q4_K_S, Q5_K_M, Q5_K_S, Q6_K, Q8_0, F16, BF16 or F32
+    /// The file type.
     #[arg(
         short = 't',
         long = "type",
         value_name = "TYPE",
-        default_value = "Q4_K_M"
+        default_value = "Q4_K_M",
+        help = format!("File type: {}", offered_names())
     )]
     pub file_type: FileType,
 
@@ -79,6 +82,10 @@ pub struct ConvertArgs {
     /// Print a summary (with --dry-run: the plan) as JSON on stdout
     #[arg(long)]
     pub json: bool,
+
+    /// What changes the types of tensors, and metadata.
+    #[command(flatten)]
+    pub knobs: KnobArgs,
 }
 
 /// `swallow-gguf inspect`
@@ -160,7 +167,7 @@ pub enum Bench {
 /// `swallow-gguf bench quantize`
 #[derive(Debug, Args)]
 pub struct BenchQuantizeArgs {
-    /// Types to measure, for example Q4_K,Q6_K [default: all that convert writes]
+    /// Types to measure, for example Q4_K,Q6_K [default: all but F32]
     #[arg(short, long, value_name = "TYPES", value_delimiter = ',', value_parser = quantized_type)]
     pub types: Vec<GgmlType>,
 

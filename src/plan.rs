@@ -9,10 +9,70 @@ use swallow_quant::GgmlType;
 
 use crate::{
     file_type::FileType,
-    gguf::{self, KeyValues, LayoutError, TensorInfo},
-    mix::{Choice, Mix, MixModel},
-    model::{ModelConfig, ModelTensor, TensorData},
+    gguf::{self, KeyValues, LayoutError, TensorInfo, Value},
+    mix::{Choice, Knobs, Mix, MixModel, Reason, SlowPattern, layer_of},
+    model::{KeyOverride, ModelConfig, ModelTensor, OverrideError, TensorData, key_override},
 };
+
+/// What the user asks for.
+#[derive(Clone, Debug)]
+pub struct Wishes {
+    /// The file type.
+    pub file_type: FileType,
+    /// What changes the types of tensors beside it.
+    pub knobs: Knobs,
+    /// Metadata in the place of the model's own.
+    pub overrides: Vec<KeyOverride>,
+}
+
+impl From<FileType> for Wishes {
+    /// The file type and nothing else.
+    fn from(file_type: FileType) -> Self {
+        Self {
+            file_type,
+            knobs: Knobs::default(),
+            overrides: Vec::new(),
+        }
+    }
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A tensor cannot be in a GGUF as it should be.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// A key cannot be overridden.
+    #[error(transparent)]
+    Override(#[from] OverrideError),
+    /// A pattern takes too long.
+    #[error(transparent)]
+    Pattern(#[from] SlowPattern),
+    /// The file type is only good with an importance matrix.
+    #[error(
+        "tensor `{tensor}` as {ty} needs an importance matrix in a {file_type} file, which we cannot read yet: choose another file type"
+    )]
+    NeedsImportanceMatrix {
+        /// The first such tensor.
+        tensor: String,
+        /// The type it would have.
+        ty: GgmlType,
+        /// The file type asked for.
+        file_type: FileType,
+    },
+    /// The fallback for odd row lengths led to a type we do not write.
+    #[error(
+        "tensor `{tensor}` has rows of {row} weights and would become {ty}, which is not written yet: choose another type"
+    )]
+    NotWritten {
+        /// The tensor.
+        tensor: String,
+        /// Its row length.
+        row: u64,
+        /// The type it would have.
+        ty: GgmlType,
+    },
+}
 
 /// What a GGUF will be, to the byte.
 #[derive(Debug)]
@@ -27,6 +87,8 @@ pub struct ConversionPlan {
     pub header: Vec<u8>,
     /// Bytes of the tensors with the padding behind each.
     pub data_bytes: u64,
+    /// Wishes that have no effect or look like a slip, a line each.
+    pub notes: Vec<String>,
 }
 
 /// A tensor of the plan.
@@ -58,47 +120,45 @@ impl PlannedTensor {
 }
 
 impl ConversionPlan {
-    /// Plans the file of `file_type` that holds `tensors` and `key_values`; the keys that only the
-    /// writer knows, the quantization version and the file type, are added at the end.
+    /// Plans the file that holds `tensors` and `key_values` as `wishes` has it; the keys that only
+    /// the writer knows, the quantization version and the file type, are added at the end.
     ///
     /// # Errors
-    /// When a tensor cannot be in a GGUF.
+    /// When a tensor cannot be in a GGUF as it should be, or a wish cannot be granted.
     pub fn new(
         config: &ModelConfig,
         mut tensors: Vec<ModelTensor>,
         mut key_values: KeyValues,
-        file_type: FileType,
-    ) -> Result<Self, LayoutError> {
-        tensors.sort_by(|a, b| file_order(&a.name, &b.name));
-        let count = |suffix: &str| tensors.iter().filter(|t| t.name.ends_with(suffix)).count();
-        let mut mix = Mix::new(
-            file_type,
-            MixModel {
-                n_layer: config.n_layer,
-                n_head: config.n_head,
-                n_head_kv: config.n_head_kv,
-                n_expert: config.experts.map_or(0, |(n, _)| n),
-                tied: !tensors.iter().any(|t| t.name == "output.weight"),
-                n_attn_v: count(".attn_v.weight") as u32,
-            },
-        );
-
-        let mut choices = Vec::with_capacity(tensors.len());
-        let mut infos = Vec::with_capacity(tensors.len());
-        let mut data = Vec::with_capacity(tensors.len());
-        for tensor in tensors {
-            let choice = mix.choose(&tensor.name, &tensor.dims);
-            infos.push(TensorInfo::new(tensor.name, tensor.dims, choice.ty)?);
-            choices.push(choice);
-            data.push(tensor.data);
-        }
-        let data_bytes = gguf::lay_out(&mut infos, gguf::DEFAULT_ALIGNMENT)?;
-
+        wishes: &Wishes,
+    ) -> Result<Self, PlanError> {
+        let file_type = wishes.file_type;
         key_values.push((
             "general.quantization_version".into(),
             QUANTIZATION_VERSION.into(),
         ));
         key_values.push(("general.file_type".into(), file_type.id().into()));
+        let mut notes = key_override::apply(&wishes.overrides, &mut key_values)?;
+
+        tensors.sort_by(|a, b| file_order(&a.name, &b.name));
+        let model = mix_model(config, &key_values, &tensors);
+        let mut mix = Mix::new(file_type, &wishes.knobs, model);
+        let mut choices = Vec::with_capacity(tensors.len());
+        let mut infos = Vec::with_capacity(tensors.len());
+        let mut data = Vec::with_capacity(tensors.len());
+        for tensor in tensors {
+            let choice = mix.choose(&tensor.name, &tensor.dims, tensor.data.ggml_type())?;
+            require_writable(&tensor, &choice, file_type)?;
+            infos.push(TensorInfo::new(tensor.name, tensor.dims, choice.ty)?);
+            choices.push(choice);
+            data.push(tensor.data);
+        }
+        let reasons: Vec<(&str, &Reason)> = std::iter::zip(&infos, &choices)
+            .map(|(info, choice)| (info.name.as_str(), &choice.reason))
+            .collect();
+        let quantized = file_type.default_type().is_quantized();
+        notes.extend(wishes.knobs.without_effect(&reasons, quantized)?);
+
+        let data_bytes = gguf::lay_out(&mut infos, gguf::DEFAULT_ALIGNMENT)?;
         let header = gguf::encode_header(&key_values, &infos, gguf::DEFAULT_ALIGNMENT);
 
         let tensors = infos
@@ -113,6 +173,7 @@ impl ConversionPlan {
             tensors,
             header,
             data_bytes,
+            notes,
         })
     }
 
@@ -157,17 +218,56 @@ impl ConversionPlan {
 /// `GGML_QNT_VERSION`: the revision of the block formats.
 const QUANTIZATION_VERSION: u32 = 2;
 
+/// What the mix asks about the model. As in llama.cpp, overridden hyper-parameters count.
+fn mix_model(config: &ModelConfig, key_values: &KeyValues, tensors: &[ModelTensor]) -> MixModel {
+    let hyper_parameter = |key: &str, own: u32| {
+        let found = key_values.iter().find(|(k, _)| k == key);
+        match found {
+            Some((_, Value::U32(value))) => *value,
+            _ => own,
+        }
+    };
+    let n_expert = config.experts.map_or(0, |(n, _)| n);
+    let attn_v = tensors
+        .iter()
+        .filter(|t| t.name.ends_with(".attn_v.weight"));
+    MixModel {
+        n_layer: hyper_parameter("llama.block_count", config.n_layer),
+        n_head: hyper_parameter("llama.attention.head_count", config.n_head),
+        n_head_kv: hyper_parameter("llama.attention.head_count_kv", config.n_head_kv),
+        n_expert: hyper_parameter("llama.expert_count", n_expert),
+        tied: !tensors.iter().any(|t| t.name == "output.weight"),
+        n_attn_v: attn_v.count() as u32,
+    }
+}
+
+fn require_writable(
+    tensor: &ModelTensor,
+    choice: &Choice,
+    file_type: FileType,
+) -> Result<(), PlanError> {
+    let ty = choice.ty;
+    if file_type.needs_importance_matrix(&tensor.name, ty) {
+        return Err(PlanError::NeedsImportanceMatrix {
+            tensor: tensor.name.clone(),
+            ty,
+            file_type,
+        });
+    }
+    if !swallow_quant::can_quantize(ty) {
+        return Err(PlanError::NotWritten {
+            tensor: tensor.name.clone(),
+            row: tensor.dims.first().copied().unwrap_or(0),
+            ty,
+        });
+    }
+    Ok(())
+}
+
 /// llama.cpp's order of tensors: those outside the layers first, then layer by layer, bytewise by
 /// name within each.
 fn file_order(a: &str, b: &str) -> Ordering {
-    let layer = |name: &str| {
-        name.strip_prefix("blk.")?
-            .split('.')
-            .next()?
-            .parse::<u32>()
-            .ok()
-    };
-    layer(a).cmp(&layer(b)).then_with(|| a.cmp(b))
+    layer_of(a).cmp(&layer_of(b)).then_with(|| a.cmp(b))
 }
 
 #[cfg(test)]

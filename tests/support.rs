@@ -12,9 +12,11 @@ use std::{
 use swallow_gguf::{
     file_type::FileType,
     gguf::Gguf,
+    gguf::Value,
     source::Dtype,
     synthetic::{self, Layout, Sizes, Spec},
 };
+use swallow_quant::GgmlType;
 
 /// The program under test.
 pub(crate) fn swallow_gguf() -> Command {
@@ -123,8 +125,25 @@ pub(crate) fn moe_from_gguf() -> Command {
     Command::new(example.with_extension(std::env::consts::EXE_EXTENSION))
 }
 
-/// llama.cpp's own quantizer, in process, on one thread.
-pub(crate) fn llama_quantize(input: &Path, output: &Path, file_type: FileType) {
+/// Options of llama.cpp's quantizer.
+#[derive(Default)]
+pub(crate) struct LlamaKnobs<'a> {
+    pub(crate) output_type: Option<GgmlType>,
+    pub(crate) token_embedding_type: Option<GgmlType>,
+    pub(crate) leave_output: bool,
+    pub(crate) pure: bool,
+    /// Patterns, in lower case as llama-quantize hands them on.
+    pub(crate) tensor_types: &'a [(&'a str, GgmlType)],
+    pub(crate) overrides: &'a [(&'a str, Value)],
+}
+
+/// llama.cpp's own quantizer, in process, on one thread; whether it succeeds.
+pub(crate) fn llama_quantize(
+    input: &Path,
+    output: &Path,
+    file_type: FileType,
+    knobs: &LlamaKnobs<'_>,
+) -> bool {
     extern "C" fn silent(
         _: llama_cpp_sys_2::ggml_log_level,
         _: *const std::ffi::c_char,
@@ -134,8 +153,32 @@ pub(crate) fn llama_quantize(input: &Path, output: &Path, file_type: FileType) {
     static BACKEND: Once = Once::new();
     let c_path = |path: &Path| CString::new(path.to_str().unwrap()).unwrap();
     let (input, output) = (c_path(input), c_path(output));
-    // SAFETY: the strings outlive the call, and the parameters are llama.cpp's own defaults but
-    // for two plain numbers.
+    let patterns: Vec<CString> = knobs
+        .tensor_types
+        .iter()
+        .map(|(pattern, _)| CString::new(*pattern).unwrap())
+        .collect();
+    let mut tensor_types: Vec<_> = std::iter::zip(&patterns, knobs.tensor_types)
+        .map(
+            |(pattern, (_, ty))| llama_cpp_sys_2::llama_model_tensor_override {
+                pattern: pattern.as_ptr(),
+                type_: *ty as _,
+            },
+        )
+        .collect();
+    tensor_types.push(llama_cpp_sys_2::llama_model_tensor_override {
+        pattern: std::ptr::null(),
+        type_: 0,
+    });
+    let mut overrides: Vec<_> = knobs
+        .overrides
+        .iter()
+        .map(|(key, value)| llama_override(key, value))
+        .collect();
+    // The end of the list is an empty key.
+    overrides.push(llama_override("", &Value::Bool(false)));
+    // SAFETY: the strings and both lists, which end as llama.cpp expects it, outlive the call; the
+    // other parameters are llama.cpp's own defaults but for plain values.
     let status = unsafe {
         BACKEND.call_once(|| {
             llama_cpp_sys_2::llama_backend_init();
@@ -144,7 +187,62 @@ pub(crate) fn llama_quantize(input: &Path, output: &Path, file_type: FileType) {
         let mut params = llama_cpp_sys_2::llama_model_quantize_default_params();
         params.nthread = 1;
         params.ftype = file_type.id() as _;
+        if let Some(ty) = knobs.output_type {
+            params.output_tensor_type = ty as _;
+        }
+        if let Some(ty) = knobs.token_embedding_type {
+            params.token_embedding_type = ty as _;
+        }
+        params.quantize_output_tensor = !knobs.leave_output;
+        params.pure_ = knobs.pure;
+        if !knobs.tensor_types.is_empty() {
+            params.tt_overrides = tensor_types.as_ptr();
+        }
+        if !knobs.overrides.is_empty() {
+            params.kv_overrides = overrides.as_ptr();
+        }
         llama_cpp_sys_2::llama_model_quantize(input.as_ptr(), output.as_ptr(), &params)
     };
-    assert_eq!(status, 0, "llama_model_quantize to {file_type} failed");
+    status == 0
+}
+
+fn llama_override(key: &str, value: &Value) -> llama_cpp_sys_2::llama_model_kv_override {
+    use llama_cpp_sys_2::{
+        LLAMA_KV_OVERRIDE_TYPE_BOOL, LLAMA_KV_OVERRIDE_TYPE_FLOAT, LLAMA_KV_OVERRIDE_TYPE_INT,
+        LLAMA_KV_OVERRIDE_TYPE_STR, llama_model_kv_override__bindgen_ty_1 as OverrideValue,
+    };
+    let c_chars = |text: &str| {
+        let mut chars = [0; 128];
+        for (to, from) in chars[..127].iter_mut().zip(text.bytes()) {
+            *to = from as std::ffi::c_char;
+        }
+        chars
+    };
+    let (tag, value) = match value {
+        Value::U32(v) => (
+            LLAMA_KV_OVERRIDE_TYPE_INT,
+            OverrideValue {
+                val_i64: i64::from(*v),
+            },
+        ),
+        Value::F32(v) => (
+            LLAMA_KV_OVERRIDE_TYPE_FLOAT,
+            OverrideValue {
+                val_f64: f64::from(*v),
+            },
+        ),
+        Value::Bool(v) => (LLAMA_KV_OVERRIDE_TYPE_BOOL, OverrideValue { val_bool: *v }),
+        Value::String(v) => (
+            LLAMA_KV_OVERRIDE_TYPE_STR,
+            OverrideValue {
+                val_str: c_chars(&v.to_string()),
+            },
+        ),
+        other => panic!("no override can be {other:?}"),
+    };
+    llama_cpp_sys_2::llama_model_kv_override {
+        tag,
+        key: c_chars(key),
+        __bindgen_anon_1: value,
+    }
 }

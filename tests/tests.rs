@@ -6,6 +6,7 @@ mod diff;
 mod gguf;
 mod inspect;
 mod kernels;
+mod knobs;
 mod moe_from_gguf;
 mod parity;
 mod real_models;

@@ -30,7 +30,7 @@ pub use convert::{bf16_to_f32, f16_to_f32, f32_to_f32, first_non_finite};
 pub use isa::Isa;
 pub use types::GgmlType;
 
-use formats::{five_bit, four_bit, q4_k, q5_k, q6_k, q8_0};
+use formats::{five_bit, four_bit, iq4_nl, iq4_xs, q2_k, q3_k, q4_k, q5_k, q6_k, q8_0};
 
 /// A type that this crate cannot quantize to, or cannot dequantize.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,7 +46,20 @@ pub fn can_quantize(ty: GgmlType) -> bool {
     use GgmlType::*;
     matches!(
         ty,
-        F32 | F16 | BF16 | Q4_K | Q5_K | Q6_K | Q8_0 | Q5_0 | Q5_1
+        F32 | F16
+            | BF16
+            | Q2_K
+            | Q3_K
+            | Q4_K
+            | Q5_K
+            | Q6_K
+            | Q8_0
+            | Q4_0
+            | Q4_1
+            | Q5_0
+            | Q5_1
+            | IQ4_NL
+            | IQ4_XS
     )
 }
 
@@ -66,8 +79,8 @@ pub fn quantize(ty: GgmlType, isa: Isa, src: &[f32], dst: &mut [u8]) -> Result<(
 /// Dequantizes `src`, any number of whole blocks, as a reader of the file computes the weights.
 ///
 /// # Errors
-/// [`Unsupported`] for a type other than F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K
-/// and Q6_K.
+/// [`Unsupported`] for a type other than F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to
+/// Q6_K, IQ4_NL and IQ4_XS.
 ///
 /// # Panics
 /// Where `dst` is not a whole number of blocks, or `src` is not `ty.row_bytes(dst.len())` long.
@@ -82,6 +95,10 @@ pub fn dequantize(ty: GgmlType, src: &[u8], dst: &mut [f32]) -> Result<(), Unsup
         GgmlType::Q5_0 => decode(src, dst, five_bit::decode_q5_0),
         GgmlType::Q5_1 => decode(src, dst, five_bit::decode_q5_1),
         GgmlType::Q8_0 => decode(src, dst, q8_0::decode),
+        GgmlType::IQ4_NL => decode(src, dst, iq4_nl::decode),
+        GgmlType::IQ4_XS => decode(src, dst, iq4_xs::decode),
+        GgmlType::Q2_K => decode(src, dst, q2_k::decode),
+        GgmlType::Q3_K => decode(src, dst, q3_k::decode),
         GgmlType::Q4_K => decode(src, dst, q4_k::decode),
         GgmlType::Q5_K => decode(src, dst, q5_k::decode),
         GgmlType::Q6_K => decode(src, dst, q6_k::decode),

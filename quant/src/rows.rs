@@ -9,7 +9,7 @@
 //! instruction set on (see [`crate::dispatch`]).
 
 use crate::float::{f32_to_bf16, f32_to_f16};
-use crate::formats::{five_bit, q4_k, q5_k, q6_k, q8_0};
+use crate::formats::{five_bit, four_bit, iq4_nl, iq4_xs, q2_k, q3_k, q4_k, q5_k, q6_k, q8_0};
 use crate::search::lanes::Lanes;
 use crate::search::{self, ScaleAndMinSearch};
 use crate::{GgmlType, Unsupported};
@@ -17,20 +17,31 @@ use crate::{GgmlType, Unsupported};
 /// Quantizes with the scalar reference.
 pub(crate) fn scalar(ty: GgmlType, src: &[f32], dst: &mut [u8]) -> Result<(), Unsupported> {
     match ty {
-        GgmlType::Q4_K => scalar_scale_and_min(src, dst, search::Q4_K, q4_k::encode),
-        GgmlType::Q5_K => scalar_scale_and_min(src, dst, search::Q5_K, q5_k::encode),
-        GgmlType::Q6_K => {
-            for (x, block) in blocks::<256, { q6_k::BYTES }>(src, dst) {
-                let mut scales = [0.0; 16];
-                for (scale, x) in scales.iter_mut().zip(x.as_chunks().0) {
-                    *scale = search::scalar::scale(x).scale;
-                }
-                q6_k::encode(x, &scales, block);
-            }
-        }
+        GgmlType::Q2_K => scalar_scale_and_min::<16, 16, _>(src, dst, search::Q2_K, q2_k::encode),
+        GgmlType::Q4_K => scalar_scale_and_min::<32, 8, _>(src, dst, search::Q4_K, q4_k::encode),
+        GgmlType::Q5_K => scalar_scale_and_min::<32, 8, _>(src, dst, search::Q5_K, q5_k::encode),
+        GgmlType::Q3_K => scalar_scale(
+            src,
+            dst,
+            |x| search::scalar::refined_scale(x).scale,
+            q3_k::encode,
+        ),
+        GgmlType::Q6_K => scalar_scale(src, dst, |x| search::scalar::scale(x).scale, q6_k::encode),
+        GgmlType::IQ4_NL => scalar_scale(src, dst, search::scalar::grid_scale, iq4_nl::encode),
+        GgmlType::IQ4_XS => scalar_scale(src, dst, search::scalar::grid_scale, iq4_xs::encode),
         GgmlType::Q8_0 => {
             for (x, block) in blocks(src, dst) {
                 q8_0::encode(x, search::scalar::magnitude(x), block);
+            }
+        }
+        GgmlType::Q4_0 => {
+            for (x, block) in blocks(src, dst) {
+                four_bit::encode_q4_0(x, search::scalar::largest(x), block);
+            }
+        }
+        GgmlType::Q4_1 => {
+            for (x, block) in blocks(src, dst) {
+                four_bit::encode_q4_1(x, search::scalar::range(x), block);
             }
         }
         GgmlType::Q5_0 => {
@@ -48,20 +59,60 @@ pub(crate) fn scalar(ty: GgmlType, src: &[f32], dst: &mut [u8]) -> Result<(), Un
     Ok(())
 }
 
-fn scalar_scale_and_min<const BYTES: usize>(
+fn scalar_scale_and_min<const LEN: usize, const SUB_BLOCKS: usize, const BYTES: usize>(
     src: &[f32],
     dst: &mut [u8],
     search: ScaleAndMinSearch,
-    encode: impl Fn(&[f32; 256], &[f32; 8], &[f32; 8], &mut [u8; BYTES]),
+    encode: impl Fn(&[f32; 256], &[f32; SUB_BLOCKS], &[f32; SUB_BLOCKS], &mut [u8; BYTES]),
 ) {
     for (x, block) in blocks::<256, BYTES>(src, dst) {
-        let (mut scales, mut mins) = ([0.0; 8], [0.0; 8]);
-        for (j, x) in x.as_chunks().0.iter().enumerate() {
+        let (mut scales, mut mins) = ([0.0; SUB_BLOCKS], [0.0; SUB_BLOCKS]);
+        for (j, x) in x.as_chunks::<LEN>().0.iter().enumerate() {
             let found = search::scalar::scale_and_min(x, search);
             (scales[j], mins[j]) = (found.scale, found.min);
         }
         encode(x, &scales, &mins, block);
     }
+}
+
+fn scalar_scale<
+    const LEN: usize,
+    const SUB_BLOCKS: usize,
+    const BLOCK: usize,
+    const BYTES: usize,
+>(
+    src: &[f32],
+    dst: &mut [u8],
+    search: impl Fn(&[f32; LEN]) -> f32,
+    encode: impl Fn(&[f32; BLOCK], &[f32; SUB_BLOCKS], &mut [u8; BYTES]),
+) {
+    for (x, block) in blocks(src, dst) {
+        let mut scales = [0.0; SUB_BLOCKS];
+        for (scale, x) in scales.iter_mut().zip(x.as_chunks().0) {
+            *scale = search(x);
+        }
+        encode(x, &scales, block);
+    }
+}
+
+/// For each group of blocks whose sub-blocks fill `$n` lanes: searches their scales (and minimums),
+/// and makes the blocks.
+///
+/// Not a function with the search and the format as parameters: what is called through a
+/// parameter is a function of its own, which the instruction set is not switched on for.
+macro_rules! search_in_lanes {
+    ($n:ident, $sub_blocks:literal of $len:literal, $src:ident, $dst:ident, $x:ident => $search:expr, $encode:path, $($found:ident),+) => {{
+        let groups = $src.as_chunks().0.chunks($n / $sub_blocks);
+        let blocks = $dst.as_chunks_mut().0.chunks_mut($n / $sub_blocks);
+        for (x, blocks) in groups.zip(blocks) {
+            let $x = to_lanes::<$n, $len>(x.as_flattened());
+            #[allow(unused_parens, reason = "some searches find one thing, some two")]
+            let ($($found),+) = $search;
+            for (i, (x, block)) in x.iter().zip(blocks).enumerate() {
+                $encode(x, $(&$found.as_chunks::<$sub_blocks>().0[i]),+, block);
+            }
+        }
+    }};
 }
 
 /// Quantizes with `N` lanes, where `N` is 16 or 32.
@@ -72,16 +123,40 @@ pub(crate) fn lanes<const N: usize>(
     dst: &mut [u8],
 ) -> Result<(), Unsupported> {
     match ty {
+        GgmlType::Q2_K => {
+            search_in_lanes!(N, 16 of 16, src, dst, x => search::lanes::scale_and_min(&x, search::Q2_K), q2_k::encode, scales, mins)
+        }
         GgmlType::Q4_K => {
-            lanes_scale_and_min::<N, { q4_k::BYTES }>(src, dst, search::Q4_K, q4_k::encode)
+            search_in_lanes!(N, 8 of 32, src, dst, x => search::lanes::scale_and_min(&x, search::Q4_K), q4_k::encode, scales, mins)
         }
         GgmlType::Q5_K => {
-            lanes_scale_and_min::<N, { q5_k::BYTES }>(src, dst, search::Q5_K, q5_k::encode)
+            search_in_lanes!(N, 8 of 32, src, dst, x => search::lanes::scale_and_min(&x, search::Q5_K), q5_k::encode, scales, mins)
         }
-        GgmlType::Q6_K => lanes_scale::<N>(src, dst),
+        GgmlType::Q3_K => {
+            search_in_lanes!(N, 16 of 16, src, dst, x => search::lanes::refined_scale(&x), q3_k::encode, scales)
+        }
+        GgmlType::Q6_K => {
+            search_in_lanes!(N, 16 of 16, src, dst, x => search::lanes::scale(&x), q6_k::encode, scales)
+        }
+        GgmlType::IQ4_NL => {
+            search_in_lanes!(N, 1 of 32, src, dst, x => search::lanes::grid_scale(&x), iq4_nl::encode, scales)
+        }
+        GgmlType::IQ4_XS => {
+            search_in_lanes!(N, 8 of 32, src, dst, x => search::lanes::grid_scale(&x), iq4_xs::encode, scales)
+        }
         GgmlType::Q8_0 => {
             for (x, block) in blocks(src, dst) {
                 q8_0::encode(x, search::lanes::magnitude(x), block);
+            }
+        }
+        GgmlType::Q4_0 => {
+            for (x, block) in blocks(src, dst) {
+                four_bit::encode_q4_0(x, search::lanes::largest(x), block);
+            }
+        }
+        GgmlType::Q4_1 => {
+            for (x, block) in blocks(src, dst) {
+                four_bit::encode_q4_1(x, search::lanes::range(x), block);
             }
         }
         GgmlType::Q5_0 => {
@@ -97,36 +172,6 @@ pub(crate) fn lanes<const N: usize>(
         _ => return numbers(ty, src, dst),
     }
     Ok(())
-}
-
-#[inline(always)]
-fn lanes_scale_and_min<const N: usize, const BYTES: usize>(
-    src: &[f32],
-    dst: &mut [u8],
-    search: ScaleAndMinSearch,
-    encode: impl Fn(&[f32; 256], &[f32; 8], &[f32; 8], &mut [u8; BYTES]),
-) {
-    let rows = src.as_chunks::<256>().0.chunks(N / 8);
-    for (x, dst) in rows.zip(dst.as_chunks_mut::<BYTES>().0.chunks_mut(N / 8)) {
-        let lanes = to_lanes::<N, 32>(x.as_flattened());
-        let (scales, mins) = search::lanes::scale_and_min(&lanes, search);
-        let scales = scales.as_chunks().0.iter().zip(mins.as_chunks().0);
-        for ((x, block), (scales, mins)) in x.iter().zip(dst).zip(scales) {
-            encode(x, scales, mins, block);
-        }
-    }
-}
-
-#[inline(always)]
-fn lanes_scale<const N: usize>(src: &[f32], dst: &mut [u8]) {
-    let rows = src.as_chunks::<256>().0.chunks(N / 16);
-    for (x, dst) in rows.zip(dst.as_chunks_mut().0.chunks_mut(N / 16)) {
-        let lanes = to_lanes::<N, 16>(x.as_flattened());
-        let scales = search::lanes::scale(&lanes);
-        for ((x, block), scales) in x.iter().zip(dst).zip(scales.as_chunks().0) {
-            q6_k::encode(x, scales, block);
-        }
-    }
 }
 
 /// Puts up to `N` sub-blocks of `LEN` weights into a lane each; lanes without one are zero.

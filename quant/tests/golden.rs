@@ -28,7 +28,7 @@ fn the_bytes_of_a_row_do_not_change() {
     }
 }
 
-const GOLDEN: [(GgmlType, &str); 9] = [
+const GOLDEN: [(GgmlType, &str); 15] = [
     (
         GgmlType::F32,
         "a4703fbfb81ed53e48e1d6be5c8f3e3f2085bbbda4706dbf703d723ea47019bf",
@@ -70,5 +70,27 @@ const GOLDEN: [(GgmlType, &str); 9] = [
          23ec7831cd8912de147ae14bad14bed04be107be147ae14bad14bed04be107be147ae14bad14bed0\
          bed04be107be147ae14bad14bed04be107be147ae14bad14bed04be107be147a777c858b757a828b\
          7a7a8089777c84891a0c",
+    ),
+    (GgmlType::Q4_0, "ec2f720ba53ec761fa831db64fe8720b943e"),
+    (GgmlType::Q4_1, "0430ecbb720ba53ec750fa831cb64fd8720b943e"),
+    (
+        GgmlType::Q2_K,
+        "ceffcfdfcfefbfdfcddfafceefcfdfbfd8b62d8761d8721c872d8b62d8b61d8762d8761d876ddb72\
+         d8b62d8761d8721db218876dd772d8b62d8761d87218876d8b62d8761d8761d8721c862d8b62d876\
+         cf28362c",
+    ),
+    (
+        GgmlType::Q3_K,
+        "f0c73cc31ff00f7cc33cf10ff0c73cc31ff00ff8c33ce30ff08f3cc33ef00ff839f6c6935c7c39c6\
+         d6936f6c39f6c6936c6c39f9c693936c3939c6939f6c39f939c6c6936f6c39f5c6936c6d39c6c693\
+         6f6c3939c6939f6c39fac693a36c39390424cdcd4024dccd0000ffff90a0",
+    ),
+    (GgmlType::IQ4_NL, "d61f610ca42ed750fa821dc53fe9610ca32e"),
+    (
+        GgmlType::IQ4_XS,
+        "e60b33330f0f0f0f610ca42ed750fb821dc53fe9610ca32ef35bd128af057de23ac0169ef35cd128\
+         c53fe9610ca32ed750fa821dc53fe861c0168ef35bd128af057de24ac0169ef3fb821dc53fe9610c\
+         a32ed740fa821db56de23ac0168ef35bd128af057de24ac02ed750fb821dc53fe9610ca32ed740fa\
+         28af047de23ac0169ef35cd128af057d",
     ),
 ];

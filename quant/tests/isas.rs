@@ -45,10 +45,16 @@ fn levels_are_read_back_near_the_weights() {
     hard::fill(hard::Kind::Noise(0.02), 256 * 8, &mut Random(2), &mut row);
     // Root mean square error, as a share of the weights' own.
     for (ty, limit) in [
+        (GgmlType::Q2_K, 0.35),
+        (GgmlType::Q3_K, 0.2),
         (GgmlType::Q4_K, 0.09),
         (GgmlType::Q5_K, 0.05),
         (GgmlType::Q6_K, 0.025),
         (GgmlType::Q8_0, 0.007),
+        (GgmlType::IQ4_NL, 0.1),
+        (GgmlType::IQ4_XS, 0.1),
+        (GgmlType::Q4_0, 0.12),
+        (GgmlType::Q4_1, 0.1),
         (GgmlType::Q5_0, 0.06),
         (GgmlType::Q5_1, 0.05),
         (GgmlType::F16, 0.0005),

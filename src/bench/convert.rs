@@ -78,7 +78,7 @@ impl Bench {
         let start = Instant::now();
         let options = Options {
             source: self.source.clone(),
-            file_type,
+            wishes: file_type.into(),
             chat_template: None,
         };
         let conversion = Conversion::open(&options)?;

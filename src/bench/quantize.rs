@@ -13,12 +13,18 @@ use swallow_quant::{GgmlType, Isa};
 
 use super::ggml;
 
-/// The types that are measured where none are named: those that file types are made of.
-pub const TYPES: [GgmlType; 8] = [
+/// The types that are measured where none are named: all that are quantized to, but for F32.
+pub const TYPES: [GgmlType; 14] = [
+    GgmlType::Q2_K,
+    GgmlType::Q3_K,
     GgmlType::Q4_K,
     GgmlType::Q5_K,
     GgmlType::Q6_K,
+    GgmlType::IQ4_NL,
+    GgmlType::IQ4_XS,
     GgmlType::Q8_0,
+    GgmlType::Q4_0,
+    GgmlType::Q4_1,
     GgmlType::Q5_0,
     GgmlType::Q5_1,
     GgmlType::F16,

@@ -14,9 +14,11 @@ use std::{
 use anyhow::Context;
 
 use crate::{
-    cli::ConvertArgs,
+    cli::{ConvertArgs, KnobArgs, TensorTypeArg},
     convert::{Conversion, Options},
+    mix::{self, Knobs},
     model::chat_template,
+    plan::Wishes,
 };
 
 pub(super) fn execute(args: ConvertArgs) -> anyhow::Result<()> {
@@ -27,7 +29,11 @@ pub(super) fn execute(args: ConvertArgs) -> anyhow::Result<()> {
         .transpose()?;
     let options = Options {
         source: args.source.clone(),
-        file_type: args.file_type,
+        wishes: Wishes {
+            file_type: args.file_type,
+            knobs: knobs(&args.knobs)?,
+            overrides: args.knobs.overrides.clone(),
+        },
         chat_template,
     };
     let conversion = Conversion::open(&options)?;
@@ -61,6 +67,26 @@ pub(super) fn execute(args: ConvertArgs) -> anyhow::Result<()> {
         super::print(&report::summary_json(&conversion, &output, &written))?;
     }
     Ok(())
+}
+
+/// What is asked for, with the rules of the files that are named.
+fn knobs(args: &KnobArgs) -> anyhow::Result<Knobs> {
+    let mut tensor_types = Vec::new();
+    for given in &args.tensor_types.0 {
+        match given {
+            TensorTypeArg::Rule(rule) => tensor_types.push(rule.clone()),
+            TensorTypeArg::File(path) => tensor_types.extend(mix::read_rules(path)?),
+        }
+    }
+    Ok(Knobs {
+        output_type: args.output_tensor_type,
+        token_embedding_type: args.token_embedding_type,
+        leave_output: args.leave_output_tensor,
+        pure: args.pure,
+        tensor_types,
+        experts_type: args.experts_type,
+        attn_type: args.attn_type,
+    })
 }
 
 /// The file asked for; named by convention where a folder or nothing is.

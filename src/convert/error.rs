@@ -3,8 +3,8 @@
 use std::{io, path::PathBuf};
 
 use crate::{
-    gguf::LayoutError,
     model::{ConfigError, TensorError, vocabulary::VocabularyError},
+    plan::PlanError,
     source::SourceError,
 };
 
@@ -23,9 +23,9 @@ pub enum ConvertError {
     /// The tokenizer cannot be converted.
     #[error(transparent)]
     Vocabulary(#[from] VocabularyError),
-    /// A tensor cannot be in a GGUF.
+    /// The file cannot be as it was asked for.
     #[error(transparent)]
-    Layout(#[from] LayoutError),
+    Plan(#[from] PlanError),
     /// A shard could not be read, or ends early.
     #[error("cannot read tensor `{tensor}` from `{path}`: {error}")]
     Read {

@@ -21,12 +21,11 @@ pub use error::ConvertError;
 pub use pipeline::{MAX_BUFFER_BYTES, Progress, Times};
 
 use crate::{
-    file_type::FileType,
     model::{
         Identity, ModelCard, ModelConfig, chat_template, metadata, tensors,
         vocabulary::{self, VocabularyRequest},
     },
-    plan::ConversionPlan,
+    plan::{ConversionPlan, Wishes},
     source::Checkpoint,
 };
 
@@ -35,8 +34,8 @@ use crate::{
 pub struct Options {
     /// The checkpoint folder.
     pub source: PathBuf,
-    /// The file type to write.
-    pub file_type: FileType,
+    /// The file type to write, and what changes it.
+    pub wishes: Wishes,
     /// A chat template to embed: the Jinja text.
     pub chat_template: Option<String>,
 }
@@ -96,7 +95,8 @@ impl Conversion {
         let mut key_values = metadata::general(&identity, &card, &checkpoint.dir);
         key_values.extend(metadata::hyper_parameters(&config));
         key_values.extend(vocabulary.key_values);
-        let plan = ConversionPlan::new(&config, model_tensors, key_values, options.file_type)?;
+        let plan = ConversionPlan::new(&config, model_tensors, key_values, &options.wishes)?;
+        notes.extend_from_slice(&plan.notes);
         Ok(Self {
             checkpoint,
             identity,

@@ -4,6 +4,7 @@
 mod card;
 pub mod chat_template;
 pub mod config;
+pub mod key_override;
 pub mod metadata;
 pub mod name;
 mod rope;
@@ -12,6 +13,7 @@ pub mod vocabulary;
 
 pub use card::ModelCard;
 pub use config::{ConfigError, ModelConfig};
+pub use key_override::{KeyOverride, OverrideError};
 pub use metadata::Identity;
 pub use rope::RopeScaling;
 pub use tensors::{ModelTensor, Part, RowOrder, TensorData, TensorError};

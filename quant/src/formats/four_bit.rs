@@ -1,4 +1,4 @@
-//! Q4_0 and Q4_1: 32 weights in 18 or 20 bytes, levels 0 to 15. Read only.
+//! Q4_0 and Q4_1: 32 weights in 18 or 20 bytes, levels 0 to 15.
 //!
 //! ```text
 //! byte 0..2   scale, f16
@@ -7,12 +7,42 @@
 //! ```
 
 use super::read_f16;
+use crate::float::f32_to_f16;
+use crate::rounding::integer_part;
 
 /// Bytes of a Q4_0 block.
 pub(crate) const Q4_0_BYTES: usize = 18;
 
 /// Bytes of a Q4_1 block.
 pub(crate) const Q4_1_BYTES: usize = 20;
+
+/// Makes a Q4_0 block, given the first of the weights that are largest in magnitude.
+#[inline(always)]
+pub(crate) fn encode_q4_0(x: &[f32; 32], largest: f32, block: &mut [u8; Q4_0_BYTES]) {
+    let scale = largest / -8.0;
+    let per_scale = if scale != 0.0 { 1.0 / scale } else { 0.0 };
+    block[..2].copy_from_slice(&f32_to_f16(scale).to_le_bytes());
+    let mut levels = [0; 32];
+    for (level, x) in levels.iter_mut().zip(x) {
+        // Through i8, as ggml goes: where `per_scale` is infinite the level is 0.
+        *level = (integer_part(x * per_scale + 8.5) as i8).min(15) as u8;
+    }
+    store_levels(&levels, &mut block[2..]);
+}
+
+/// Makes a Q4_1 block, given its smallest and largest weight.
+#[inline(always)]
+pub(crate) fn encode_q4_1(x: &[f32; 32], (min, max): (f32, f32), block: &mut [u8; Q4_1_BYTES]) {
+    let scale = (max - min) / 15.0;
+    let per_scale = if scale != 0.0 { 1.0 / scale } else { 0.0 };
+    block[..2].copy_from_slice(&f32_to_f16(scale).to_le_bytes());
+    block[2..4].copy_from_slice(&f32_to_f16(min).to_le_bytes());
+    let mut levels = [0; 32];
+    for (level, x) in levels.iter_mut().zip(x) {
+        *level = (integer_part((x - min) * per_scale + 0.5) as i8).min(15) as u8;
+    }
+    store_levels(&levels, &mut block[4..]);
+}
 
 /// Reads a Q4_0 block back.
 #[inline(always)]
@@ -32,7 +62,17 @@ pub(crate) fn decode_q4_1(block: &[u8; Q4_1_BYTES], y: &mut [f32; 32]) {
     }
 }
 
+/// Stores levels of up to four bits: 32 weights in 16 bytes, as in every 4-bit format of blocks
+/// of 32.
 #[inline(always)]
-fn level(bytes: &[u8], i: usize) -> u8 {
+pub(super) fn store_levels(levels: &[u8; 32], bytes: &mut [u8]) {
+    for (i, byte) in bytes.iter_mut().enumerate() {
+        *byte = levels[i] | levels[i + 16] << 4;
+    }
+}
+
+/// Level of weight `i`.
+#[inline(always)]
+pub(super) fn level(bytes: &[u8], i: usize) -> u8 {
     bytes[i % 16] >> (i / 16 * 4) & 15
 }

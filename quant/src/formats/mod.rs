@@ -6,11 +6,16 @@
 
 pub(crate) mod five_bit;
 pub(crate) mod four_bit;
+pub(crate) mod iq4_nl;
+pub(crate) mod iq4_xs;
+pub(crate) mod q2_k;
+pub(crate) mod q3_k;
 pub(crate) mod q4_k;
 pub(crate) mod q5_k;
 pub(crate) mod q6_k;
 pub(crate) mod q8_0;
 pub(crate) mod six_bit_scales;
+mod two_bits;
 
 use crate::float::f16_to_f32;
 

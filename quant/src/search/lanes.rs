@@ -17,8 +17,11 @@
     reason = "the loops over lanes are the algorithm"
 )]
 
-use super::{ALL_ZERO, Q6_K_LEVELS, Q6_K_PROPOSALS, ScaleAndMinSearch, scalar};
-use crate::rounding::{is_in_range, nearest_between};
+use super::{
+    ALL_ZERO, IQ4_PROPOSALS, Measure, Q3_K_LEVELS, Q3_K_ROUNDS, Q6_K_LEVELS, Q6_K_PROPOSALS,
+    ScaleAndMinSearch, grid, scalar,
+};
+use crate::rounding::{is_in_range, nearest_between, nearest_int};
 
 /// One number for each weight of `N` sub-blocks of `LEN`: `rows[i][lane]`. Aligned to the widest
 /// vector, as one that lies across two cache lines takes twice as long to load.
@@ -30,11 +33,11 @@ impl<const N: usize, const LEN: usize> Lanes<N, LEN> {
     pub(crate) const ZERO: Self = Self([[0.0; N]; LEN]);
 }
 
-/// Scales and minimums of `N` sub-blocks of 32 weights: the same bits as
+/// Scales and minimums of `N` sub-blocks of `LEN` weights: the same bits as
 /// [`super::scalar::scale_and_min`] finds for each.
 #[inline(always)]
-pub(crate) fn scale_and_min<const N: usize>(
-    x: &Lanes<N, 32>,
+pub(crate) fn scale_and_min<const N: usize, const LEN: usize>(
+    x: &Lanes<N, LEN>,
     search: ScaleAndMinSearch,
 ) -> ([f32; N], [f32; N]) {
     let ScaleAndMinSearch {
@@ -42,25 +45,29 @@ pub(crate) fn scale_and_min<const N: usize>(
         first,
         step,
         steps,
+        measure,
     } = search;
 
-    let mut root_mean_square = [0.0; N];
-    for x in &x.0 {
+    // What is added to the magnitudes; adding nothing is the same as adding zero.
+    let mut base_weight = [0.0; N];
+    if measure == Measure::Squares {
+        for x in &x.0 {
+            for n in 0..N {
+                base_weight[n] += x[n] * x[n];
+            }
+        }
         for n in 0..N {
-            root_mean_square[n] += x[n] * x[n];
+            base_weight[n] = (base_weight[n] / LEN as f32).sqrt();
         }
     }
-    for n in 0..N {
-        root_mean_square[n] = (root_mean_square[n] / 32.0f32).sqrt();
-    }
 
-    let mut weights = Lanes::<N, 32>::ZERO;
+    let mut weights = Lanes::<N, LEN>::ZERO;
     let (mut min, mut max) = (x.0[0], x.0[0]);
     let (mut sum_w, mut sum_x) = ([-0.0; N], [-0.0; N]);
-    for i in 0..32 {
+    for i in 0..LEN {
         for n in 0..N {
             let x = x.0[i][n];
-            let w = root_mean_square[n] + x.abs();
+            let w = base_weight[n] + x.abs();
             weights.0[i][n] = w;
             min[n] = if x < min[n] { x } else { min[n] };
             max[n] = if x > max[n] { x } else { max[n] };
@@ -73,7 +80,7 @@ pub(crate) fn scale_and_min<const N: usize>(
         min[n] = select(min[n] > 0.0, 0.0, min[n]);
     }
 
-    let mut levels = Lanes::<N, 32>::ZERO;
+    let mut levels = Lanes::<N, LEN>::ZERO;
     let mut level_per_x = [0.0; N];
     let mut scale = [0.0; N];
     let mut in_range = [true; N];
@@ -83,13 +90,13 @@ pub(crate) fn scale_and_min<const N: usize>(
             & is_in_range(level_per_x[n] * (max[n] - min[n]));
         scale[n] = 1.0 / level_per_x[n];
     }
-    for i in 0..32 {
+    for i in 0..LEN {
         for n in 0..N {
             let value = level_per_x[n] * (x.0[i][n] - min[n]);
             levels.0[i][n] = nearest_between(value, 0.0, max_level);
         }
     }
-    let mut least_error = error(x, &weights, &levels, &scale, &min);
+    let mut least_error = error(x, &weights, &levels, &scale, &min, measure);
 
     for step_index in 0..=steps {
         let stretched = first + step * f32::from(step_index) + max_level;
@@ -99,7 +106,7 @@ pub(crate) fn scale_and_min<const N: usize>(
                 & is_in_range(level_per_x[n] * (max[n] - min[n]));
         }
         let (mut sum_l, mut sum_l2, mut sum_xl) = ([0.0; N], [0.0; N], [0.0; N]);
-        for i in 0..32 {
+        for i in 0..LEN {
             for n in 0..N {
                 let (x, w) = (x.0[i][n], weights.0[i][n]);
                 let l = nearest_between(level_per_x[n] * (x - min[n]), 0.0, max_level);
@@ -118,7 +125,7 @@ pub(crate) fn scale_and_min<const N: usize>(
             line_scale[n] = select(line_min[n] > 0.0, through_origin, line_scale[n]);
             line_min[n] = select(line_min[n] > 0.0, 0.0, line_min[n]);
         }
-        let error = error(x, &weights, &levels, &line_scale, &line_min);
+        let error = error(x, &weights, &levels, &line_scale, &line_min, measure);
         for n in 0..N {
             let better = (determinant[n] > 0.0) & (error[n] < least_error[n]);
             least_error[n] = select(better, error[n], least_error[n]);
@@ -143,20 +150,25 @@ fn select(condition: bool, yes: f32, no: f32) -> f32 {
     std::hint::select_unpredictable(condition, yes, no)
 }
 
-/// The weighted squared error of each lane.
+/// The weighted error of each lane.
 #[inline(always)]
-fn error<const N: usize>(
-    x: &Lanes<N, 32>,
-    weights: &Lanes<N, 32>,
-    levels: &Lanes<N, 32>,
+fn error<const N: usize, const LEN: usize>(
+    x: &Lanes<N, LEN>,
+    weights: &Lanes<N, LEN>,
+    levels: &Lanes<N, LEN>,
     scale: &[f32; N],
     min: &[f32; N],
+    measure: Measure,
 ) -> [f32; N] {
     let mut error = [0.0; N];
-    for i in 0..32 {
+    for i in 0..LEN {
         for n in 0..N {
             let difference = scale[n] * levels.0[i][n] + min[n] - x.0[i][n];
-            error[n] += weights.0[i][n] * (difference * difference);
+            error[n] += weights.0[i][n]
+                * match measure {
+                    Measure::Squares => difference * difference,
+                    Measure::Magnitudes => difference.abs(),
+                };
         }
     }
     error
@@ -168,17 +180,14 @@ fn error<const N: usize>(
 pub(crate) fn scale<const N: usize>(x: &Lanes<N, 16>) -> [f32; N] {
     // Weights count with w = x², so w·x is the same for every proposal.
     let (mut w, mut wx) = (Lanes::<N, 16>::ZERO, Lanes::<N, 16>::ZERO);
-    let (mut magnitude, mut largest) = ([0.0; N], [0.0; N]);
     for i in 0..16 {
         for n in 0..N {
             let x = x.0[i][n];
             w.0[i][n] = x * x;
             wx.0[i][n] = x * x * x;
-            let larger = x.abs() > magnitude[n];
-            magnitude[n] = select(larger, x.abs(), magnitude[n]);
-            largest[n] = select(larger, x, largest[n]);
         }
     }
+    let largest = largest_of_lanes(x);
 
     let (mut scale, mut best) = ([0.0; N], [0.0; N]);
     for proposal in Q6_K_PROPOSALS {
@@ -207,11 +216,146 @@ pub(crate) fn scale<const N: usize>(x: &Lanes<N, 16>) -> [f32; N] {
         }
     }
     for n in 0..N {
-        scale[n] = if magnitude[n] < ALL_ZERO {
-            0.0
-        } else {
-            scale[n]
-        };
+        scale[n] = select(largest[n].abs() < ALL_ZERO, 0.0, scale[n]);
+    }
+    scale
+}
+
+/// The weight of the largest magnitude in each lane, the first of several.
+#[inline(always)]
+fn largest_of_lanes<const N: usize, const LEN: usize>(x: &Lanes<N, LEN>) -> [f32; N] {
+    let mut largest = [0.0f32; N];
+    for x in &x.0 {
+        for n in 0..N {
+            largest[n] = select(x[n].abs() > largest[n].abs(), x[n], largest[n]);
+        }
+    }
+    largest
+}
+
+/// Scales of `N` sub-blocks of 16 weights: the same bits as [`super::scalar::refined_scale`]
+/// finds for each.
+///
+/// What is rounded here may be any number, so it is rounded as in the reference. A lane where
+/// nothing moves any more stays as it is in further rounds.
+#[inline(always)]
+pub(crate) fn refined_scale<const N: usize>(x: &Lanes<N, 16>) -> [f32; N] {
+    let largest = largest_of_lanes(x);
+    let mut level_per_x = [0.0; N];
+    for n in 0..N {
+        level_per_x[n] = -Q3_K_LEVELS / largest[n];
+    }
+    let mut levels = Lanes::<N, 16>::ZERO;
+    let (mut sum_xl, mut sum_l2) = ([0.0; N], [0.0; N]);
+    for i in 0..16 {
+        for n in 0..N {
+            let x = x.0[i][n];
+            let w = x * x;
+            let l = nearest_int(level_per_x[n] * x).clamp(-4, 3) as f32;
+            levels.0[i][n] = l;
+            sum_xl[n] += w * x * l;
+            sum_l2[n] += w * l * l;
+        }
+    }
+
+    for _ in 0..Q3_K_ROUNDS {
+        let mut moved = [0u32; N];
+        for i in 0..16 {
+            for n in 0..N {
+                let x = x.0[i][n];
+                let (w, l) = (x * x, levels.0[i][n]);
+                let others_xl = sum_xl[n] - w * x * l;
+                let others_l2 = sum_l2[n] - w * l * l;
+                let best = nearest_int(x * others_l2 / others_xl).clamp(-4, 3) as f32;
+                let with_xl = others_xl + w * x * best;
+                let with_l2 = others_l2 + w * best * best;
+                let better = (others_xl > 0.0)
+                    & (best != l)
+                    & (with_l2 > 0.0)
+                    & (with_xl * with_xl * sum_l2[n] > sum_xl[n] * sum_xl[n] * with_l2);
+                levels.0[i][n] = select(better, best, l);
+                sum_xl[n] = select(better, with_xl, sum_xl[n]);
+                sum_l2[n] = select(better, with_l2, sum_l2[n]);
+                moved[n] |= u32::from(better);
+            }
+        }
+        if moved == [0; N] {
+            break;
+        }
+    }
+
+    let mut scale = [0.0; N];
+    for n in 0..N {
+        let found = select(sum_l2[n] > 0.0, sum_xl[n] / sum_l2[n], 0.0);
+        scale[n] = select(largest[n].abs() < ALL_ZERO, 0.0, found);
+    }
+    scale
+}
+
+/// Scales of `N` blocks of 32 weights on the uneven grid: the same bits as
+/// [`super::scalar::grid_scale`] finds for each.
+///
+/// From the first proposal to the last a weight is stretched by so little that it has two levels
+/// at most. So the grid is searched for these two once, and each proposal compares with the middle
+/// between them.
+#[inline(always)]
+pub(crate) fn grid_scale<const N: usize>(x: &Lanes<N, 32>) -> [f32; N] {
+    let largest = largest_of_lanes(x);
+    let (mut first, mut last, mut opposite) = ([0.0; N], [0.0; N], [0.0; N]);
+    for n in 0..N {
+        first[n] = f32::from(IQ4_PROPOSALS.0) / largest[n];
+        last[n] = f32::from(IQ4_PROPOSALS.1) / largest[n];
+        opposite[n] = 1.0 / (largest[n] / 127.0);
+    }
+
+    let mut lower = Lanes::<N, 32>::ZERO;
+    let mut upper = Lanes::<N, 32>::ZERO;
+    let mut middle = Lanes::<N, 32>::ZERO;
+    let (mut sum_xq, mut sum_q2) = ([0.0; N], [0.0; N]);
+    for i in 0..32 {
+        for n in 0..N {
+            let x = x.0[i][n];
+            let (a, b) = (grid::value(first[n] * x), grid::value(last[n] * x));
+            lower.0[i][n] = select(a < b, a, b);
+            upper.0[i][n] = select(a < b, b, a);
+            middle.0[i][n] = (a + b) / 2.0;
+            let w = x * x;
+            let q = grid::value(opposite[n] * x);
+            sum_xq[n] += w * q * x;
+            sum_q2[n] += w * q * q;
+        }
+    }
+    let (mut scale, mut best) = ([0.0; N], [0.0; N]);
+    for n in 0..N {
+        scale[n] = select(sum_q2[n] > 0.0, sum_xq[n] / sum_q2[n], 0.0);
+        best[n] = scale[n] * sum_xq[n];
+    }
+
+    for value in IQ4_PROPOSALS.0..=IQ4_PROPOSALS.1 {
+        let mut per_x = [0.0; N];
+        for n in 0..N {
+            per_x[n] = f32::from(value) / largest[n];
+        }
+        let (mut sum_xq, mut sum_q2) = ([0.0; N], [0.0; N]);
+        for i in 0..32 {
+            for n in 0..N {
+                let x = x.0[i][n];
+                let is_lower = per_x[n] * x < middle.0[i][n];
+                let q = select(is_lower, lower.0[i][n], upper.0[i][n]);
+                let wq = x * x * q;
+                sum_xq[n] += wq * x;
+                sum_q2[n] += wq * q;
+            }
+        }
+        for n in 0..N {
+            let better = (sum_q2[n] > 0.0) & (sum_xq[n] * sum_xq[n] > best[n] * sum_q2[n]);
+            let fitted = sum_xq[n] / sum_q2[n];
+            scale[n] = select(better, fitted, scale[n]);
+            best[n] = select(better, fitted * sum_xq[n], best[n]);
+        }
+    }
+    for n in 0..N {
+        scale[n] = select(largest[n].abs() < ALL_ZERO, 0.0, scale[n]);
     }
     scale
 }

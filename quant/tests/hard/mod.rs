@@ -7,11 +7,17 @@ use proptest::prelude::*;
 use swallow_quant::{GgmlType, Isa};
 
 /// The types that are quantized to.
-pub(crate) const QUANTIZED: [GgmlType; 9] = [
+pub(crate) const QUANTIZED: [GgmlType; 15] = [
+    GgmlType::IQ4_NL,
+    GgmlType::IQ4_XS,
+    GgmlType::Q2_K,
+    GgmlType::Q3_K,
     GgmlType::Q4_K,
     GgmlType::Q5_K,
     GgmlType::Q6_K,
     GgmlType::Q8_0,
+    GgmlType::Q4_0,
+    GgmlType::Q4_1,
     GgmlType::Q5_0,
     GgmlType::Q5_1,
     GgmlType::F16,

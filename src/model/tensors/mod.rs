@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 pub use count::{ParameterCount, count_parameters};
 pub use error::TensorError;
 use mapper::Mapper;
+use swallow_quant::GgmlType;
 use table::{GLOBAL, OUTPUT};
 
 use super::config::ModelConfig;
@@ -38,6 +39,21 @@ pub enum TensorData {
     },
     /// Values that follow from config.json.
     Computed(Vec<f32>),
+}
+
+impl TensorData {
+    /// The ggml type that holds the weights as they are: F32 where the parts differ.
+    pub fn ggml_type(&self) -> GgmlType {
+        match self {
+            Self::Computed(_) => GgmlType::F32,
+            Self::Rows { parts, .. } => match parts.split_first() {
+                Some((first, rest)) if rest.iter().all(|p| p.dtype == first.dtype) => {
+                    first.dtype.ggml_type()
+                }
+                _ => GgmlType::F32,
+            },
+        }
+    }
 }
 
 /// Consecutive rows of one checkpoint tensor.

@@ -1,0 +1,140 @@
+//! The mixes: which tensors a file type gives other types than its own.
+
+use swallow_quant::GgmlType;
+
+use super::{Knobs, Mix, MixModel, OUTPUT, Reason, TOKEN_EMBD, layer_of};
+use crate::file_type::FileType::{self, *};
+
+impl Mix<'_> {
+    /// What the file type's mix wants for a tensor with rows of `row` weights.
+    pub(super) fn mixture(
+        &mut self,
+        name: &str,
+        row: u64,
+        default: GgmlType,
+    ) -> (GgmlType, Reason) {
+        let m = self.model;
+        let tied_output = m.tied && name == TOKEN_EMBD;
+        if name == OUTPUT || tied_output {
+            return self.output(tied_output, row, default);
+        }
+        let category = name
+            .strip_suffix(".weight")
+            .and_then(|n| n.rsplit('.').next());
+        let changed = match category {
+            Some("attn_v") => {
+                let i = self.i_attn_v;
+                self.i_attn_v += 1;
+                attn_v(self.file_type, m, i, default)
+            }
+            Some("attn_k") if m.n_expert == 8 => Some((GgmlType::Q8_0, Reason::EightExperts)),
+            Some("attn_output") => attn_output(self.file_type, m),
+            Some("ffn_down" | "ffn_down_exps") => {
+                let counted = self.i_ffn_down;
+                self.i_ffn_down += 1;
+                // A mixture's layer is read from the name, a dense model's is counted. They
+                // differ where the user has chosen the type of an earlier one.
+                let i = match layer_of(name) {
+                    Some(layer) if m.n_expert > 1 => layer,
+                    _ => counted,
+                };
+                ffn_down(self.file_type, i, m.n_layer)
+            }
+            _ => None,
+        };
+        changed.unwrap_or((default, Reason::FileType(self.file_type)))
+    }
+
+    fn output(&self, tied: bool, row: u64, default: GgmlType) -> (GgmlType, Reason) {
+        let reason = match tied {
+            true => Reason::TiedOutput,
+            false => Reason::Output,
+        };
+        if let Some(ty) = self.knobs.output_type {
+            (ty, Knobs::output_reason(ty))
+        } else if !row.is_multiple_of(default.block_len() as u64) {
+            (GgmlType::Q8_0, reason)
+        } else if default == GgmlType::Q8_0 {
+            (default, Reason::FileType(self.file_type))
+        } else {
+            (GgmlType::Q6_K, reason)
+        }
+    }
+}
+
+/// The type of the `i`-th `attn_v`, where it is not the file type's own.
+fn attn_v(
+    file_type: FileType,
+    m: MixModel,
+    i: u32,
+    default: GgmlType,
+) -> Option<(GgmlType, Reason)> {
+    use GgmlType::{Q3_K, Q4_K, Q5_K, Q6_K, Q8_0};
+    if m.n_expert == 8 {
+        return Some((Q8_0, Reason::EightExperts));
+    }
+    let few_kv_heads = m.n_head.checked_div(m.n_head_kv).unwrap_or(0) >= 4;
+    let more_bits = Reason::MoreBits(file_type);
+    let sensitive = Reason::Sensitive(file_type);
+    let changed = match file_type {
+        Q2_K | Q2_K_S if few_kv_heads => Some((Q4_K, Reason::FewKvHeads)),
+        Q2_K => Some((Q3_K, sensitive)),
+        Q3_K_M if i < 2 => Some((Q5_K, more_bits)),
+        Q3_K_M => Some((Q4_K, sensitive)),
+        Q3_K_L => Some((Q5_K, sensitive)),
+        IQ4_NL | IQ4_XS if few_kv_heads => Some((Q5_K, Reason::FewKvHeads)),
+        Q4_K_M | Q5_K_M if use_more_bits(i, m.n_attn_v) => Some((Q6_K, more_bits)),
+        Q4_K_S if i < 4 => Some((Q5_K, more_bits)),
+        _ => None,
+    };
+    // llama.cpp calls 80 layers with grouped queries "70B".
+    let is_70b = m.n_layer == 80 && m.n_head != m.n_head_kv;
+    match changed.as_ref().map_or(default, |(ty, _)| *ty) {
+        Q3_K | Q4_K if is_70b => Some((Q5_K, Reason::FewKvHeads)),
+        _ => changed,
+    }
+}
+
+/// The type of `attn_output`, where it is not the file type's own.
+fn attn_output(file_type: FileType, m: MixModel) -> Option<(GgmlType, Reason)> {
+    use GgmlType::{Q3_K, Q4_K, Q5_K};
+    let sensitive = Reason::Sensitive(file_type);
+    if m.n_expert == 8 {
+        return match file_type {
+            Q2_K | Q3_K_S | Q3_K_M | Q4_K_S | Q4_K_M | IQ4_NL | IQ4_XS => {
+                Some((Q5_K, Reason::EightExperts))
+            }
+            _ => None,
+        };
+    }
+    match file_type {
+        Q2_K => Some((Q3_K, sensitive)),
+        Q3_K_M => Some((Q4_K, sensitive)),
+        Q3_K_L => Some((Q5_K, sensitive)),
+        _ => None,
+    }
+}
+
+/// The type of `ffn_down` in layer `i` of `n`, where it is not the file type's own.
+fn ffn_down(file_type: FileType, i: u32, n: u32) -> Option<(GgmlType, Reason)> {
+    use GgmlType::{Q3_K, Q4_K, Q5_K, Q6_K};
+    let more_bits = Reason::MoreBits(file_type);
+    let sensitive = Reason::Sensitive(file_type);
+    match file_type {
+        Q2_K => Some((Q3_K, sensitive)),
+        Q2_K_S if i < n / 8 => Some((Q4_K, more_bits)),
+        Q3_K_M if i < n / 16 => Some((Q5_K, more_bits)),
+        Q3_K_M => Some((Q4_K, sensitive)),
+        Q3_K_L => Some((Q5_K, sensitive)),
+        Q4_K_M | Q5_K_M if use_more_bits(i, n) => Some((Q6_K, more_bits)),
+        Q4_K_S | IQ4_NL | IQ4_XS if i < n / 8 => Some((Q5_K, more_bits)),
+        _ => None,
+    }
+}
+
+/// The first and the last eighth of the layers, and every third between.
+fn use_more_bits(i: u32, n: u32) -> bool {
+    // Integer division throughout, as in the original; the subtraction cannot be negative there.
+    let last_eighth = 7 * u64::from(n) / 8;
+    i < n / 8 || u64::from(i) >= last_eighth || (i - n / 8) % 3 == 2
+}

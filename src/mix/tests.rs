@@ -1,0 +1,384 @@
+//! The rules, without a checkpoint.
+
+use FileType::*;
+use GgmlType::{BF16, F16, Q2_K, Q3_K, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0};
+
+use super::{reason::fit_row, *};
+
+fn model(n_layer: u32, n_expert: u32) -> MixModel {
+    MixModel {
+        n_layer,
+        n_head: 32,
+        n_head_kv: 32,
+        n_expert,
+        tied: false,
+        n_attn_v: n_layer,
+    }
+}
+
+fn rules(given: &[&str]) -> Knobs {
+    Knobs {
+        tensor_types: given.iter().map(|rule| rule.parse().unwrap()).collect(),
+        ..Knobs::default()
+    }
+}
+
+/// The choice for a square matrix, or a stack of them, of a BF16 checkpoint.
+fn choose(mix: &mut Mix<'_>, name: &str) -> Choice {
+    mix.choose(name, &[512, 512], BF16).unwrap()
+}
+
+/// The types of one kind of tensor in each layer.
+fn layers(file_type: FileType, model: MixModel, kind: &str) -> Vec<GgmlType> {
+    let knobs = Knobs::default();
+    let mut mix = Mix::new(file_type, &knobs, model);
+    (0..model.n_layer)
+        .map(|i| choose(&mut mix, &format!("blk.{i}.{kind}.weight")).ty)
+        .collect()
+}
+
+#[test]
+fn the_targets_q4_k_m() {
+    let knobs = Knobs::default();
+    let mut mix = Mix::new(Q4_K_M, &knobs, model(40, 2));
+    let output = choose(&mut mix, "output.weight");
+    assert_eq!((output.ty, output.reason), (Q6_K, Reason::Output));
+    let more: Vec<u32> = (0..40)
+        .filter(|i| {
+            let v = choose(&mut mix, &format!("blk.{i}.attn_v.weight"));
+            let d = choose(&mut mix, &format!("blk.{i}.ffn_down_exps.weight"));
+            assert_eq!(v.ty, d.ty);
+            v.ty == Q6_K
+        })
+        .collect();
+    assert_eq!(
+        more,
+        [
+            0, 1, 2, 3, 4, 7, 10, 13, 16, 19, 22, 25, 28, 31, 34, 35, 36, 37, 38, 39
+        ]
+    );
+    let router = choose(&mut mix, "blk.0.ffn_gate_inp.weight");
+    assert_eq!((router.ty, router.reason), (GgmlType::F32, Reason::Router));
+    assert_eq!(choose(&mut mix, "blk.0.attn_k.weight").ty, Q4_K);
+}
+
+#[test]
+fn eight_experts_get_more_bits_for_attention() {
+    for (file_type, expected) in [
+        (Q4_K_M, [Q8_0, Q8_0, Q5_K, Q4_K]),
+        (Q3_K_S, [Q8_0, Q8_0, Q5_K, Q3_K]),
+        (Q3_K_L, [Q8_0, Q8_0, Q3_K, Q3_K]),
+        (FileType::Q2_K, [Q8_0, Q8_0, Q5_K, Q2_K]),
+        (Q2_K_S, [Q8_0, Q8_0, Q2_K, Q2_K]),
+        (IQ4_XS, [Q8_0, Q8_0, Q5_K, GgmlType::IQ4_XS]),
+        (FileType::Q4_0, [Q8_0, Q8_0, GgmlType::Q4_0, GgmlType::Q4_0]),
+    ] {
+        let types = ["attn_k", "attn_v", "attn_output", "attn_q"]
+            .map(|kind| layers(file_type, model(32, 8), kind)[0]);
+        assert_eq!(types, expected, "{file_type}");
+    }
+}
+
+#[test]
+fn the_small_mixes() {
+    let counted = |file_type, kind| {
+        let types = layers(file_type, model(32, 2), kind);
+        let mut runs: Vec<(GgmlType, usize)> = Vec::new();
+        for ty in types {
+            match runs.last_mut() {
+                Some((last, n)) if *last == ty => *n += 1,
+                _ => runs.push((ty, 1)),
+            }
+        }
+        runs
+    };
+    assert_eq!(counted(FileType::Q2_K, "attn_v"), [(Q3_K, 32)]);
+    assert_eq!(counted(FileType::Q2_K, "attn_output"), [(Q3_K, 32)]);
+    assert_eq!(counted(FileType::Q2_K, "ffn_down_exps"), [(Q3_K, 32)]);
+    assert_eq!(counted(FileType::Q2_K, "ffn_up_exps"), [(Q2_K, 32)]);
+    assert_eq!(counted(Q2_K_S, "attn_v"), [(Q2_K, 32)]);
+    assert_eq!(counted(Q2_K_S, "ffn_down_exps"), [(Q4_K, 4), (Q2_K, 28)]);
+    assert_eq!(counted(Q3_K_S, "attn_v"), [(Q3_K, 32)]);
+    assert_eq!(counted(Q3_K_S, "ffn_down_exps"), [(Q3_K, 32)]);
+    assert_eq!(counted(Q3_K_M, "attn_v"), [(Q5_K, 2), (Q4_K, 30)]);
+    assert_eq!(counted(Q3_K_M, "attn_output"), [(Q4_K, 32)]);
+    assert_eq!(counted(Q3_K_M, "ffn_down_exps"), [(Q5_K, 2), (Q4_K, 30)]);
+    assert_eq!(counted(Q3_K_L, "attn_v"), [(Q5_K, 32)]);
+    assert_eq!(counted(Q3_K_L, "attn_output"), [(Q5_K, 32)]);
+    assert_eq!(counted(Q3_K_L, "ffn_down_exps"), [(Q5_K, 32)]);
+    for (file_type, ty) in [(IQ4_XS, GgmlType::IQ4_XS), (IQ4_NL, GgmlType::IQ4_NL)] {
+        assert_eq!(counted(file_type, "attn_v"), [(ty, 32)]);
+        assert_eq!(counted(file_type, "ffn_down_exps"), [(Q5_K, 4), (ty, 28)]);
+    }
+    for file_type in [
+        FileType::Q4_0,
+        FileType::Q4_1,
+        FileType::Q5_0,
+        FileType::Q5_1,
+    ] {
+        for kind in ["attn_v", "attn_k", "attn_output", "ffn_down_exps"] {
+            assert_eq!(counted(file_type, kind), [(file_type.default_type(), 32)]);
+        }
+    }
+}
+
+#[test]
+fn grouped_queries_and_the_70b() {
+    let grouped = MixModel {
+        n_head_kv: 8,
+        ..model(2, 0)
+    };
+    for (file_type, expected) in [
+        (FileType::Q2_K, Q4_K),
+        (Q2_K_S, Q4_K),
+        (Q3_K_S, Q3_K),
+        (IQ4_NL, Q5_K),
+        (IQ4_XS, Q5_K),
+    ] {
+        assert_eq!(layers(file_type, grouped, "attn_v")[0], expected);
+    }
+    let large = MixModel {
+        n_layer: 80,
+        n_attn_v: 80,
+        ..grouped
+    };
+    for file_type in [Q2_K_S, FileType::Q2_K, Q3_K_S, Q3_K_M, Q4_K_S, Q4_K_M] {
+        let v = layers(file_type, large, "attn_v");
+        assert_eq!(v[11], Q5_K, "{file_type}");
+    }
+}
+
+#[test]
+fn rows_that_do_not_divide_fall_back() {
+    use GgmlType::{IQ4_NL, IQ4_XS, Q4_0};
+    for (ty, len, expected) in [
+        (Q4_K, 512, Q4_K),
+        (Q2_K, 160, Q4_0),
+        (Q3_K, 160, Q4_0),
+        (IQ4_XS, 160, IQ4_NL),
+        (Q4_K, 160, Q5_0),
+        (Q5_K, 160, Q5_1),
+        (Q6_K, 160, Q8_0),
+        (Q4_K, 172, F16),
+        (Q8_0, 172, F16),
+    ] {
+        assert_eq!(fit_row(ty, len), expected, "{ty} {len}");
+    }
+    let knobs = Knobs::default();
+    let mut mix = Mix::new(Q4_K_M, &knobs, model(2, 0));
+    let choice = mix.choose("output.weight", &[64, 512], BF16).unwrap();
+    assert_eq!((choice.ty, choice.fell_back_from), (Q8_0, None));
+    let choice = mix.choose("blk.0.attn_q.weight", &[64, 64], BF16).unwrap();
+    assert_eq!((choice.ty, choice.fell_back_from), (Q5_0, Some(Q4_K)));
+}
+
+/// What decides whether `-t` offers a file type.
+#[test]
+fn no_mix_leaves_its_file_types_tensor_types() {
+    let knobs = Knobs::default();
+    let kinds = ["attn_q", "attn_k", "attn_v", "attn_output"]
+        .into_iter()
+        .chain(["ffn_gate_exps", "ffn_down_exps", "ffn_up_exps"]);
+    for file_type in FileType::ALL {
+        let mut seen = Vec::new();
+        for n_expert in [0, 2, 8] {
+            for (n_layer, n_head_kv) in [(1, 32), (40, 32), (40, 8), (80, 8)] {
+                for (tied, row) in [(true, 256), (false, 256), (true, 32), (false, 32)] {
+                    let model = MixModel {
+                        tied,
+                        n_head_kv,
+                        ..model(n_layer, n_expert)
+                    };
+                    let mut mix = Mix::new(file_type, &knobs, model);
+                    let blocks = (0..n_layer)
+                        .flat_map(|i| kinds.clone().map(move |k| format!("blk.{i}.{k}.weight")));
+                    let outer = ["output.weight", "token_embd.weight"].map(str::to_owned);
+                    for name in outer.into_iter().chain(blocks) {
+                        seen.push(mix.choose(&name, &[row, 8], BF16).unwrap().ty);
+                    }
+                }
+            }
+        }
+        seen.sort();
+        seen.dedup();
+        seen.retain(|ty| !matches!(ty, GgmlType::F32 | F16));
+        let mut listed = file_type.tensor_types().to_vec();
+        listed.sort();
+        assert_eq!(seen, listed, "{file_type}");
+    }
+}
+
+#[test]
+fn the_first_pattern_found_decides_and_the_rest_counts_on_without_it() {
+    let knobs = rules(&["BLK\\.0\\.ATTN=q8_0", "attn_(v|k)=f16", "attn_v=q6_k"]);
+    let mut mix = Mix::new(Q4_K_S, &knobs, model(8, 0));
+    let v = |mix: &mut Mix<'_>, i| choose(mix, &format!("blk.{i}.attn_v.weight"));
+    let first = v(&mut mix, 0);
+    assert_eq!(first.ty, Q8_0);
+    assert_eq!(
+        first.reason.to_string(),
+        "--tensor-type blk\\.0\\.attn=Q8_0"
+    );
+    assert_eq!(v(&mut mix, 1).ty, F16);
+    assert_eq!(choose(&mut mix, "blk.1.attn_norm.weight").ty, GgmlType::F32);
+
+    // A dense model's ffn_down are counted: the first the mix sees is its first. Those of a
+    // mixture of experts have the number of their layer.
+    for (n_expert, kind, expected) in [
+        (0, "ffn_down", [Q8_0, Q5_K, Q4_K]),
+        (2, "ffn_down_exps", [Q8_0, Q4_K, Q4_K]),
+    ] {
+        let knobs = rules(&["blk.0.ffn_down=q8_0"]);
+        let mut mix = Mix::new(Q4_K_S, &knobs, model(8, n_expert));
+        let types = [0, 1, 2].map(|i| choose(&mut mix, &format!("blk.{i}.{kind}.weight")).ty);
+        assert_eq!(types, expected);
+    }
+}
+
+#[test]
+fn precedence() {
+    let all = Knobs {
+        output_type: Some(Q5_K),
+        token_embedding_type: Some(Q8_0),
+        leave_output: true,
+        pure: true,
+        experts_type: Some(Q3_K),
+        attn_type: Some(Q5_0),
+        ..rules(&["output|embd|attn_v|up_exps=q6_k"])
+    };
+    let types = |file_type, knobs: &Knobs, tied| {
+        let model = MixModel {
+            tied,
+            ..model(4, 2)
+        };
+        let mut mix = Mix::new(file_type, knobs, model);
+        [
+            "output.weight",
+            "token_embd.weight",
+            "blk.0.attn_v.weight",
+            "blk.0.attn_q.weight",
+            "blk.0.ffn_up_exps.weight",
+            "blk.0.ffn_down_exps.weight",
+        ]
+        .map(|name| choose(&mut mix, name).ty)
+    };
+    assert_eq!(
+        types(Q4_K_M, &all, false),
+        [BF16, Q8_0, Q6_K, Q5_0, Q6_K, Q3_K]
+    );
+    // Patterns are for quantized file types, the rest is for all.
+    assert_eq!(
+        types(FileType::F16, &all, false),
+        [BF16, Q8_0, Q5_0, Q5_0, Q3_K, Q3_K]
+    );
+    let knobs = Knobs {
+        leave_output: false,
+        token_embedding_type: None,
+        ..all.clone()
+    };
+    assert_eq!(types(Q4_K_M, &knobs, false)[..2], [Q5_K, Q6_K]);
+    // Where the embedding is the output, the mix gives it the output's type, if it is asked.
+    let knobs = Knobs {
+        output_type: Some(Q5_K),
+        ..Knobs::default()
+    };
+    assert_eq!(types(Q4_K_M, &knobs, true)[1], Q5_K);
+    let knobs = Knobs {
+        pure: true,
+        ..knobs
+    };
+    assert_eq!(types(Q4_K_M, &knobs, true)[1], Q4_K);
+    assert_eq!(types(Q4_K_M, &knobs, true)[5], Q4_K);
+}
+
+#[test]
+fn only_the_two_named_types_ignore_the_row_length() {
+    let knobs = Knobs {
+        output_type: Some(Q4_K),
+        attn_type: Some(Q5_K),
+        ..rules(&["ffn=q4_k"])
+    };
+    let mut mix = Mix::new(FileType::Q8_0, &knobs, model(2, 0));
+    let types = ["output", "blk.0.attn_q", "blk.0.ffn_up"].map(|name| {
+        let name = format!("{name}.weight");
+        mix.choose(&name, &[96, 96], BF16).unwrap().ty
+    });
+    assert_eq!(types, [Q4_K, Q5_1, Q5_0]);
+}
+
+#[test]
+fn broken_rules_show_what_is_expected_and_where() {
+    for (rule, message) in [
+        ("attn_v", "`attn_v` is no rule, expected REGEX=TYPE"),
+        ("=q8_0", "expected REGEX=TYPE"),
+        ("attn_v=", "expected REGEX=TYPE"),
+        (
+            "attn_v=q9",
+            "`q9` is not a tensor type we write, expected one of F32, F16, ",
+        ),
+        (
+            "attn_(v=q8_0",
+            "opening parenthesis without closing parenthesis at byte 7",
+        ),
+        ("blk.*+?+=q8_0", "at byte"),
+        ("attn_[v=q8_0", "broken pattern: "),
+    ] {
+        let error = rule.parse::<TensorRule>().unwrap_err().to_string();
+        assert!(error.contains(message), "{rule}: {error}");
+        assert!(!error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn patterns_may_look_around_but_not_for_ever() {
+    let knobs = rules(&[r"blk\.(?!0\.|3\.)\d+\.ffn_up=q8_0"]);
+    let mut mix = Mix::new(Q4_K_M, &knobs, model(8, 0));
+    let types = [0, 1, 3, 4].map(|i| choose(&mut mix, &format!("blk.{i}.ffn_up.weight")).ty);
+    assert_eq!(types, [Q4_K, Q8_0, Q4_K, Q8_0]);
+
+    let knobs = rules(&[r"(a|b|ab)*(?=c)=q8_0"]);
+    let mut mix = Mix::new(Q4_K_M, &knobs, model(8, 0));
+    let name = "ab".repeat(28) + ".c";
+    let error = mix.choose(&name, &[512, 512], BF16).unwrap_err();
+    assert!(error.to_string().contains("takes too many steps on `abab"));
+}
+
+#[test]
+fn what_has_no_effect_is_noted_with_the_reason() {
+    let notes = |file_type, knobs: &Knobs| {
+        let model = MixModel {
+            tied: true,
+            ..model(1, 0)
+        };
+        let mut mix = Mix::new(file_type, knobs, model);
+        let names = ["token_embd.weight", "blk.0.attn_q.weight"];
+        let reasons = names.map(|name| choose(&mut mix, name).reason);
+        let tensors: Vec<_> = names.into_iter().zip(&reasons).collect();
+        let quantized = file_type.default_type().is_quantized();
+        knobs.without_effect(&tensors, quantized).unwrap()
+    };
+    let knobs = rules(&["attn_q=q8_0", "attn_k=q8_0", "blk.0=q6_k"]);
+    assert_eq!(
+        notes(Q4_K_M, &knobs),
+        [
+            "`--tensor-type attn_k=Q8_0` has no effect: no tensor has a name like this",
+            "`--tensor-type blk.0=Q6_K` has no effect: the tensors named like this are never quantized, or another option comes first",
+        ]
+    );
+    let knobs = rules(&["attn_q=q8_0"]);
+    assert_eq!(
+        notes(FileType::F16, &knobs),
+        ["`--tensor-type attn_q=Q8_0` has no effect: patterns apply to quantized file types only"]
+    );
+    let knobs = Knobs {
+        output_type: Some(Q8_0),
+        experts_type: Some(Q8_0),
+        attn_type: Some(Q8_0),
+        leave_output: true,
+        ..Knobs::default()
+    };
+    let lines = notes(Q4_K_M, &knobs);
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].starts_with("`--leave-output-tensor` has no effect: there is no"));
+    assert!(lines[1].starts_with("`--experts-type Q8_0` has no effect: no experts"));
+}

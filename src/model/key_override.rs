@@ -1,0 +1,180 @@
+//! `--override-kv`: metadata in the place of the model's own.
+
+use std::str::FromStr;
+
+use crate::gguf::{self, KeyValues, Value, ValueType};
+
+/// `KEY=TYPE:VALUE` of the command line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyOverride {
+    /// The key.
+    pub key: String,
+    /// Its new value: a u32, f32, bool or string.
+    pub value: Value,
+}
+
+/// What is no `KEY=TYPE:VALUE`, or cannot be overridden.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(
+    missing_docs,
+    reason = "the messages say what the variants and fields are"
+)]
+pub enum OverrideError {
+    #[error(
+        "`{0}` is no override, expected KEY=TYPE:VALUE with int, float, bool or str as the type"
+    )]
+    Malformed(String),
+    #[error("`{given}` has the value `{value}`, expected {expected}")]
+    Value {
+        given: String,
+        value: String,
+        expected: &'static str,
+    },
+    #[error("`{0}` cannot be overridden: the file is laid out by it")]
+    Layout(String),
+    #[error("`{key}` cannot be overridden: it holds an array of {len} values")]
+    Array { key: String, len: usize },
+}
+
+impl FromStr for KeyOverride {
+    type Err = OverrideError;
+
+    fn from_str(given: &str) -> Result<Self, OverrideError> {
+        let malformed = || OverrideError::Malformed(given.to_owned());
+        let (key, typed) = given.split_once('=').ok_or_else(malformed)?;
+        let (ty, text) = typed.split_once(':').ok_or_else(malformed)?;
+        if key.is_empty() || key.len() as u64 > gguf::MAX_KEY {
+            return Err(malformed());
+        }
+        if key == gguf::ALIGNMENT_KEY || key.starts_with("split.") {
+            return Err(OverrideError::Layout(key.to_owned()));
+        }
+        let value = match ty {
+            "int" => text.parse::<u32>().ok().map(Value::U32),
+            "float" => text
+                .parse::<f64>()
+                .ok()
+                .map(|v| v as f32)
+                .filter(|v| v.is_finite())
+                .map(Value::F32),
+            "bool" => text.parse::<bool>().ok().map(Value::Bool),
+            "str" => Some(text.into()),
+            _ => return Err(malformed()),
+        };
+        let value = value.ok_or_else(|| OverrideError::Value {
+            given: given.to_owned(),
+            value: text.to_owned(),
+            expected: match ty {
+                "int" => "a whole number from 0 to 4294967295",
+                "float" => "a finite number",
+                _ => "true or false",
+            },
+        })?;
+        Ok(Self {
+            key: key.to_owned(),
+            value,
+        })
+    }
+}
+
+/// Puts the overrides into `key_values`, each at the end as llama.cpp leaves them, and returns a
+/// line for each that looks like a slip: a key that was not there, or that had another type.
+///
+/// # Errors
+/// Where a key holds an array.
+pub fn apply(
+    overrides: &[KeyOverride],
+    key_values: &mut KeyValues,
+) -> Result<Vec<String>, OverrideError> {
+    let mut notes = Vec::new();
+    for KeyOverride { key, value } in overrides {
+        let ty = value.value_type();
+        match key_values.iter().position(|(k, _)| k == key) {
+            None => notes.push(format!("`--override-kv` adds `{key}`, a new key")),
+            Some(at) => match key_values.remove(at).1 {
+                Value::Array(array) => {
+                    return Err(OverrideError::Array {
+                        key: key.clone(),
+                        len: array.len(),
+                    });
+                }
+                old if old.value_type() != ty => notes.push(changed_type(key, &old, ty)),
+                _ => {}
+            },
+        }
+        key_values.push((key.clone(), value.clone()));
+    }
+    Ok(notes)
+}
+
+fn changed_type(key: &str, old: &Value, new: ValueType) -> String {
+    let old = old.value_type();
+    format!("`--override-kv` makes `{key}` a value of type {new}, it was {old}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_four_types() {
+        for (given, value) in [
+            ("a.b=int:7", Value::U32(7)),
+            ("a.b=float:1e6", Value::F32(1e6)),
+            ("a.b=bool:true", Value::Bool(true)),
+            ("a.b=str:x=y:z", "x=y:z".into()),
+            ("a.b=str:", "".into()),
+        ] {
+            let parsed: KeyOverride = given.parse().unwrap();
+            assert_eq!((parsed.key.as_str(), parsed.value), ("a.b", value));
+        }
+    }
+
+    #[test]
+    fn errors_show_what_is_expected() {
+        for (given, message) in [
+            (
+                "a.b",
+                "expected KEY=TYPE:VALUE with int, float, bool or str",
+            ),
+            ("a.b=7", "expected KEY=TYPE:VALUE"),
+            ("=int:7", "expected KEY=TYPE:VALUE"),
+            ("a.b=u32:7", "with int, float, bool or str"),
+            ("a.b=int:-1", "has the value `-1`, expected a whole number"),
+            ("a.b=int:4294967296", "from 0 to 4294967295"),
+            ("a.b=float:1e99", "expected a finite number"),
+            ("a.b=bool:yes", "expected true or false"),
+            ("general.alignment=int:64", "the file is laid out by it"),
+        ] {
+            let error = given.parse::<KeyOverride>().unwrap_err().to_string();
+            assert!(error.contains(message), "{given}: {error}");
+        }
+    }
+
+    #[test]
+    fn overridden_keys_move_to_the_end_and_slips_are_noted() {
+        let mut key_values: KeyValues = vec![
+            ("a".into(), 1u32.into()),
+            ("b".into(), "text".into()),
+            ("c".into(), 2u32.into()),
+        ];
+        let overrides =
+            ["a=int:5", "b=int:6", "new=bool:false", "a=int:8"].map(|given| given.parse().unwrap());
+        let notes = apply(&overrides, &mut key_values).unwrap();
+        let expected: KeyValues = vec![
+            ("c".into(), 2u32.into()),
+            ("b".into(), 6u32.into()),
+            ("new".into(), false.into()),
+            ("a".into(), 8u32.into()),
+        ];
+        assert_eq!(key_values, expected);
+        assert_eq!(notes.len(), 2, "{notes:?}");
+        assert!(notes[0].contains("`b` a value of type u32, it was str"));
+        assert!(notes[1].contains("`new`, a new key"));
+
+        let array = gguf::Array::U32(vec![1, 2]);
+        let mut key_values: KeyValues = vec![("a".into(), array.into())];
+        let error = apply(&overrides[..1], &mut key_values).unwrap_err();
+        assert!(error.to_string().contains("an array of 2 values"));
+    }
+}
