@@ -2,7 +2,10 @@
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
-use crate::file_type::{FileType, offered_names};
+use crate::{
+    file_type::{FileType, offered_names},
+    mix::tensor_type,
+};
 use clap::{Args, Parser, Subcommand};
 use swallow_quant::GgmlType;
 
@@ -168,7 +171,7 @@ pub enum Bench {
 #[derive(Debug, Args)]
 pub struct BenchQuantizeArgs {
     /// Types to measure, for example Q4_K,Q6_K [default: all but F32]
-    #[arg(short, long, value_name = "TYPES", value_delimiter = ',', value_parser = quantized_type)]
+    #[arg(short, long, value_name = "TYPES", value_delimiter = ',', value_parser = tensor_type)]
     pub types: Vec<GgmlType>,
 
     /// Seconds to measure each type for
@@ -205,17 +208,6 @@ pub struct BenchConvertArgs {
     /// Threads to quantize with [default: all cores]
     #[arg(long, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
-}
-
-fn quantized_type(name: &str) -> Result<GgmlType, String> {
-    let types = GgmlType::ALL
-        .iter()
-        .filter(|&&ty| swallow_quant::can_quantize(ty));
-    let names: Vec<&str> = types.clone().map(|ty| ty.name()).collect();
-    types
-        .copied()
-        .find(|ty| ty.name().eq_ignore_ascii_case(name))
-        .ok_or_else(|| format!("expected one of {}", names.join(", ")))
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

@@ -45,11 +45,11 @@ fn json_has_the_machine_and_the_kernels() {
 
 #[test]
 fn a_type_that_is_not_written_is_refused_with_those_that_are() {
-    let run = bench(&["--types", "Q2_K"]);
+    let run = bench(&["--types", "IQ2_XS"]);
     assert_eq!(run.status.code(), Some(2));
     let message = text(&run.stderr);
     assert!(
-        message.contains("Q2_K") && message.contains("expected one of F32"),
+        message.contains("IQ2_XS") && message.contains("expected one of F32"),
         "{message}"
     );
     assert_eq!(text(&run.stdout), "");

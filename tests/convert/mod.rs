@@ -189,7 +189,7 @@ fn wrong_arguments_show_the_right_ones() {
     let output = dir.path().join("out.gguf");
     let run = convert(&source, &output, &["-t", "q4"]);
     assert_eq!(run.status.code(), Some(2));
-    assert!(text(&run.stderr).contains("expected one of Q4_K_M, Q4_K_S"));
+    assert!(text(&run.stderr).contains("expected one of Q4_K_M, Q2_K"));
     let run = convert(&dir.path().join("nowhere"), &output, &[]);
     assert!(text(&run.stderr).contains("there is no such folder"));
     let run = convert(&source.join("config.json"), &output, &[]);
