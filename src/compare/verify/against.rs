@@ -41,7 +41,7 @@ impl Source {
         let checkpoint = Checkpoint::open(dir)?;
         let config = ModelConfig::from_json(&checkpoint.config)?;
         let tensors = tensors::map(&config, &checkpoint)?;
-        let plan = ConversionPlan::new(&config, tensors, Vec::new(), FileType::F32)?;
+        let plan = ConversionPlan::new(&config, tensors, Vec::new(), &FileType::F32.into())?;
         Ok(Self { checkpoint, plan })
     }
 
