@@ -101,7 +101,11 @@ fn scalar_scale<
 /// Not a function with the search and the format as parameters: what is called through a
 /// parameter is a function of its own, which the instruction set is not switched on for.
 macro_rules! search_in_lanes {
-    ($n:ident, $sub_blocks:literal of $len:literal, $src:ident, $dst:ident, $x:ident => $search:expr, $encode:path, $($found:ident),+) => {{
+    (
+        $n:ident, $sub_blocks:literal of $len:literal, $src:ident, $dst:ident,
+        $x:ident => $search:expr,
+        $encode:path, $($found:ident),+
+    ) => {{
         let groups = $src.as_chunks().0.chunks($n / $sub_blocks);
         let blocks = $dst.as_chunks_mut().0.chunks_mut($n / $sub_blocks);
         for (x, blocks) in groups.zip(blocks) {
@@ -124,25 +128,53 @@ pub(crate) fn lanes<const N: usize>(
 ) -> Result<(), Unsupported> {
     match ty {
         GgmlType::Q2_K => {
-            search_in_lanes!(N, 16 of 16, src, dst, x => search::lanes::scale_and_min(&x, search::Q2_K), q2_k::encode, scales, mins)
+            search_in_lanes!(
+                N, 16 of 16, src, dst,
+                x => search::lanes::scale_and_min(&x, search::Q2_K),
+                q2_k::encode, scales, mins
+            )
         }
         GgmlType::Q4_K => {
-            search_in_lanes!(N, 8 of 32, src, dst, x => search::lanes::scale_and_min(&x, search::Q4_K), q4_k::encode, scales, mins)
+            search_in_lanes!(
+                N, 8 of 32, src, dst,
+                x => search::lanes::scale_and_min(&x, search::Q4_K),
+                q4_k::encode, scales, mins
+            )
         }
         GgmlType::Q5_K => {
-            search_in_lanes!(N, 8 of 32, src, dst, x => search::lanes::scale_and_min(&x, search::Q5_K), q5_k::encode, scales, mins)
+            search_in_lanes!(
+                N, 8 of 32, src, dst,
+                x => search::lanes::scale_and_min(&x, search::Q5_K),
+                q5_k::encode, scales, mins
+            )
         }
         GgmlType::Q3_K => {
-            search_in_lanes!(N, 16 of 16, src, dst, x => search::lanes::refined_scale(&x), q3_k::encode, scales)
+            search_in_lanes!(
+                N, 16 of 16, src, dst,
+                x => search::lanes::refined_scale(&x),
+                q3_k::encode, scales
+            )
         }
         GgmlType::Q6_K => {
-            search_in_lanes!(N, 16 of 16, src, dst, x => search::lanes::scale(&x), q6_k::encode, scales)
+            search_in_lanes!(
+                N, 16 of 16, src, dst,
+                x => search::lanes::scale(&x),
+                q6_k::encode, scales
+            )
         }
         GgmlType::IQ4_NL => {
-            search_in_lanes!(N, 1 of 32, src, dst, x => search::lanes::grid_scale(&x), iq4_nl::encode, scales)
+            search_in_lanes!(
+                N, 1 of 32, src, dst,
+                x => search::lanes::grid_scale(&x),
+                iq4_nl::encode, scales
+            )
         }
         GgmlType::IQ4_XS => {
-            search_in_lanes!(N, 8 of 32, src, dst, x => search::lanes::grid_scale(&x), iq4_xs::encode, scales)
+            search_in_lanes!(
+                N, 8 of 32, src, dst,
+                x => search::lanes::grid_scale(&x),
+                iq4_xs::encode, scales
+            )
         }
         GgmlType::Q8_0 => {
             for (x, block) in blocks(src, dst) {

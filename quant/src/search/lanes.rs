@@ -180,14 +180,17 @@ fn error<const N: usize, const LEN: usize>(
 pub(crate) fn scale<const N: usize>(x: &Lanes<N, 16>) -> [f32; N] {
     // Weights count with w = x², so w·x is the same for every proposal.
     let (mut w, mut wx) = (Lanes::<N, 16>::ZERO, Lanes::<N, 16>::ZERO);
+    let (mut magnitude, mut largest) = ([0.0; N], [0.0; N]);
     for i in 0..16 {
         for n in 0..N {
             let x = x.0[i][n];
             w.0[i][n] = x * x;
             wx.0[i][n] = x * x * x;
+            let larger = x.abs() > magnitude[n];
+            magnitude[n] = select(larger, x.abs(), magnitude[n]);
+            largest[n] = select(larger, x, largest[n]);
         }
     }
-    let largest = largest_of_lanes(x);
 
     let (mut scale, mut best) = ([0.0; N], [0.0; N]);
     for proposal in Q6_K_PROPOSALS {
@@ -216,7 +219,11 @@ pub(crate) fn scale<const N: usize>(x: &Lanes<N, 16>) -> [f32; N] {
         }
     }
     for n in 0..N {
-        scale[n] = select(largest[n].abs() < ALL_ZERO, 0.0, scale[n]);
+        scale[n] = if magnitude[n] < ALL_ZERO {
+            0.0
+        } else {
+            scale[n]
+        };
     }
     scale
 }
