@@ -7,9 +7,8 @@
 //! 16 bytes    byte i holds the lower bits of weight i in its low half, of weight i+16 in its high
 //! ```
 
-use super::read_f16;
+use super::{levels_above, levels_around_zero, read_f16};
 use crate::float::f32_to_f16;
-use crate::rounding::integer_part;
 
 /// Bytes of a Q5_0 block.
 pub(crate) const Q5_0_BYTES: usize = 22;
@@ -20,28 +19,17 @@ pub(crate) const Q5_1_BYTES: usize = 24;
 /// Makes a Q5_0 block, given the first of the weights that are largest in magnitude.
 #[inline(always)]
 pub(crate) fn encode_q5_0(x: &[f32; 32], largest: f32, block: &mut [u8; Q5_0_BYTES]) {
-    let scale = largest / -16.0;
-    let per_scale = if scale != 0.0 { 1.0 / scale } else { 0.0 };
+    let (scale, levels) = levels_around_zero::<16>(x, largest);
     block[..2].copy_from_slice(&f32_to_f16(scale).to_le_bytes());
-    let mut levels = [0; 32];
-    for (level, x) in levels.iter_mut().zip(x) {
-        // Through i8, as ggml goes: where `per_scale` is infinite the level is 0.
-        *level = (integer_part(x * per_scale + 16.5) as i8).min(31) as u8;
-    }
     store_levels(&levels, &mut block[2..]);
 }
 
 /// Makes a Q5_1 block, given its smallest and largest weight.
 #[inline(always)]
 pub(crate) fn encode_q5_1(x: &[f32; 32], (min, max): (f32, f32), block: &mut [u8; Q5_1_BYTES]) {
-    let scale = (max - min) / 31.0;
-    let per_scale = if scale != 0.0 { 1.0 / scale } else { 0.0 };
+    let (scale, levels) = levels_above::<31>(x, min, max);
     block[..2].copy_from_slice(&f32_to_f16(scale).to_le_bytes());
     block[2..4].copy_from_slice(&f32_to_f16(min).to_le_bytes());
-    let mut levels = [0; 32];
-    for (level, x) in levels.iter_mut().zip(x) {
-        *level = integer_part((x - min) * per_scale + 0.5) as u8;
-    }
     store_levels(&levels, &mut block[4..]);
 }
 

@@ -18,9 +18,40 @@ pub(crate) mod six_bit_scales;
 mod two_bits;
 
 use crate::float::f16_to_f32;
+use crate::rounding::integer_part;
 
 /// The f16 at byte `at` of a block, as f32.
 #[inline(always)]
 fn read_f16(block: &[u8], at: usize) -> f32 {
     f16_to_f32(u16::from_le_bytes([block[at], block[at + 1]]))
+}
+
+/// Scale and levels of Q4_0 (`HALF` 8) and Q5_0 (16), where the level `HALF` is zero. `largest` is
+/// the first of the weights that are largest in magnitude; it gets level 0.
+#[inline(always)]
+fn levels_around_zero<const HALF: i8>(x: &[f32; 32], largest: f32) -> (f32, [u8; 32]) {
+    let half = f32::from(HALF);
+    let scale = largest / -half;
+    let per_scale = if scale != 0.0 { 1.0 / scale } else { 0.0 };
+    // Loops, not closures: a closure would be compiled without the caller's instruction set.
+    let mut levels = [0; 32];
+    for (level, x) in levels.iter_mut().zip(x) {
+        // Through i8, as ggml goes: where `per_scale` is infinite the level is 0.
+        let nearest = integer_part(x * per_scale + (half + 0.5)) as i8;
+        *level = nearest.min(2 * HALF - 1) as u8;
+    }
+    (scale, levels)
+}
+
+/// Scale and levels of Q4_1 (`MAX` 15) and Q5_1 (31), where level 0 is the smallest weight and
+/// `MAX` the largest.
+#[inline(always)]
+fn levels_above<const MAX: i8>(x: &[f32; 32], min: f32, max: f32) -> (f32, [u8; 32]) {
+    let scale = (max - min) / f32::from(MAX);
+    let per_scale = if scale != 0.0 { 1.0 / scale } else { 0.0 };
+    let mut levels = [0; 32];
+    for (level, x) in levels.iter_mut().zip(x) {
+        *level = (integer_part((x - min) * per_scale + 0.5) as i8).min(MAX) as u8;
+    }
+    (scale, levels)
 }
