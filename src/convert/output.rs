@@ -1,6 +1,7 @@
 //! The output file: written beside its place, synced, and moved there when it is whole.
 
 use std::{
+    error::Error,
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
@@ -88,7 +89,7 @@ impl Output {
             .tempfile_in(folder_of(path))
             .map_err(|error| ConvertError::Write {
                 path: path.into(),
-                error,
+                error: without_temporary_name(error),
             })?;
         Ok(Self {
             path: path.into(),
@@ -163,6 +164,14 @@ impl Output {
             let _ = dir.sync_all();
         }
         Ok(())
+    }
+}
+
+/// The system's own words: the name of a file that is not there yet tells a user nothing.
+fn without_temporary_name(error: io::Error) -> io::Error {
+    match error.source() {
+        Some(cause) => io::Error::new(error.kind(), cause.to_string()),
+        None => error,
     }
 }
 

@@ -64,6 +64,11 @@ fn an_existing_file_is_kept_unless_forced_and_an_input_is_never_replaced() {
 
     let run = convert(&source, Path::new("/nonexistent/folder/x.gguf"), &[]);
     assert!(text(&run.stderr).contains("cannot write `/nonexistent/folder/x.gguf`"));
+    assert!(
+        !text(&run.stderr).contains(".partial"),
+        "{}",
+        text(&run.stderr)
+    );
 }
 
 #[test]
