@@ -1,7 +1,6 @@
 //! The output file: written beside its place, synced, and moved there when it is whole.
 
 use std::{
-    error::Error,
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
@@ -80,16 +79,24 @@ impl Output {
             found: "a folder",
         })?;
         let prefix = format!(".{}.", name.to_string_lossy());
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(&prefix).suffix(".partial");
-        // The result is an ordinary file, not a secret: what the user's umask allows.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder
-            .tempfile_in(folder_of(path))
+        // Opened by ourselves: the result is an ordinary file, with what the user's umask allows,
+        // and an error is told in the system's words alone, without the temporary name.
+        let mut os_error = None;
+        let open = |path: &Path| {
+            let opened = File::options()
+                .read(true)
+                .write(true)
+                .create_new(true)
+                .open(path);
+            opened.inspect_err(|error| os_error = error.raw_os_error())
+        };
+        let file = tempfile::Builder::new()
+            .prefix(&prefix)
+            .suffix(".partial")
+            .make_in(folder_of(path), open)
             .map_err(|error| ConvertError::Write {
                 path: path.into(),
-                error: without_temporary_name(error),
+                error: os_error.map_or(error, io::Error::from_raw_os_error),
             })?;
         Ok(Self {
             path: path.into(),
@@ -164,14 +171,6 @@ impl Output {
             let _ = dir.sync_all();
         }
         Ok(())
-    }
-}
-
-/// The system's own words: the name of a file that is not there yet tells a user nothing.
-fn without_temporary_name(error: io::Error) -> io::Error {
-    match error.source() {
-        Some(cause) => io::Error::new(error.kind(), cause.to_string()),
-        None => error,
     }
 }
 
