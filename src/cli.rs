@@ -2,18 +2,17 @@
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
-use crate::{
-    file_type::{FileType, offered_names},
-    mix::tensor_type,
-};
+use crate::{file_type::FileType, mix::tensor_type};
 use clap::{Args, Parser, Subcommand};
 use swallow_quant::GgmlType;
 
 mod knobs;
 mod run;
+mod write;
 
 pub use knobs::{KnobArgs, TensorTypeArg, TensorTypeArgs};
 pub use run::{RunArgs, with_long_gpu_layers};
+pub use write::WriteArgs;
 
 /// A bf16 Mixture-of-Experts checkpoint goes in, a quantized GGUF comes out, and one talks to it.
 #[derive(Debug, Parser)]
@@ -29,6 +28,8 @@ pub struct Cli {
 pub enum Command {
     /// Convert a Hugging Face checkpoint folder to a quantized GGUF, in one pass
     Convert(ConvertArgs),
+    /// Quantize a GGUF to another file type, in one pass
+    Quantize(QuantizeArgs),
     /// Chat with a GGUF model, or answer one prompt
     Run(RunArgs),
     /// Show what is in a GGUF file
@@ -48,47 +49,33 @@ pub struct ConvertArgs {
     #[arg(value_name = "SRC")]
     pub source: PathBuf,
 
-    /// File to write [default: named after the model, in the current folder]
-    #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-
-    /// The file type.
-    #[arg(
-        short = 't',
-        long = "type",
-        value_name = "TYPE",
-        default_value = "Q4_K_M",
-        help = format!("File type: {}", offered_names())
-    )]
-    pub file_type: FileType,
-
     /// Chat template to embed: swallow, swallow-instruct, llama-2, chatml or a Jinja file
     #[arg(long, value_name = "NAME|FILE")]
     pub chat_template: Option<String>,
 
-    /// Print the plan (every tensor's source, type, size and reason) and write nothing
-    #[arg(long)]
-    pub dry_run: bool,
-
-    /// Replace an existing output file, once the new one is whole
-    #[arg(short, long)]
-    pub force: bool,
-
-    /// Threads to quantize with [default: all cores]
-    #[arg(long, value_name = "N")]
-    pub threads: Option<NonZeroUsize>,
-
-    /// No progress and no summary
-    #[arg(short, long)]
-    pub quiet: bool,
-
-    /// Print a summary (with --dry-run: the plan) as JSON on stdout
-    #[arg(long)]
-    pub json: bool,
-
-    /// What changes the types of tensors, and metadata.
+    /// What to write.
     #[command(flatten)]
-    pub knobs: KnobArgs,
+    pub write: WriteArgs,
+}
+
+/// `swallow-gguf quantize`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Writes what llama-quantize writes. Weights of F32, F16, BF16 and Q8_0 are taken as they come; weights \
+of any other quantized type only with --allow-requantize, because what they have lost stays lost. \
+Of a split model any part can be given.")]
+pub struct QuantizeArgs {
+    /// GGUF file to quantize
+    #[arg(value_name = "IN.gguf")]
+    pub source: PathBuf,
+
+    /// Quantize weights that are quantized already, too
+    #[arg(long)]
+    pub allow_requantize: bool,
+
+    /// What to write.
+    #[command(flatten)]
+    pub write: WriteArgs,
 }
 
 /// `swallow-gguf inspect`

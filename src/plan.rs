@@ -3,15 +3,19 @@
 //! Planning is pure. It knows the size of everything, so the header can be written first, nothing
 //! seeks back, and a dry run costs nothing.
 
+mod files;
+
 use std::cmp::Ordering;
 
 use swallow_quant::GgmlType;
 
+pub use files::{PlannedFile, paths};
+
 use crate::{
     file_type::FileType,
-    gguf::{self, KeyValues, LayoutError, TensorInfo, Value},
-    mix::{Choice, Knobs, Mix, MixModel, Reason, SlowPattern, layer_of},
-    model::{KeyOverride, ModelConfig, ModelTensor, OverrideError, TensorData, key_override},
+    gguf::{KeyValues, LayoutError, TensorInfo},
+    mix::{Choice, Knobs, Mix, MixModel, Reason, SlowPattern, has_common_mix, layer_of},
+    model::{KeyOverride, ModelTensor, OverrideError, TensorData, key_override},
 };
 
 /// What the user asks for.
@@ -23,6 +27,11 @@ pub struct Wishes {
     pub knobs: Knobs,
     /// Metadata in the place of the model's own.
     pub overrides: Vec<KeyOverride>,
+    /// Whether weights that are quantized already may be quantized again. Q8_0 may always: it
+    /// is as good as the original.
+    pub allow_requantize: bool,
+    /// Bytes of tensors that one file holds at most, where the model is to be split.
+    pub split_max_bytes: Option<u64>,
 }
 
 impl From<FileType> for Wishes {
@@ -32,6 +41,8 @@ impl From<FileType> for Wishes {
             file_type,
             knobs: Knobs::default(),
             overrides: Vec::new(),
+            allow_requantize: false,
+            split_max_bytes: None,
         }
     }
 }
@@ -60,6 +71,42 @@ pub enum PlanError {
         /// The file type asked for.
         file_type: FileType,
     },
+    /// Weights would be quantized a second time.
+    #[error(
+        "tensor `{tensor}` is quantized already, to {from}, and would become {to}: start from F16, BF16 or F32 weights, or allow the loss with `--allow-requantize`"
+    )]
+    Requantize {
+        /// The first such tensor.
+        tensor: String,
+        /// The type it has.
+        from: GgmlType,
+        /// The type it would have.
+        to: GgmlType,
+    },
+    /// The weights of a tensor cannot be computed.
+    #[error(
+        "tensor `{tensor}` is {from}, which we cannot read to make {to} of it: choose a file of another type"
+    )]
+    NotRead {
+        /// The first such tensor.
+        tensor: String,
+        /// The type it has.
+        from: GgmlType,
+        /// The type it would have.
+        to: GgmlType,
+    },
+    /// llama-quantize has rules of its own for this architecture, or we do not know.
+    #[error(
+        "the mix of {file_type} is not known for the architecture `{architecture}`: `--pure` makes every matrix {ty}"
+    )]
+    UnknownMix {
+        /// The file type asked for.
+        file_type: FileType,
+        /// `general.architecture`.
+        architecture: String,
+        /// The file type's own type.
+        ty: GgmlType,
+    },
     /// The fallback for odd row lengths led to a type we do not write.
     #[error(
         "tensor `{tensor}` has rows of {row} weights and would become {ty}, which is not written yet: choose another type"
@@ -83,10 +130,8 @@ pub struct ConversionPlan {
     pub key_values: KeyValues,
     /// The tensors, in the order of the file.
     pub tensors: Vec<PlannedTensor>,
-    /// Bytes from the beginning of the file to the first tensor.
-    pub header: Vec<u8>,
-    /// Bytes of the tensors with the padding behind each.
-    pub data_bytes: u64,
+    /// The file, or the files that the model is split into. Never empty.
+    pub files: Vec<PlannedFile>,
     /// Wishes that have no effect or look like a slip, a line each.
     pub notes: Vec<String>,
 }
@@ -94,8 +139,10 @@ pub struct ConversionPlan {
 /// A tensor of the plan.
 #[derive(Debug)]
 pub struct PlannedTensor {
-    /// Name, shape, type and offset in the file.
+    /// Name, shape, type and offset in its file.
     pub info: TensorInfo,
+    /// Index into [`ConversionPlan::files`].
+    pub file: usize,
     /// Where the weights come from.
     pub data: TensorData,
     /// Why it has its type.
@@ -107,79 +154,90 @@ impl PlannedTensor {
     pub fn source_bytes(&self) -> u64 {
         match &self.data {
             TensorData::Computed(_) => 0,
-            TensorData::Rows { parts, .. } => {
-                let weights: u64 = parts.iter().map(|p| p.rows).sum();
-                let per_row = self.info.elements() / weights.max(1);
-                parts
-                    .iter()
-                    .map(|p| p.rows * per_row * p.dtype.bytes() as u64)
-                    .sum()
-            }
+            TensorData::Rows { parts, .. } => parts
+                .iter()
+                .map(|p| bytes_of(p.ty, p.rows * self.row_len()))
+                .sum(),
         }
     }
+
+    /// Weights of a row of the source. It is the GGUF's row, but 1 for a permuted vector.
+    pub fn row_len(&self) -> u64 {
+        let rows = match &self.data {
+            TensorData::Computed(_) => 1,
+            TensorData::Rows { parts, .. } => parts.iter().map(|p| p.rows).sum(),
+        };
+        self.info.elements() / rows.max(1)
+    }
+}
+
+/// Bytes of `weights` of a type, whole blocks.
+pub(crate) fn bytes_of(ty: GgmlType, weights: u64) -> u64 {
+    weights / ty.block_len() as u64 * ty.block_bytes() as u64
 }
 
 impl ConversionPlan {
     /// Plans the file that holds `tensors` and `key_values` as `wishes` has it; the keys that only
-    /// the writer knows, the quantization version and the file type, are added at the end.
+    /// the writer knows, the quantization version and the file type, are moved to the end.
     ///
     /// # Errors
     /// When a tensor cannot be in a GGUF as it should be, or a wish cannot be granted.
     pub fn new(
-        config: &ModelConfig,
         mut tensors: Vec<ModelTensor>,
         mut key_values: KeyValues,
         wishes: &Wishes,
     ) -> Result<Self, PlanError> {
         let file_type = wishes.file_type;
-        key_values.push((
-            "general.quantization_version".into(),
-            QUANTIZATION_VERSION.into(),
-        ));
-        key_values.push(("general.file_type".into(), file_type.id().into()));
+        for (key, value) in [
+            (QUANTIZATION_VERSION_KEY, QUANTIZATION_VERSION),
+            (FILE_TYPE_KEY, file_type.id()),
+        ] {
+            key_values.retain(|(k, _)| k != key);
+            key_values.push((key.into(), value.into()));
+        }
         let mut notes = key_override::apply(&wishes.overrides, &mut key_values)?;
 
+        require_known_mix(&key_values, wishes)?;
         tensors.sort_by(|a, b| file_order(&a.name, &b.name));
-        let model = mix_model(config, &key_values, &tensors);
+        let names = tensors.iter().map(|tensor| tensor.name.as_str());
+        let model = MixModel::new(&key_values, names);
         let mut mix = Mix::new(file_type, &wishes.knobs, model);
-        let mut choices = Vec::with_capacity(tensors.len());
-        let mut infos = Vec::with_capacity(tensors.len());
-        let mut data = Vec::with_capacity(tensors.len());
+        let mut planned = Vec::with_capacity(tensors.len());
         for tensor in tensors {
-            let choice = mix.choose(&tensor.name, &tensor.dims, tensor.data.ggml_type())?;
-            require_writable(&tensor, &choice, file_type)?;
-            infos.push(TensorInfo::new(tensor.name, tensor.dims, choice.ty)?);
-            choices.push(choice);
-            data.push(tensor.data);
+            let choice = mix.choose(&tensor.name, &tensor.dims, tensor.stored)?;
+            require_possible(&tensor, &choice, wishes)?;
+            planned.push(PlannedTensor {
+                info: TensorInfo::new(tensor.name, tensor.dims, choice.ty)?,
+                file: 0,
+                data: tensor.data,
+                choice,
+            });
         }
-        let reasons: Vec<(&str, &Reason)> = std::iter::zip(&infos, &choices)
-            .map(|(info, choice)| (info.name.as_str(), &choice.reason))
+        let reasons: Vec<(&str, &Reason)> = planned
+            .iter()
+            .map(|tensor| (tensor.info.name.as_str(), &tensor.choice.reason))
             .collect();
         let quantized = file_type.default_type().is_quantized();
         notes.extend(wishes.knobs.without_effect(&reasons, quantized)?);
 
-        let data_bytes = gguf::lay_out(&mut infos, gguf::DEFAULT_ALIGNMENT)?;
-        let header = gguf::encode_header(&key_values, &infos, gguf::DEFAULT_ALIGNMENT);
-
-        let tensors = infos
-            .into_iter()
-            .zip(data)
-            .zip(choices)
-            .map(|((info, data), choice)| PlannedTensor { info, data, choice })
-            .collect();
+        let files = files::lay_out(&mut planned, &key_values, wishes.split_max_bytes)?;
         Ok(Self {
             file_type,
             key_values,
-            tensors,
-            header,
-            data_bytes,
+            tensors: planned,
+            files,
             notes,
         })
     }
 
-    /// Bytes of the whole file.
+    /// Bytes of all files.
     pub fn file_bytes(&self) -> u64 {
-        self.header.len() as u64 + self.data_bytes
+        self.files.iter().map(PlannedFile::bytes).sum()
+    }
+
+    /// Bytes of all headers.
+    pub fn header_bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.header.len() as u64).sum()
     }
 
     /// Bytes of weights that are read.
@@ -218,47 +276,67 @@ impl ConversionPlan {
 /// `GGML_QNT_VERSION`: the revision of the block formats.
 const QUANTIZATION_VERSION: u32 = 2;
 
-/// What the mix asks about the model. As in llama.cpp, overridden hyper-parameters count.
-fn mix_model(config: &ModelConfig, key_values: &KeyValues, tensors: &[ModelTensor]) -> MixModel {
-    let hyper_parameter = |key: &str, own: u32| {
-        let found = key_values.iter().find(|(k, _)| k == key);
-        match found {
-            Some((_, Value::U32(value))) => *value,
-            _ => own,
-        }
-    };
-    let n_expert = config.experts.map_or(0, |(n, _)| n);
-    let attn_v = tensors
-        .iter()
-        .filter(|t| t.name.ends_with(".attn_v.weight"));
-    MixModel {
-        n_layer: hyper_parameter("llama.block_count", config.n_layer),
-        n_head: hyper_parameter("llama.attention.head_count", config.n_head),
-        n_head_kv: hyper_parameter("llama.attention.head_count_kv", config.n_head_kv),
-        n_expert: hyper_parameter("llama.expert_count", n_expert),
-        tied: !tensors.iter().any(|t| t.name == "output.weight"),
-        n_attn_v: attn_v.count() as u32,
+const QUANTIZATION_VERSION_KEY: &str = "general.quantization_version";
+
+const FILE_TYPE_KEY: &str = "general.file_type";
+
+/// Fails where the file type is a mix that llama-quantize makes otherwise for this architecture.
+fn require_known_mix(key_values: &KeyValues, wishes: &Wishes) -> Result<(), PlanError> {
+    let ty = wishes.file_type.default_type();
+    if wishes.knobs.pure || !ty.is_quantized() {
+        return Ok(());
     }
+    let found = key_values.iter().find(|(k, _)| k == "general.architecture");
+    let architecture = found.and_then(|(_, value)| value.as_str()).unwrap_or("");
+    if has_common_mix(architecture) {
+        return Ok(());
+    }
+    Err(PlanError::UnknownMix {
+        file_type: wishes.file_type,
+        architecture: architecture.to_owned(),
+        ty,
+    })
 }
 
-fn require_writable(
+/// Fails where the weights cannot be read, written, or made what they should be.
+fn require_possible(
     tensor: &ModelTensor,
     choice: &Choice,
-    file_type: FileType,
+    wishes: &Wishes,
 ) -> Result<(), PlanError> {
-    let ty = choice.ty;
-    if file_type.needs_importance_matrix(&tensor.name, ty) {
+    let (file_type, to) = (wishes.file_type, choice.ty);
+    let name = || tensor.name.clone();
+    if file_type.needs_importance_matrix(&tensor.name, to) {
         return Err(PlanError::NeedsImportanceMatrix {
-            tensor: tensor.name.clone(),
-            ty,
+            tensor: name(),
+            ty: to,
             file_type,
         });
     }
-    if !swallow_quant::can_quantize(ty) {
+    // What stays of its type is copied, whatever it is.
+    let from = tensor.data.ggml_type();
+    if from == to {
+        return Ok(());
+    }
+    if !swallow_quant::can_dequantize(from) {
+        return Err(PlanError::NotRead {
+            tensor: name(),
+            from,
+            to,
+        });
+    }
+    if from.is_quantized() && from != GgmlType::Q8_0 && !wishes.allow_requantize {
+        return Err(PlanError::Requantize {
+            tensor: name(),
+            from,
+            to,
+        });
+    }
+    if !swallow_quant::can_quantize(to) {
         return Err(PlanError::NotWritten {
-            tensor: tensor.name.clone(),
+            tensor: name(),
             row: tensor.dims.first().copied().unwrap_or(0),
-            ty,
+            ty: to,
         });
     }
     Ok(())

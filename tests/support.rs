@@ -36,6 +36,26 @@ pub(crate) fn convert(source: &Path, output: &Path, args: &[&str]) -> Output {
         .unwrap()
 }
 
+/// Runs `swallow-gguf quantize IN -o OUT -q` with further arguments.
+pub(crate) fn quantize(source: &Path, output: &Path, args: &[&str]) -> Output {
+    swallow_gguf()
+        .arg("quantize")
+        .arg(source)
+        .arg("-o")
+        .arg(output)
+        .arg("-q")
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+/// As [`quantize`], and it must succeed.
+pub(crate) fn quantized(source: &Path, output: &Path, args: &[&str]) -> Vec<u8> {
+    let run = quantize(source, output, args);
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    std::fs::read(output).unwrap()
+}
+
 /// As [`convert`], and it must succeed.
 pub(crate) fn converted(source: &Path, output: &Path, args: &[&str]) -> Vec<u8> {
     let run = convert(source, output, args);
@@ -132,6 +152,7 @@ pub(crate) struct LlamaKnobs<'a> {
     pub(crate) token_embedding_type: Option<GgmlType>,
     pub(crate) leave_output: bool,
     pub(crate) pure: bool,
+    pub(crate) allow_requantize: bool,
     /// Patterns, in lower case as llama-quantize hands them on.
     pub(crate) tensor_types: &'a [(&'a str, GgmlType)],
     pub(crate) overrides: &'a [(&'a str, Value)],
@@ -195,6 +216,7 @@ pub(crate) fn llama_quantize(
         }
         params.quantize_output_tensor = !knobs.leave_output;
         params.pure_ = knobs.pure;
+        params.allow_requantize = knobs.allow_requantize;
         if !knobs.tensor_types.is_empty() {
             params.tt_overrides = tensor_types.as_ptr();
         }

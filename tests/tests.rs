@@ -9,6 +9,7 @@ mod kernels;
 mod knobs;
 mod moe_from_gguf;
 mod parity;
+mod quantize;
 mod real_models;
 mod run;
 mod support;

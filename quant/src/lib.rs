@@ -76,6 +76,11 @@ pub fn quantize(ty: GgmlType, isa: Isa, src: &[f32], dst: &mut [u8]) -> Result<(
     dispatch::quantize(ty, isa, src, dst)
 }
 
+/// Whether [`dequantize`] reads this type.
+pub fn can_dequantize(ty: GgmlType) -> bool {
+    dequantize(ty, &[], &mut []).is_ok()
+}
+
 /// Dequantizes `src`, any number of whole blocks, as a reader of the file computes the weights.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use anyhow::Context;
 use indicatif::DecimalBytes;
 
 use crate::{
-    convert::{Conversion, Options, Written},
+    convert::{CheckpointOptions, Conversion, Written},
     file_type::FileType,
     source::Dtype,
     synthetic::{self, Layout, Sizes, Spec},
@@ -76,12 +76,12 @@ impl Bench {
     ) -> anyhow::Result<Measured> {
         forget_cached(&self.source).context("cannot drop the checkpoint from the page cache")?;
         let start = Instant::now();
-        let options = Options {
+        let options = CheckpointOptions {
             source: self.source.clone(),
             wishes: file_type.into(),
             chat_template: None,
         };
-        let conversion = Conversion::open(&options)?;
+        let conversion = Conversion::of_checkpoint(&options)?;
         let output = self.dir.join("output.gguf");
         let never = AtomicBool::new(false);
         let mut written = conversion.write(&output, true, threads, &never, &|_| {})?;

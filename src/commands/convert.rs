@@ -1,108 +1,22 @@
 //! `swallow-gguf convert`
 
-mod progress;
-mod report;
-
-use std::{
-    path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
-
-use anyhow::Context;
-
+use super::write;
 use crate::{
-    cli::{ConvertArgs, KnobArgs, TensorTypeArg},
-    convert::{Conversion, Options},
-    mix::{self, Knobs},
+    cli::ConvertArgs,
+    convert::{CheckpointOptions, Conversion},
     model::chat_template,
-    plan::Wishes,
 };
 
-pub(super) fn execute(args: ConvertArgs) -> anyhow::Result<()> {
+pub(super) fn execute(args: &ConvertArgs) -> anyhow::Result<()> {
     let chat_template = args
         .chat_template
         .as_deref()
         .map(chat_template::load)
         .transpose()?;
-    let options = Options {
+    let conversion = Conversion::of_checkpoint(&CheckpointOptions {
         source: args.source.clone(),
-        wishes: Wishes {
-            file_type: args.file_type,
-            knobs: knobs(&args.knobs)?,
-            overrides: args.knobs.overrides.clone(),
-        },
+        wishes: write::wishes(&args.write)?,
         chat_template,
-    };
-    let conversion = Conversion::open(&options)?;
-    if !args.quiet {
-        for note in &conversion.notes {
-            eprintln!("note: {note}");
-        }
-    }
-
-    let output = output_path(args.output.as_deref(), &conversion);
-    if args.dry_run {
-        return super::print(&if args.json {
-            report::plan_json(&conversion, &output)
-        } else {
-            report::plan_text(&conversion, &output)
-        });
-    }
-
-    conversion.check_output(&output, args.force)?;
-    let cancel = cancel_on_interrupt()?;
-    let written = {
-        let progress = progress::Display::start(&conversion, &output, args.quiet);
-        conversion.write(&output, args.force, args.threads, &cancel, &|p| {
-            progress.update(p)
-        })?
-    };
-    if !args.quiet {
-        eprint!("{}", report::summary_text(&conversion, &output, &written));
-    }
-    if args.json {
-        super::print(&report::summary_json(&conversion, &output, &written))?;
-    }
-    Ok(())
-}
-
-/// What is asked for, with the rules of the files that are named.
-fn knobs(args: &KnobArgs) -> anyhow::Result<Knobs> {
-    let mut tensor_types = Vec::new();
-    for given in &args.tensor_types.0 {
-        match given {
-            TensorTypeArg::Rule(rule) => tensor_types.push(rule.clone()),
-            TensorTypeArg::File(path) => tensor_types.extend(mix::read_rules(path)?),
-        }
-    }
-    Ok(Knobs {
-        output_type: args.output_tensor_type,
-        token_embedding_type: args.token_embedding_type,
-        leave_output: args.leave_output_tensor,
-        pure: args.pure,
-        tensor_types,
-        experts_type: args.experts_type,
-        attn_type: args.attn_type,
-    })
-}
-
-/// The file asked for; named by convention where a folder or nothing is.
-fn output_path(asked: Option<&Path>, conversion: &Conversion) -> PathBuf {
-    match asked {
-        None => conversion.default_file_name().into(),
-        Some(dir) if dir.is_dir() => dir.join(conversion.default_file_name()),
-        Some(file) => file.into(),
-    }
-}
-
-/// A flag that Ctrl-C sets; the conversion then removes what it has written and ends.
-fn cancel_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let set = Arc::clone(&flag);
-    ctrlc::set_handler(move || set.store(true, Ordering::Relaxed))
-        .context("cannot watch for Ctrl-C")?;
-    Ok(flag)
+    })?;
+    write::execute(&conversion, &args.write)
 }

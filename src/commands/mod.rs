@@ -4,8 +4,10 @@ mod bench;
 mod convert;
 mod diff;
 mod inspect;
+mod quantize;
 mod run;
 mod verify;
+mod write;
 
 use std::{
     io::{ErrorKind, Write, stdout},
@@ -25,7 +27,8 @@ const FOUND: u8 = 1;
 /// Whatever stopped the command, with the file or tensor it concerns.
 pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
-        Command::Convert(args) => convert::execute(args),
+        Command::Convert(args) => convert::execute(&args),
+        Command::Quantize(args) => quantize::execute(&args),
         Command::Run(args) => run::execute(args),
         Command::Inspect(args) => inspect::execute(args),
         Command::Diff(args) => return diff::execute(&args),

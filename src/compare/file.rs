@@ -89,12 +89,7 @@ pub(super) fn chunks(tensor: &TensorInfo) -> impl Iterator<Item = Range<u64>> + 
         .map(move |start| start..len.min(start + CHUNK_WEIGHTS))
 }
 
-/// Whether weights of this type can be computed from their blocks.
-pub(super) fn is_readable(ty: GgmlType) -> bool {
-    swallow_quant::dequantize(ty, &[], &mut []).is_ok()
-}
-
-/// Computes weights of a [readable](is_readable) type from whole blocks, into `values`, which is
+/// Computes weights of a type that can be dequantized from whole blocks, into `values`, which is
 /// resized to fit.
 pub(super) fn dequantize(ty: GgmlType, bytes: &[u8], values: &mut Vec<f32>) {
     values.resize(bytes.len() / ty.block_bytes() * ty.block_len(), 0.0);

@@ -7,11 +7,11 @@ mod text;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use swallow_quant::GgmlType;
+use swallow_quant::{GgmlType, can_dequantize};
 
 use super::{
     CompareError, Deviation,
-    file::{self, WeightFile, dequantize, is_readable},
+    file::{self, WeightFile, dequantize},
 };
 use crate::gguf::{FormatError, ReadError, TensorInfo};
 
@@ -167,7 +167,7 @@ impl TensorFidelity {
 /// Computes every weight of the file and looks whether it is finite.
 fn check_weights(file: &WeightFile) -> Result<Soundness, CompareError> {
     let (readable, other): (Vec<&TensorInfo>, Vec<_>) =
-        file.gguf.tensors.iter().partition(|t| is_readable(t.ty));
+        file.gguf.tensors.iter().partition(|t| can_dequantize(t.ty));
     let chunks: Vec<_> = readable
         .iter()
         .flat_map(|&tensor| file::chunks(tensor).map(move |weights| (tensor, weights)))

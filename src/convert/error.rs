@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 use crate::{
     model::{ConfigError, TensorError, vocabulary::VocabularyError},
     plan::PlanError,
-    source::SourceError,
+    source::{GgufModelError, SourceError},
 };
 
 /// What stopped a conversion.
@@ -14,6 +14,9 @@ pub enum ConvertError {
     /// The checkpoint's files are not what they should be.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// The GGUF is not what it should be.
+    #[error(transparent)]
+    Gguf(#[from] GgufModelError),
     /// config.json is not of a model we convert.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -26,26 +29,26 @@ pub enum ConvertError {
     /// The file cannot be as it was asked for.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// A shard could not be read, or ends early.
+    /// A file could not be read, or ends early.
     #[error("cannot read tensor `{tensor}` from `{path}`: {error}")]
     Read {
-        /// The tensor's name in the checkpoint.
+        /// The tensor's name in the source.
         tensor: String,
-        /// The shard.
+        /// The file.
         path: PathBuf,
         /// What the operating system said.
         error: io::Error,
     },
     /// A weight is not a number that can be quantized.
     #[error(
-        "tensor `{tensor}` has {value} at index {index:?}, expected finite weights: the checkpoint is damaged"
+        "tensor `{tensor}` has {value} at index {index:?}, expected finite weights: the source is damaged"
     )]
     NonFinite {
-        /// The tensor's name in the checkpoint.
+        /// The tensor's name in the source.
         tensor: String,
         /// NaN or an infinity.
         value: f32,
-        /// Index in the checkpoint's tensor, outermost dimension first.
+        /// Index in the source's tensor, outermost dimension first.
         index: Vec<u64>,
     },
     /// A weight is finite, but not in the type to be written.
@@ -53,11 +56,11 @@ pub enum ConvertError {
         "tensor `{tensor}` has {value:e} near index {index:?}, too large for {ty}: choose BF16 or F32"
     )]
     TooLarge {
-        /// The tensor's name in the checkpoint.
+        /// The tensor's name in the source.
         tensor: String,
         /// The largest weight nearby.
         value: f32,
-        /// Index in the checkpoint's tensor, outermost dimension first.
+        /// Index in the source's tensor, outermost dimension first.
         index: Vec<u64>,
         /// The type to be written.
         ty: swallow_quant::GgmlType,
@@ -77,7 +80,7 @@ pub enum ConvertError {
         found: &'static str,
     },
     /// Output and input are one file.
-    #[error("`{path}` is a file of the checkpoint itself, expected another place for the output")]
+    #[error("`{path}` is a file of the source itself, expected another place for the output")]
     OutputIsInput {
         /// The output.
         path: PathBuf,

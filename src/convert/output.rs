@@ -10,13 +10,12 @@ use std::{
 use tempfile::NamedTempFile;
 
 use super::error::ConvertError;
-use crate::source::Checkpoint;
 
 /// Written bytes after which the system is asked to start putting them on disk, so that the sync
 /// at the end finds little left to do.
 const WRITE_BACK_BYTES: u64 = 32 << 20;
 
-/// A file on its way. Dropped before [`Output::finish`], it is gone without a trace.
+/// A file on its way. Dropped before [`finish`], it is gone without a trace.
 pub(super) struct Output {
     path: PathBuf,
     replace: bool,
@@ -26,20 +25,13 @@ pub(super) struct Output {
 }
 
 /// Fails where `path` is not a place for the output: it is there and `replace` is not asked for,
-/// it is no file, or it is one of the checkpoint's.
-pub(super) fn check(
-    path: &Path,
-    replace: bool,
-    checkpoint: &Checkpoint,
-) -> Result<(), ConvertError> {
+/// it is no file, or it is one of the `inputs`.
+pub(super) fn check(path: &Path, replace: bool, inputs: &[PathBuf]) -> Result<(), ConvertError> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => {
-            return Err(ConvertError::Write {
-                path: path.into(),
-                error,
-            });
+            return Err(write_error(path, error));
         }
     };
     if metadata.is_dir() {
@@ -54,8 +46,8 @@ pub(super) fn check(
             found: "a device or pipe",
         });
     }
-    if checkpoint
-        .files()
+    if inputs
+        .iter()
         .any(|file| same_file::is_same_file(file, path).unwrap_or(false))
     {
         return Err(ConvertError::OutputIsInput { path: path.into() });
@@ -71,9 +63,9 @@ impl Output {
     pub(super) fn create(
         path: &Path,
         replace: bool,
-        checkpoint: &Checkpoint,
+        inputs: &[PathBuf],
     ) -> Result<Self, ConvertError> {
-        check(path, replace, checkpoint)?;
+        check(path, replace, inputs)?;
         let name = path.file_name().ok_or_else(|| ConvertError::NotAFile {
             path: path.into(),
             found: "a folder",
@@ -94,9 +86,8 @@ impl Output {
             .prefix(&prefix)
             .suffix(".partial")
             .make_in(folder_of(path), open)
-            .map_err(|error| ConvertError::Write {
-                path: path.into(),
-                error: os_error.map_or(error, io::Error::from_raw_os_error),
+            .map_err(|error| {
+                write_error(path, os_error.map_or(error, io::Error::from_raw_os_error))
             })?;
         Ok(Self {
             path: path.into(),
@@ -107,30 +98,11 @@ impl Output {
         })
     }
 
-    /// Fails where the disk has less than `bytes` free.
-    pub(super) fn require_space(&self, bytes: u64) -> Result<(), ConvertError> {
-        let dir = folder_of(&self.path);
-        // Where the system does not tell, the write itself will.
-        match fs4::available_space(dir) {
-            Ok(available) if available < bytes => Err(ConvertError::NoSpace {
-                dir: dir.into(),
-                needed: bytes,
-                available,
-            }),
-            _ => Ok(()),
-        }
-    }
-
     /// Appends bytes.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), ConvertError> {
         let path = &self.path;
-        self.file
-            .as_file_mut()
-            .write_all(bytes)
-            .map_err(|error| ConvertError::Write {
-                path: path.clone(),
-                error,
-            })?;
+        let written = self.file.as_file_mut().write_all(bytes);
+        written.map_err(|error| write_error(path, error))?;
         self.written += bytes.len() as u64;
         if self.written - self.handed_over >= WRITE_BACK_BYTES {
             start_write_back(self.file.as_file(), self.handed_over, self.written);
@@ -139,22 +111,20 @@ impl Output {
         Ok(())
     }
 
-    /// Puts the file on disk and in its place, unless `cancel` is set by then.
-    pub(super) fn finish(self, cancel: &AtomicBool) -> Result<(), ConvertError> {
+    /// Puts the file on disk.
+    fn sync(&self) -> Result<(), ConvertError> {
+        let synced = self.file.as_file().sync_all();
+        synced.map_err(|error| write_error(&self.path, error))
+    }
+
+    /// Moves the file, which is on disk, to its place.
+    fn persist(self) -> Result<(), ConvertError> {
         let Self {
             path,
             replace,
             file,
             ..
         } = self;
-        let failed = |error| ConvertError::Write {
-            path: path.clone(),
-            error,
-        };
-        file.as_file().sync_all().map_err(failed)?;
-        if cancel.load(Ordering::Relaxed) {
-            return Err(ConvertError::Interrupted);
-        }
         let moved = if replace {
             file.persist(&path)
         } else {
@@ -162,7 +132,7 @@ impl Output {
         };
         moved.map_err(|e| match e.error.kind() {
             io::ErrorKind::AlreadyExists => ConvertError::Exists { path: path.clone() },
-            _ => failed(e.error),
+            _ => write_error(&path, e.error),
         })?;
         // The move itself is on disk when the folder is. Not every file system lets one sync a
         // folder, and the file is whole either way.
@@ -171,6 +141,37 @@ impl Output {
             let _ = dir.sync_all();
         }
         Ok(())
+    }
+}
+
+/// Fails where the disk that `path` is on has less than `bytes` free.
+pub(super) fn require_space(path: &Path, bytes: u64) -> Result<(), ConvertError> {
+    let dir = folder_of(path);
+    // Where the system does not tell, the write itself will.
+    match fs4::available_space(dir) {
+        Ok(available) if available < bytes => Err(ConvertError::NoSpace {
+            dir: dir.into(),
+            needed: bytes,
+            available,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Puts all files on disk and then in their places, unless `cancel` is set by then. The first one,
+/// by which a model in several files is opened, comes last.
+pub(super) fn finish(outputs: Vec<Output>, cancel: &AtomicBool) -> Result<(), ConvertError> {
+    outputs.iter().try_for_each(Output::sync)?;
+    if cancel.load(Ordering::Relaxed) {
+        return Err(ConvertError::Interrupted);
+    }
+    outputs.into_iter().rev().try_for_each(Output::persist)
+}
+
+fn write_error(path: &Path, error: io::Error) -> ConvertError {
+    ConvertError::Write {
+        path: path.into(),
+        error,
     }
 }
 

@@ -22,13 +22,13 @@ use std::{
 use swallow_quant::Isa;
 
 use super::{
-    chunks::{self, CHUNK_WEIGHTS, Chunk},
+    chunks::{self, Chunk},
     error::ConvertError,
     output::Output,
     quantize::quantize_chunk,
-    read::{prefetch, read_chunk},
+    read::ChunkReader,
 };
-use crate::{model::TensorData, plan::ConversionPlan, source::Checkpoint};
+use crate::{plan::ConversionPlan, source::Shard};
 
 /// Buffers of each kind: one being filled, one being used, one waiting.
 const BUFFERS: usize = 3;
@@ -36,9 +36,11 @@ const BUFFERS: usize = 3;
 /// Chunks asked of the disk ahead of the one being read: enough to keep it busy.
 const PREFETCH: usize = 8;
 
-/// Bytes that all buffers take at most: chunks of F32, on their way in and out, and each thread's
-/// scratch.
-pub const MAX_BUFFER_BYTES: u64 = 2 * BUFFERS as u64 * CHUNK_WEIGHTS * 4 + (8 << 20);
+/// Bytes that all buffers take at most: chunks of up to four bytes a weight, on their way in and
+/// out, one that is being put in order, and each thread's scratch.
+pub(super) fn buffer_bytes(plan: &ConversionPlan) -> u64 {
+    (2 * BUFFERS as u64 + 1) * chunks::largest_chunk(plan) * 4 + (8 << 20)
+}
 
 /// How far a conversion is.
 #[derive(Clone, Copy, Debug)]
@@ -88,11 +90,11 @@ impl Loop {
     }
 }
 
-/// Writes the header and all tensors of `plan` to `output`.
+/// Writes the headers and all tensors of `plan` to `outputs`, one for each of its files.
 pub(super) fn run(
-    checkpoint: &Checkpoint,
+    shards: &[Shard],
     plan: &ConversionPlan,
-    output: &mut Output,
+    outputs: &mut [Output],
     threads: Option<NonZeroUsize>,
     cancel: &AtomicBool,
     progress: &(dyn Fn(Progress<'_>) + Sync),
@@ -105,7 +107,9 @@ pub(super) fn run(
             reason: e.to_string(),
         })?;
     let isa = Isa::best();
-    output.write(&plan.header)?;
+    for (output, file) in outputs.iter_mut().zip(&plan.files) {
+        output.write(&file.header)?;
+    }
 
     let Loop {
         filled: (send_read, read),
@@ -118,13 +122,14 @@ pub(super) fn run(
     thread::scope(|scope| {
         let reader = scope.spawn(move || -> Result<Duration, ConvertError> {
             let mut busy = Duration::ZERO;
+            let mut reader = ChunkReader::new(shards, plan);
             let mut ahead = chunks::chunks(plan);
             for chunk in ahead.by_ref().take(PREFETCH) {
-                prefetch(checkpoint, plan, &chunk);
+                reader.prefetch(&chunk);
             }
             for chunk in chunks::chunks(plan) {
                 if let Some(chunk) = ahead.next() {
-                    prefetch(checkpoint, plan, &chunk);
+                    reader.prefetch(&chunk);
                 }
                 if cancel.load(Ordering::Relaxed) {
                     return Err(ConvertError::Interrupted);
@@ -134,7 +139,7 @@ pub(super) fn run(
                     break;
                 };
                 let start = Instant::now();
-                read_chunk(checkpoint, plan, &chunk, &mut bytes)?;
+                reader.read(&chunk, &mut bytes)?;
                 busy += start.elapsed();
                 if send_read.send(Filled { chunk, bytes }).is_err() {
                     break;
@@ -147,11 +152,11 @@ pub(super) fn run(
             let mut source_bytes = 0;
             for Filled { chunk, bytes } in done {
                 let start = Instant::now();
-                write_chunk(plan, &chunk, &bytes, output)?;
+                write_chunk(plan, &chunk, &bytes, outputs)?;
                 busy += start.elapsed();
                 let _ = send_done_empty.send(bytes);
                 let planned = &plan.tensors[chunk.tensor];
-                source_bytes += chunk_source_bytes(plan, &chunk);
+                source_bytes += chunk.source_bytes(plan);
                 progress(Progress {
                     tensor: &planned.info.name,
                     source_bytes,
@@ -166,16 +171,7 @@ pub(super) fn run(
                 break;
             };
             let start = Instant::now();
-            let result = pool.install(|| {
-                quantize_chunk(
-                    checkpoint,
-                    &plan.tensors[chunk.tensor],
-                    &chunk,
-                    &bytes,
-                    isa,
-                    &mut blocks,
-                )
-            });
+            let result = pool.install(|| quantize_chunk(plan, &chunk, &bytes, isa, &mut blocks));
             if let Err(error) = result {
                 quantized = Err(error);
                 break;
@@ -211,30 +207,24 @@ fn join<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// Appends a chunk's blocks, and behind its tensor's last the padding.
+/// Appends a chunk's blocks to its file, and behind its tensor's last the padding.
 fn write_chunk(
     plan: &ConversionPlan,
     chunk: &Chunk,
     bytes: &[u8],
-    output: &mut Output,
+    outputs: &mut [Output],
 ) -> Result<(), ConvertError> {
+    let tensor = &plan.tensors[chunk.tensor];
+    let file = &plan.files[tensor.file];
+    let output = &mut outputs[tensor.file];
     output.write(bytes)?;
     if chunk.last {
-        let info = &plan.tensors[chunk.tensor].info;
-        let end = info.offset + info.size();
-        let next = plan
-            .tensors
-            .get(chunk.tensor + 1)
-            .map_or(plan.data_bytes, |t| t.info.offset);
+        let end = tensor.info.offset + tensor.info.size();
+        let next = match plan.tensors.get(chunk.tensor + 1) {
+            Some(next) if next.file == tensor.file => next.info.offset,
+            _ => file.data_bytes,
+        };
         output.write(&vec![0; (next - end) as usize])?;
     }
     Ok(())
-}
-
-fn chunk_source_bytes(plan: &ConversionPlan, chunk: &Chunk) -> u64 {
-    let item = match &plan.tensors[chunk.tensor].data {
-        TensorData::Computed(_) => 0,
-        TensorData::Rows { parts, .. } => parts[chunk.part].dtype.bytes(),
-    };
-    (chunk.weights.end - chunk.weights.start) * item as u64
 }

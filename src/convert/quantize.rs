@@ -7,11 +7,7 @@ use super::{
     chunks::{self, Chunk},
     error::ConvertError,
 };
-use crate::{
-    model::TensorData,
-    plan::PlannedTensor,
-    source::{Checkpoint, Dtype},
-};
+use crate::plan::ConversionPlan;
 
 /// Weights that one thread takes at a time: their f32 values stay in its cache. A multiple of
 /// every block length.
@@ -28,35 +24,27 @@ struct BadWeight {
 
 /// Quantizes the chunk's `src` bytes into `dst`, which is resized to fit.
 pub(super) fn quantize_chunk(
-    checkpoint: &Checkpoint,
-    tensor: &PlannedTensor,
+    plan: &ConversionPlan,
     chunk: &Chunk,
     src: &[u8],
     isa: Isa,
     dst: &mut Vec<u8>,
 ) -> Result<(), ConvertError> {
-    let ty = tensor.info.ty;
-    let (dtype, name) = match &tensor.data {
-        TensorData::Computed(_) => (Dtype::F32, tensor.info.name.as_str()),
-        TensorData::Rows { parts, .. } => {
-            let part = &parts[chunk.part];
-            (part.dtype, part.tensor.as_str())
-        }
-    };
-    let n = src.len() / dtype.bytes();
-    dst.resize(n / ty.block_len() * ty.block_bytes(), 0);
+    let (from, to) = (chunk.source_type(plan), plan.tensors[chunk.tensor].info.ty);
+    dst.resize(bytes_of(to, chunk.len() as usize), 0);
 
-    let task_bytes = TASK_WEIGHTS / ty.block_len() * ty.block_bytes();
     let first_bad = src
-        .par_chunks(TASK_WEIGHTS * dtype.bytes())
-        .zip(dst.par_chunks_mut(task_bytes))
+        .par_chunks(bytes_of(from, TASK_WEIGHTS))
+        .zip(dst.par_chunks_mut(bytes_of(to, TASK_WEIGHTS)))
         .enumerate()
         .map_init(
             || vec![0.0; TASK_WEIGHTS],
             |weights, (task, (src, dst))| {
-                let weights = &mut weights[..src.len() / dtype.bytes()];
-                dtype.to_f32(src, weights);
-                let bad = quantize_task(ty, isa, weights, dst);
+                let n = src.len() / from.block_bytes() * from.block_len();
+                let bad = match from == to {
+                    true => copy_task(from, src, &mut weights[..n], dst),
+                    false => quantize_task(from, to, isa, src, &mut weights[..n], dst),
+                };
                 bad.map(|bad| BadWeight {
                     at: task * TASK_WEIGHTS + bad.at,
                     ..bad
@@ -69,15 +57,17 @@ pub(super) fn quantize_chunk(
     let Some(BadWeight { at, value }) = first_bad else {
         return Ok(());
     };
-    let shape = checkpoint.tensors.get(name).map_or(&[][..], |t| &t.shape);
-    let index = chunks::source_index(tensor, chunk, shape, chunk.weights.start + at as u64);
-    let tensor = name.to_owned();
+    let index = chunks::source_index(plan, chunk, chunk.weights.start + at as u64);
+    let tensor = match chunk.part(plan) {
+        Some(part) => part.tensor.clone(),
+        None => plan.tensors[chunk.tensor].info.name.clone(),
+    };
     Err(if value.is_finite() {
         ConvertError::TooLarge {
             tensor,
             value,
             index,
-            ty,
+            ty: to,
         }
     } else {
         ConvertError::NonFinite {
@@ -88,8 +78,32 @@ pub(super) fn quantize_chunk(
     })
 }
 
-/// Quantizes `weights`, unless one of them is not finite or does not fit.
-fn quantize_task(ty: GgmlType, isa: Isa, weights: &mut [f32], dst: &mut [u8]) -> Option<BadWeight> {
+fn bytes_of(ty: GgmlType, weights: usize) -> usize {
+    weights / ty.block_len() * ty.block_bytes()
+}
+
+/// Copies what stays of its type, and looks whether its weights are finite where that can be told.
+fn copy_task(ty: GgmlType, src: &[u8], weights: &mut [f32], dst: &mut [u8]) -> Option<BadWeight> {
+    dst.copy_from_slice(src);
+    swallow_quant::dequantize(ty, src, weights).ok()?;
+    let at = swallow_quant::first_non_finite(weights)?;
+    let value = weights[at];
+    Some(BadWeight { at, value })
+}
+
+/// Quantizes weights, unless one of them is not finite or does not fit.
+fn quantize_task(
+    from: GgmlType,
+    to: GgmlType,
+    isa: Isa,
+    src: &[u8],
+    weights: &mut [f32],
+    dst: &mut [u8],
+) -> Option<BadWeight> {
+    if let Err(unsupported) = swallow_quant::dequantize(from, src, weights) {
+        // The plan has seen to it that this type is read; see `require_possible` there.
+        unreachable!("{unsupported}");
+    }
     // The bits of a float without its sign order like its magnitude, with infinity and NaN on top.
     let magnitude = |v: &f32| v.to_bits() & 0x7fff_ffff;
     let top = weights.iter().map(magnitude).max().unwrap_or(0);
@@ -101,16 +115,16 @@ fn quantize_task(ty: GgmlType, isa: Isa, weights: &mut [f32], dst: &mut [u8]) ->
             value: weights[at],
         });
     }
-    if let Err(unsupported) = swallow_quant::quantize(ty, isa, weights, dst) {
-        // The mix chooses among the types that we write; the tests hold it to that.
+    if let Err(unsupported) = swallow_quant::quantize(to, isa, weights, dst) {
+        // As above: the plan has seen to it that this type is written.
         unreachable!("{unsupported}");
     }
-    if top < LARGE.to_bits() || ty == GgmlType::F32 {
+    if top < LARGE.to_bits() || to == GgmlType::F32 {
         return None;
     }
     let at = weights.iter().position(|v| magnitude(v) == top)?;
     let value = weights[at];
-    if let Err(unsupported) = swallow_quant::dequantize(ty, dst, weights) {
+    if let Err(unsupported) = swallow_quant::dequantize(to, dst, weights) {
         unreachable!("{unsupported}");
     }
     swallow_quant::first_non_finite(weights).map(|_| BadWeight { at, value })

@@ -1,89 +1,81 @@
-//! Reads the weights of one chunk, as they are in the checkpoint but in the order of the output.
+//! Reads the weights of one chunk, as they are in the source but in the order of the output.
 
 use std::ops::Range;
 
-use super::{
-    chunks::{self, Chunk},
-    error::ConvertError,
-};
+use super::{chunks::Chunk, error::ConvertError};
 use crate::{
     model::{Part, RowOrder, TensorData},
-    plan::{ConversionPlan, PlannedTensor},
-    source::{Checkpoint, Shard},
+    plan::{ConversionPlan, bytes_of},
+    source::Shard,
 };
 
-/// Asks the disk for the bytes of `chunk`, ahead of [`read_chunk`].
-pub(crate) fn prefetch(checkpoint: &Checkpoint, plan: &ConversionPlan, chunk: &Chunk) {
-    let tensor = &plan.tensors[chunk.tensor];
-    if let TensorData::Rows { parts, order } = &tensor.data {
-        let part = &parts[chunk.part];
-        let rows = chunks::source_rows(tensor, parts, *order, chunk);
-        checkpoint.shards[part.shard].prefetch(in_file(part, &chunks::bounds(&rows)));
-    }
+/// Reads the chunks of a plan.
+pub(crate) struct ChunkReader<'a> {
+    shards: &'a [Shard],
+    plan: &'a ConversionPlan,
+    /// The rows of a chunk before they are put in order.
+    unordered: Vec<u8>,
 }
 
-/// Reads the weights of `chunk` into `bytes`, which is resized to fit, and drops them from the
-/// page cache.
-pub(crate) fn read_chunk(
-    checkpoint: &Checkpoint,
-    plan: &ConversionPlan,
-    chunk: &Chunk,
-    bytes: &mut Vec<u8>,
-) -> Result<(), ConvertError> {
-    let tensor = &plan.tensors[chunk.tensor];
-    let (parts, order) = match &tensor.data {
-        TensorData::Computed(values) => {
-            bytes.clear();
-            bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
-            return Ok(());
+impl<'a> ChunkReader<'a> {
+    pub(crate) fn new(shards: &'a [Shard], plan: &'a ConversionPlan) -> Self {
+        Self {
+            shards,
+            plan,
+            unordered: Vec::new(),
         }
-        TensorData::Rows { parts, order } => (parts, *order),
-    };
-    let part = &parts[chunk.part];
-    let shard = &checkpoint.shards[part.shard];
-    let rows = chunks::source_rows(tensor, parts, order, chunk);
-    let len: u64 = rows.iter().map(|weights| weights.end - weights.start).sum();
-    bytes.resize(len as usize * part.dtype.bytes(), 0);
+    }
 
-    let mut at = 0;
-    for weights in &rows {
-        let file = in_file(part, weights);
-        let end = at + (file.end - file.start) as usize;
+    /// Asks the disk for the bytes of `chunk`, ahead of [`ChunkReader::read`].
+    pub(crate) fn prefetch(&self, chunk: &Chunk) {
+        if let Some(part) = chunk.part(self.plan) {
+            self.shards[part.shard].prefetch(in_file(part, &chunk.weights));
+        }
+    }
+
+    /// Reads the weights of `chunk` into `bytes`, which is resized to fit, and drops them from the
+    /// page cache.
+    pub(crate) fn read(&mut self, chunk: &Chunk, bytes: &mut Vec<u8>) -> Result<(), ConvertError> {
+        let tensor = &self.plan.tensors[chunk.tensor];
+        let (part, order) = match &tensor.data {
+            TensorData::Computed(values) => {
+                bytes.clear();
+                bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+                return Ok(());
+            }
+            TensorData::Rows { parts, order } => (&parts[chunk.part], *order),
+        };
+        let shard = &self.shards[part.shard];
+        let place = in_file(part, &chunk.weights);
+        bytes.resize((place.end - place.start) as usize, 0);
         shard
-            .read_exact_at(&mut bytes[at..end], file.start)
+            .read_exact_at(bytes, place.start)
             .map_err(|error| ConvertError::Read {
                 tensor: part.tensor.clone(),
                 path: shard.path().into(),
                 error,
             })?;
-        at = end;
+        shard.drop_from_cache(place);
+        self.put_in_order(order, bytes_of(part.ty, tensor.row_len()), bytes);
+        Ok(())
     }
-    drop_read(tensor, parts, order, chunk, shard);
-    Ok(())
-}
 
-/// Drops from the page cache what will not be read again: the chunk itself, or where permuted rows
-/// come from all over the part, the part after its last chunk.
-fn drop_read(
-    tensor: &PlannedTensor,
-    parts: &[Part],
-    order: RowOrder,
-    chunk: &Chunk,
-    shard: &Shard,
-) {
-    let part = &parts[chunk.part];
-    if order == RowOrder::AsIs {
-        shard.drop_from_cache(in_file(part, &chunk.weights));
-    } else {
-        let len = chunks::part_len(tensor, parts, chunk.part);
-        if chunk.weights.end == len {
-            shard.drop_from_cache(in_file(part, &(0..len)));
+    /// Puts whole heads of rows in the order of the output.
+    fn put_in_order(&mut self, order: RowOrder, row_bytes: u64, bytes: &mut Vec<u8>) {
+        if order == RowOrder::AsIs || row_bytes == 0 {
+            return;
+        }
+        std::mem::swap(&mut self.unordered, bytes);
+        bytes.resize(self.unordered.len(), 0);
+        let row_bytes = row_bytes as usize;
+        for (row, to) in bytes.chunks_exact_mut(row_bytes).enumerate() {
+            let from = order.source_row(row as u64) as usize * row_bytes;
+            to.copy_from_slice(&self.unordered[from..from + row_bytes]);
         }
     }
 }
 
 /// Where weights of a part are in its shard's file, in bytes.
 fn in_file(part: &Part, weights: &Range<u64>) -> Range<u64> {
-    let item = part.dtype.bytes() as u64;
-    part.offset + weights.start * item..part.offset + weights.end * item
+    part.offset + bytes_of(part.ty, weights.start)..part.offset + bytes_of(part.ty, weights.end)
 }

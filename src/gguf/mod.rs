@@ -51,6 +51,7 @@ mod file;
 mod file_type;
 mod foreign;
 mod reader;
+pub mod split;
 mod tensor;
 mod text;
 mod value;

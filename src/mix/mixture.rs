@@ -2,7 +2,7 @@
 
 use swallow_quant::GgmlType;
 
-use super::{Knobs, Mix, MixModel, OUTPUT, Reason, TOKEN_EMBD, layer_of};
+use super::{Knobs, Mix, MixModel, OUTPUT, Reason, is_token_embd, layer_of};
 use crate::file_type::FileType::{self, *};
 
 impl Mix<'_> {
@@ -14,33 +14,33 @@ impl Mix<'_> {
         default: GgmlType,
     ) -> (GgmlType, Reason) {
         let m = self.model;
-        let tied_output = m.tied && name == TOKEN_EMBD;
+        let tied_output = m.tied && is_token_embd(name);
         if name == OUTPUT || tied_output {
             return self.output(tied_output, row, default);
         }
-        let category = name
-            .strip_suffix(".weight")
-            .and_then(|n| n.rsplit('.').next());
-        let changed = match category {
-            Some("attn_v") => {
-                let i = self.i_attn_v;
-                self.i_attn_v += 1;
-                attn_v(self.file_type, m, i, default)
-            }
-            Some("attn_k") if m.n_expert == 8 => Some((GgmlType::Q8_0, Reason::EightExperts)),
-            Some("attn_output") => attn_output(self.file_type, m),
-            Some("ffn_down" | "ffn_down_exps") => {
-                let counted = self.i_ffn_down;
-                self.i_ffn_down += 1;
-                // A mixture's layer is read from the name, a dense model's is counted. They
-                // differ where the user has chosen the type of an earlier one.
-                let i = match layer_of(name) {
-                    Some(layer) if m.n_expert > 1 => layer,
-                    _ => counted,
-                };
-                ffn_down(self.file_type, i, m.n_layer)
-            }
-            _ => None,
+        let has = |part: &str| name.contains(part);
+        let changed = if is_token_embd(name) {
+            None
+        } else if is_attn_v(name) {
+            let i = self.i_attn_v;
+            self.i_attn_v += 1;
+            attn_v(self.file_type, m, i, default)
+        } else if has("attn_k.weight") && m.n_expert == 8 {
+            Some((GgmlType::Q8_0, Reason::EightExperts))
+        } else if has("attn_output.weight") {
+            attn_output(self.file_type, m)
+        } else if has("ffn_down") && !has("ffn_up") && !has("ffn_gate") {
+            let counted = self.i_ffn_down;
+            self.i_ffn_down += 1;
+            // A mixture's layer is read from the name, a dense model's is counted. They
+            // differ where the user has chosen the type of an earlier one.
+            let i = match layer_of(name) {
+                Some(layer) if m.n_expert > 1 => layer,
+                _ => counted,
+            };
+            ffn_down(self.file_type, i, m.n_layer)
+        } else {
+            None
         };
         changed.unwrap_or((default, Reason::FileType(self.file_type)))
     }
@@ -60,6 +60,14 @@ impl Mix<'_> {
             (GgmlType::Q6_K, reason)
         }
     }
+}
+
+/// Whether a tensor holds the values' projection, which the mixes take special care of, by itself
+/// or with others.
+pub(super) fn is_attn_v(name: &str) -> bool {
+    ["attn_v.weight", "attn_qkv.weight", "attn_kv_b.weight"]
+        .iter()
+        .any(|part| name.contains(part))
 }
 
 /// The type of the `i`-th `attn_v`, where it is not the file type's own.
@@ -87,10 +95,8 @@ fn attn_v(
         Q4_K_S if i < 4 => Some((Q5_K, more_bits)),
         _ => None,
     };
-    // llama.cpp calls 80 layers with grouped queries "70B".
-    let is_70b = m.n_layer == 80 && m.n_head != m.n_head_kv;
     match changed.as_ref().map_or(default, |(ty, _)| *ty) {
-        Q3_K | Q4_K if is_70b => Some((Q5_K, Reason::FewKvHeads)),
+        Q3_K | Q4_K if m.is_70b => Some((Q5_K, Reason::FewKvHeads)),
         _ => changed,
     }
 }

@@ -1,11 +1,12 @@
 //! Which type each tensor gets: what the user asks for by name, the file type's mix, and the
 //! fallback for odd row lengths.
 //!
-//! These are llama-quantize's rules for the `llama` architecture (`llama_tensor_get_type` in
-//! llama-quant.cpp), restated; the order of the tensors matters where a rule counts them.
+//! These are llama-quantize's rules (`llama_tensor_get_type` in llama-quant.cpp), restated, but for
+//! those of a few single architectures; the order of the tensors matters where a rule counts them.
 
 mod knobs;
 mod mixture;
+mod model;
 mod reason;
 #[cfg(test)]
 mod tests;
@@ -15,26 +16,10 @@ use swallow_quant::GgmlType;
 pub use knobs::{
     BrokenRule, Knobs, RulesFileError, TensorRule, UnknownTensorType, read_rules, tensor_type,
 };
+pub use model::{MixModel, has_common_mix};
 pub use reason::{Choice, Reason};
 
 use crate::file_type::FileType;
-
-/// What the rules ask about a model.
-#[derive(Clone, Copy, Debug)]
-pub struct MixModel {
-    /// Number of transformer blocks.
-    pub n_layer: u32,
-    /// Attention heads.
-    pub n_head: u32,
-    /// Key and value heads.
-    pub n_head_kv: u32,
-    /// Experts, 0 for a dense model.
-    pub n_expert: u32,
-    /// Whether there is no `output.weight`.
-    pub tied: bool,
-    /// Number of `attn_v` tensors.
-    pub n_attn_v: u32,
-}
 
 /// A `--tensor-type` pattern that takes too long on a tensor's name.
 #[derive(Debug, thiserror::Error)]
@@ -69,10 +54,10 @@ impl<'a> Mix<'a> {
         }
     }
 
-    /// The type of the tensor `name` with dimensions `dims` (row length first), whose weights are
-    /// of `source` in the checkpoint. The first rule that applies decides:
+    /// The type of the tensor `name` with dimensions `dims` (row length first), which is of type
+    /// `stored` where it is not quantized. The first rule that applies decides:
     ///
-    /// 1. vectors, norms and routers stay F32;
+    /// 1. vectors, norms, routers and what else llama.cpp never quantizes stay as they are stored;
     /// 2. `--leave-output-tensor`;
     /// 3. `--token-embedding-type` and `--output-tensor-type`, whatever the row length;
     /// 4. `--tensor-type`, the first pattern that is found, where the file type is quantized;
@@ -85,17 +70,20 @@ impl<'a> Mix<'a> {
         &mut self,
         name: &str,
         dims: &[u64],
-        source: GgmlType,
+        stored: GgmlType,
     ) -> Result<Choice, SlowPattern> {
         let knobs = self.knobs;
         let default = self.file_type.default_type();
         if let Some(reason) = never_quantized(name, dims) {
-            return Ok(Choice::exactly(GgmlType::F32, reason));
+            return Ok(Choice::exactly(stored, reason));
         }
         if knobs.leave_output && name == OUTPUT {
-            return Ok(Choice::exactly(source, Knobs::leave_output_reason()));
+            return Ok(Choice::exactly(stored, Knobs::leave_output_reason()));
         }
-        if let (Some(ty), TOKEN_EMBD) = (knobs.token_embedding_type, name) {
+        if let Some(ty) = knobs.token_embedding_type
+            && is_token_embd(name)
+            && (name == TOKEN_EMBD || knobs.first_rule(name)?.is_none())
+        {
             return Ok(Choice::exactly(ty, Knobs::token_embedding_reason(ty)));
         }
         if let (Some(ty), OUTPUT) = (knobs.output_type, name) {
@@ -124,13 +112,62 @@ impl<'a> Mix<'a> {
 const OUTPUT: &str = "output.weight";
 const TOKEN_EMBD: &str = "token_embd.weight";
 
+/// Whether a tensor is the token embedding, or Gemma's further one for each layer.
+pub(crate) fn is_token_embd(name: &str) -> bool {
+    matches!(name, TOKEN_EMBD | "per_layer_token_embd.weight")
+}
+
+/// Parts of the names of matrices that llama.cpp leaves as they are besides norms and routers:
+/// small ones, and those of other kinds of models.
+const NEVER_QUANTIZED: [&str; 33] = [
+    "ffn_gate_tid2eid.weight",
+    "altup",
+    "laurel",
+    "per_layer_model_proj",
+    "ssm_conv1d",
+    "shortconv.conv.weight",
+    "indexer.k_proj.weight",
+    "indexer.q_proj.weight",
+    "time_mix_first.weight",
+    "time_mix_w0.weight",
+    "time_mix_w1.weight",
+    "time_mix_w2.weight",
+    "time_mix_v0.weight",
+    "time_mix_v1.weight",
+    "time_mix_v2.weight",
+    "time_mix_a0.weight",
+    "time_mix_a1.weight",
+    "time_mix_a2.weight",
+    "time_mix_g1.weight",
+    "time_mix_g2.weight",
+    "time_mix_decay_w1.weight",
+    "time_mix_decay_w2.weight",
+    "time_mix_lerp_fused.weight",
+    "attn_rel_b.weight",
+    ".position_embd",
+    "sam.pos_embd",
+    "sam.neck.",
+    "sam.net_",
+    ".rel_pos",
+    ".patch_embd",
+    ".patch_merger",
+    "a.rvq.codebook",
+    "mm.a.code_embd",
+];
+
 fn never_quantized(name: &str, dims: &[u64]) -> Option<Reason> {
-    if dims.len() < 2 {
+    // Dimensions of 1 at the end count for nothing in ggml.
+    if dims.iter().skip(1).all(|dim| *dim == 1) {
         Some(Reason::Vector)
-    } else if name.ends_with("_norm.weight") {
+    } else if name.contains("_norm.weight") {
         Some(Reason::Norm)
-    } else if name.ends_with("ffn_gate_inp.weight") {
+    } else if name.contains("ffn_gate_inp.weight") {
         Some(Reason::Router)
+    } else if !name.ends_with("weight")
+        || matches!(name, "position_embd.weight" | "token_types.weight")
+        || NEVER_QUANTIZED.iter().any(|part| name.contains(part))
+    {
+        Some(Reason::Untouched)
     } else {
         None
     }

@@ -15,6 +15,8 @@ pub enum Reason {
     Norm,
     /// The router is never quantized: it decides which expert speaks.
     Router,
+    /// llama.cpp never quantizes it.
+    Untouched,
     /// The user asked for it: the option, as it could be typed.
     Knob(Arc<str>),
     /// The file type's own type.
@@ -38,9 +40,10 @@ pub enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Vector => f.write_str("vectors stay F32"),
-            Self::Norm => f.write_str("norms stay F32"),
-            Self::Router => f.write_str("the router stays F32"),
+            Self::Vector => f.write_str("vectors stay as they are"),
+            Self::Norm => f.write_str("norms stay as they are"),
+            Self::Router => f.write_str("the router stays as it is"),
+            Self::Untouched => f.write_str("never quantized"),
             Self::Knob(option) => f.write_str(option),
             Self::FileType(t) => write!(f, "{t}"),
             Self::Pure(t) => write!(f, "{t} --pure"),

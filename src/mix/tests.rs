@@ -13,6 +13,7 @@ fn model(n_layer: u32, n_expert: u32) -> MixModel {
         n_expert,
         tied: false,
         n_attn_v: n_layer,
+        is_70b: false,
     }
 }
 
@@ -58,7 +59,7 @@ fn the_targets_q4_k_m() {
         ]
     );
     let router = choose(&mut mix, "blk.0.ffn_gate_inp.weight");
-    assert_eq!((router.ty, router.reason), (GgmlType::F32, Reason::Router));
+    assert_eq!((router.ty, router.reason), (BF16, Reason::Router));
     assert_eq!(choose(&mut mix, "blk.0.attn_k.weight").ty, Q4_K);
 }
 
@@ -140,6 +141,7 @@ fn grouped_queries_and_the_70b() {
     let large = MixModel {
         n_layer: 80,
         n_attn_v: 80,
+        is_70b: true,
         ..grouped
     };
     for file_type in [Q2_K_S, FileType::Q2_K, Q3_K_S, Q3_K_M, Q4_K_S, Q4_K_M] {
@@ -187,6 +189,7 @@ fn no_mix_leaves_its_file_types_tensor_types() {
                     let model = MixModel {
                         tied,
                         n_head_kv,
+                        is_70b: n_layer == 80,
                         ..model(n_layer, n_expert)
                     };
                     let mut mix = Mix::new(file_type, &knobs, model);
@@ -220,7 +223,7 @@ fn the_first_pattern_found_decides_and_the_rest_counts_on_without_it() {
         "--tensor-type blk\\.0\\.attn=Q8_0"
     );
     assert_eq!(v(&mut mix, 1).ty, F16);
-    assert_eq!(choose(&mut mix, "blk.1.attn_norm.weight").ty, GgmlType::F32);
+    assert_eq!(choose(&mut mix, "blk.1.attn_norm.weight").ty, BF16);
 
     // A dense model's ffn_down are counted: the first the mix sees is its first. Those of a
     // mixture of experts have the number of their layer.
@@ -381,4 +384,34 @@ fn what_has_no_effect_is_noted_with_the_reason() {
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines[0].starts_with("`--leave-output-tensor` has no effect: there is no"));
     assert!(lines[1].starts_with("`--experts-type Q8_0` has no effect: no experts"));
+}
+
+#[test]
+fn other_architectures_are_read_by_parts_of_names() {
+    let knobs = Knobs::default();
+    let model = MixModel {
+        tied: true,
+        ..model(32, 0)
+    };
+    let mut mix = Mix::new(Q4_K_M, &knobs, model);
+    for (name, ty, reason) in [
+        ("blk.0.attn_qkv.weight", Q6_K, Reason::MoreBits(Q4_K_M)),
+        (
+            "blk.0.ffn_down_shexp.weight",
+            Q6_K,
+            Reason::MoreBits(Q4_K_M),
+        ),
+        ("per_layer_token_embd.weight", Q6_K, Reason::TiedOutput),
+        ("blk.0.ssm_conv1d.weight", BF16, Reason::Untouched),
+        ("blk.0.altup_proj.weight", BF16, Reason::Untouched),
+        ("position_embd.weight", BF16, Reason::Untouched),
+        ("blk.0.attn_q.scale", BF16, Reason::Untouched),
+        ("blk.0.attn_q_norm.weight", BF16, Reason::Norm),
+        ("blk.0.ssm_in.weight", Q4_K, Reason::FileType(Q4_K_M)),
+    ] {
+        let choice = choose(&mut mix, name);
+        assert_eq!((choice.ty, choice.reason), (ty, reason), "{name}");
+    }
+    let column = mix.choose("blk.0.attn_q.weight", &[512, 1], BF16).unwrap();
+    assert_eq!((column.ty, column.reason), (BF16, Reason::Vector));
 }

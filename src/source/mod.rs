@@ -1,15 +1,18 @@
-//! Where tensors come from: a checkpoint folder with safetensors shards.
+//! Where tensors come from: a checkpoint folder with safetensors shards, or a GGUF.
 //!
 //! `safetensors` parses one shard's header, [`Shard`] opens windows onto its bytes, and
-//! [`Checkpoint`] joins the shards of a folder into one table of tensors.
+//! [`Checkpoint`] joins the shards of a folder into one table of tensors. [`GgufModel`] is a GGUF
+//! file, or all parts of a split one.
 
 mod checkpoint;
 mod dtype;
 mod error;
+mod gguf_model;
 mod safetensors;
 mod shard;
 
 pub use checkpoint::{Checkpoint, SourceTensor};
 pub use dtype::Dtype;
 pub use error::SourceError;
+pub use gguf_model::{GgufModel, GgufModelError};
 pub use shard::Shard;

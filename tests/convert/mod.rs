@@ -58,7 +58,7 @@ fn an_existing_file_is_kept_unless_forced_and_an_input_is_never_replaced() {
         source.join("config.json"),
     ] {
         let run = convert(&source, &output, &["--force"]);
-        assert!(text(&run.stderr).contains("is a file of the checkpoint itself"));
+        assert!(text(&run.stderr).contains("is a file of the source itself"));
         assert!(fs::read(&shard).unwrap() == before);
     }
 

@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use rayon::prelude::*;
+use swallow_quant::can_dequantize;
 
 use super::{BlockDiff, DataDiff, Sides, TensorDiff};
 use crate::{
     compare::{
         CompareError, Deviation,
-        file::{self, WeightFile, dequantize, is_readable},
+        file::{self, WeightFile, dequantize},
     },
     gguf::TensorInfo,
 };
@@ -156,7 +157,7 @@ fn diff_data(
 }
 
 fn nothing_yet(Pair { a, b }: Pair<'_>) -> DataDiff {
-    let unreadable = [a.ty, b.ty].into_iter().find(|&ty| !is_readable(ty));
+    let unreadable = [a.ty, b.ty].into_iter().find(|&ty| !can_dequantize(ty));
     DataDiff {
         blocks: (a.ty == b.ty).then(|| BlockDiff {
             differing: 0,
@@ -188,7 +189,7 @@ fn compare(
 ) -> Result<Compared, CompareError> {
     let [bytes_a, bytes_b] = &mut buffers.bytes;
     let (ty_a, ty_b) = (pair.a.ty, pair.b.ty);
-    let readable = is_readable(ty_a) && is_readable(ty_b);
+    let readable = can_dequantize(ty_a) && can_dequantize(ty_b);
     if ty_a != ty_b && !readable {
         return Ok(Compared::Differs {
             blocks: None,

@@ -3,23 +3,24 @@
 use std::{collections::HashSet, path::Path};
 
 use rayon::prelude::*;
+use swallow_quant::{GgmlType, can_dequantize};
 
 use super::{Against, Fidelity, TensorFidelity, Unmatched};
 use crate::{
     compare::{
         CompareError, Deviation,
-        file::{WeightFile, dequantize, is_readable},
+        file::{WeightFile, dequantize},
     },
     convert::{
         ConvertError,
-        chunks::{Chunk, chunks, part_len},
-        read::{prefetch, read_chunk},
+        chunks::{Chunk, chunks},
+        read::ChunkReader,
     },
     file_type::FileType,
     gguf::TensorInfo,
-    model::{ModelConfig, TensorData, tensors},
-    plan::{ConversionPlan, PlannedTensor},
-    source::{Checkpoint, Dtype},
+    model::{ModelConfig, tensors},
+    plan::{ConversionPlan, bytes_of},
+    source::Checkpoint,
 };
 
 /// Weights that one thread takes at a time: a multiple of every block length.
@@ -41,7 +42,7 @@ impl Source {
         let checkpoint = Checkpoint::open(dir)?;
         let config = ModelConfig::from_json(&checkpoint.config)?;
         let tensors = tensors::map(&config, &checkpoint)?;
-        let plan = ConversionPlan::new(&config, tensors, Vec::new(), &FileType::F32.into())?;
+        let plan = ConversionPlan::new(tensors, Vec::new(), &FileType::F32.into())?;
         Ok(Self { checkpoint, plan })
     }
 
@@ -58,23 +59,23 @@ impl Source {
             .collect();
 
         let mut sums = vec![Deviation::default(); plan.tensors.len()];
-        let is_compared = |chunk: &Chunk| matched[chunk.tensor].is_some_and(|t| is_readable(t.ty));
+        let is_compared =
+            |chunk: &Chunk| matched[chunk.tensor].is_some_and(|t| can_dequantize(t.ty));
         let mut compared = chunks(&plan).filter(is_compared).peekable();
         let mut buffers = Buffers::default();
+        let mut reader = ChunkReader::new(&checkpoint.shards, &plan);
         while let Some(chunk) = compared.next() {
             if let Some(next) = compared.peek() {
-                prefetch(&checkpoint, &plan, next);
+                reader.prefetch(next);
             }
             let Some(info) = matched[chunk.tensor] else {
                 continue;
             };
-            read_chunk(&checkpoint, &plan, &chunk, &mut buffers.source)?;
-            let planned = &plan.tensors[chunk.tensor];
-            let first = weights_before(planned, chunk.part) + chunk.weights.start;
-            let len = chunk.weights.end - chunk.weights.start;
-            file.read(info, &(first..first + len), &mut buffers.blocks)?;
-            let dtype = dtype(planned, chunk.part);
-            sums[chunk.tensor].add(&measure(info, first, dtype, &buffers));
+            reader.read(&chunk, &mut buffers.source)?;
+            let first = chunk.first_weight(&plan);
+            file.read(info, &(first..first + chunk.len()), &mut buffers.blocks)?;
+            let from = chunk.source_type(&plan);
+            sums[chunk.tensor].add(&measure(info, first, from, &buffers));
         }
 
         Ok(Against {
@@ -88,7 +89,7 @@ impl Source {
                     Some(TensorFidelity {
                         name: info.name.clone(),
                         ty: info.ty,
-                        fidelity: match is_readable(info.ty) {
+                        fidelity: match can_dequantize(info.ty) {
                             true => Fidelity::Measured(sum),
                             false => Fidelity::NotRead,
                         },
@@ -107,19 +108,18 @@ struct Buffers {
 
 /// Measures a chunk that begins at weight `first` of the tensor. The sums do not depend on the
 /// number of threads: tasks have a fixed size and are added in their order.
-fn measure(info: &TensorInfo, first: u64, dtype: Dtype, buffers: &Buffers) -> Deviation {
+fn measure(info: &TensorInfo, first: u64, from: GgmlType, buffers: &Buffers) -> Deviation {
     let ty = info.ty;
     let task_bytes = TASK_WEIGHTS / ty.block_len() * ty.block_bytes();
     let sums: Vec<Deviation> = buffers
         .source
-        .par_chunks(TASK_WEIGHTS * dtype.bytes())
+        .par_chunks(bytes_of(from, TASK_WEIGHTS as u64) as usize)
         .zip(buffers.blocks.par_chunks(task_bytes))
         .enumerate()
         .map_init(
             || (Vec::new(), Vec::new()),
             |(reference, weights), (task, (source, blocks))| {
-                reference.resize(source.len() / dtype.bytes(), 0.0);
-                dtype.to_f32(source, reference);
+                dequantize(from, source, reference);
                 dequantize(ty, blocks, weights);
                 let first = first + (task * TASK_WEIGHTS) as u64;
                 let block_len = ty.block_len();
@@ -132,21 +132,6 @@ fn measure(info: &TensorInfo, first: u64, dtype: Dtype, buffers: &Buffers) -> De
         sum.add(task);
     }
     sum
-}
-
-/// Weights of the parts before `part`.
-fn weights_before(planned: &PlannedTensor, part: usize) -> u64 {
-    match &planned.data {
-        TensorData::Computed(_) => 0,
-        TensorData::Rows { parts, .. } => (0..part).map(|p| part_len(planned, parts, p)).sum(),
-    }
-}
-
-fn dtype(planned: &PlannedTensor, part: usize) -> Dtype {
-    match &planned.data {
-        TensorData::Computed(_) => Dtype::F32,
-        TensorData::Rows { parts, .. } => parts[part].dtype,
-    }
 }
 
 fn unmatched(plan: &ConversionPlan, file: &WeightFile) -> Vec<Unmatched> {

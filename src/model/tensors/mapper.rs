@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use swallow_quant::GgmlType;
+
 use super::{
     ModelTensor, Part, RowOrder, TensorData, TensorError,
     table::{
@@ -74,12 +76,27 @@ impl<'a> Mapper<'a> {
             false => RowOrder::AsIs,
         };
         let parts = vec![self.part(&name, tensor, 0, rows, rows)?];
-        self.out.push(ModelTensor {
-            name: format!("{target}{}", rule.target),
-            dims: shape.into_iter().rev().collect(),
-            data: TensorData::Rows { parts, order },
-        });
+        let dims = shape.into_iter().rev().collect();
+        let data = TensorData::Rows { parts, order };
+        self.push(format!("{target}{}", rule.target), dims, data);
         Ok(())
+    }
+
+    /// Adds a tensor of the GGUF. Vectors, norms and routers are F32 there, whatever they are here.
+    pub(super) fn push(&mut self, name: String, dims: Vec<u64>, data: TensorData) {
+        let is_f32 = dims.len() < 2
+            || name.ends_with("_norm.weight")
+            || name.ends_with("ffn_gate_inp.weight");
+        let stored = match is_f32 {
+            true => GgmlType::F32,
+            false => data.ggml_type(),
+        };
+        self.out.push(ModelTensor {
+            name,
+            dims,
+            stored,
+            data,
+        });
     }
 
     /// `experts.E.w1` … of every expert E, stacked.
@@ -141,14 +158,12 @@ impl<'a> Mapper<'a> {
 
     fn push_experts(&mut self, target: &str, rule: &Rule, shape: &[u64], parts: Vec<Part>) {
         let [rows, cols] = *shape else { return };
-        self.out.push(ModelTensor {
-            name: format!("{target}{}", rule.target),
-            dims: vec![cols, rows, parts.len() as u64],
-            data: TensorData::Rows {
-                parts,
-                order: RowOrder::AsIs,
-            },
-        });
+        let dims = vec![cols, rows, parts.len() as u64];
+        let data = TensorData::Rows {
+            parts,
+            order: RowOrder::AsIs,
+        };
+        self.push(format!("{target}{}", rule.target), dims, data);
     }
 
     /// Finds a tensor, checks its shape and marks it as used.
@@ -201,7 +216,8 @@ impl<'a> Mapper<'a> {
         let row_bytes = (tensor.bytes.end - tensor.bytes.start) / total_rows;
         Ok(Part {
             tensor: name.into(),
-            dtype,
+            shape: tensor.shape.clone(),
+            ty: dtype.ggml_type(),
             shard: tensor.shard,
             offset: tensor.bytes.start + first_row * row_bytes,
             first_row,

@@ -1,7 +1,9 @@
-//! Hugging Face tensor names → GGUF tensors: a table, and the two layouts of a Mixtral's experts.
+//! Tensors of the GGUF and where their weights come from. For a checkpoint: Hugging Face tensor
+//! names → GGUF tensors by a table, and the two layouts of a Mixtral's experts.
 
 mod count;
 mod error;
+mod gguf;
 mod mapper;
 mod table;
 
@@ -9,12 +11,13 @@ use std::collections::BTreeSet;
 
 pub use count::{ParameterCount, count_parameters};
 pub use error::TensorError;
+pub use gguf::of_gguf;
 use mapper::Mapper;
 use swallow_quant::GgmlType;
 use table::{GLOBAL, OUTPUT};
 
 use super::config::ModelConfig;
-use crate::source::{Checkpoint, Dtype};
+use crate::source::Checkpoint;
 
 /// A tensor of the GGUF and where its weights come from.
 #[derive(Clone, Debug)]
@@ -23,6 +26,10 @@ pub struct ModelTensor {
     pub name: String,
     /// Dimensions in ggml's order: the row length first.
     pub dims: Vec<u64>,
+    /// The type of a tensor that is not quantized. For a checkpoint, what llama.cpp's converter
+    /// writes: F32 for vectors, norms and routers, else the weights' own format, and F32 where
+    /// that differs between parts. For a GGUF, the type it has there.
+    pub stored: GgmlType,
     /// The weights.
     pub data: TensorData,
 }
@@ -47,27 +54,27 @@ impl TensorData {
         match self {
             Self::Computed(_) => GgmlType::F32,
             Self::Rows { parts, .. } => match parts.split_first() {
-                Some((first, rest)) if rest.iter().all(|p| p.dtype == first.dtype) => {
-                    first.dtype.ggml_type()
-                }
+                Some((first, rest)) if rest.iter().all(|p| p.ty == first.ty) => first.ty,
                 _ => GgmlType::F32,
             },
         }
     }
 }
 
-/// Consecutive rows of one checkpoint tensor.
+/// Consecutive rows of one tensor of the source.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// Name in the checkpoint.
+    /// Name in the source.
     pub tensor: String,
-    /// Number format.
-    pub dtype: Dtype,
-    /// Index into [`Checkpoint::shards`].
+    /// Shape of the whole tensor there, outermost dimension first, for messages.
+    pub shape: Vec<u64>,
+    /// Type of the weights.
+    pub ty: GgmlType,
+    /// Index into the source's files.
     pub shard: usize,
     /// First byte in the shard's file.
     pub offset: u64,
-    /// First row within the checkpoint's tensor, for messages.
+    /// First row within the source's tensor, for messages.
     pub first_row: u64,
     /// Number of rows.
     pub rows: u64,
@@ -122,11 +129,12 @@ pub fn map(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<Vec<ModelTen
         .rope_scaling
         .frequency_factors(head_dim, config.rope_theta)
     {
-        mapper.out.push(ModelTensor {
-            name: "rope_freqs.weight".into(),
-            dims: vec![factors.len() as u64],
-            data: TensorData::Computed(factors),
-        });
+        let dims = vec![factors.len() as u64];
+        mapper.push(
+            "rope_freqs.weight".into(),
+            dims,
+            TensorData::Computed(factors),
+        );
     }
     for layer in 0..config.n_layer {
         mapper.layer(layer)?;

@@ -41,7 +41,7 @@ impl Display {
         let total = plan.source_bytes();
         eprintln!(
             "converting {} ({} in {} tensors) to `{}` ({}, {})",
-            conversion.identity.name,
+            conversion.name,
             DecimalBytes(total),
             plan.tensors.len(),
             output.display(),

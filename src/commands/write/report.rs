@@ -1,6 +1,9 @@
 //! What a conversion will do, and what it did: for people and for programs.
 
-use std::{fmt::Write, path::Path};
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+};
 
 use indicatif::{DecimalBytes, HumanDuration};
 use serde_json::{Value as Json, json};
@@ -49,8 +52,9 @@ pub(super) fn plan_text(conversion: &Conversion, output: &Path) -> String {
             DecimalBytes(bytes).to_string()
         );
     }
+    let files = conversion.paths(output);
     let rows = [
-        ("output", format!("`{}`", output.display())),
+        ("output", files_text(&files)),
         (
             "size",
             format!(
@@ -92,46 +96,66 @@ pub(super) fn plan_json(conversion: &Conversion, output: &Path) -> String {
                 "dims": t.info.dims,
                 "type": t.info.ty.name(),
                 "bytes": t.info.size(),
+                "file": t.file,
                 "offset": t.info.offset,
                 "source": sources(t),
                 "reason": reason_text(t),
             })
         })
         .collect();
-    let mut summary = totals(conversion, output);
+    let mut summary = totals(conversion, &conversion.paths(output));
     summary["memory_bytes"] = conversion.memory_bytes().into();
     summary["tensors"] = tensors.into();
     format!("{summary:#}\n")
 }
 
 /// The lines that follow a finished conversion.
-pub(super) fn summary_text(conversion: &Conversion, output: &Path, written: &Written) -> String {
+pub(super) fn summary_text(conversion: &Conversion, written: &Written) -> String {
     let plan = &conversion.plan;
-    let path = output.display().to_string();
     let mut out = String::new();
     let _ = writeln!(
         out,
-        "wrote `{path}`: {} tensors, {}, {:.2} bits per weight, in {} ({}/s)",
+        "wrote {}: {} tensors, {}, {:.2} bits per weight, in {} ({}/s)",
+        files_text(&written.paths),
         plan.tensors.len(),
         gigabytes(written.file_bytes),
         plan.bits_per_weight(),
         seconds(written),
         DecimalBytes(rate(plan, written)),
     );
-    let quoted = shlex::try_quote(&path).map_or(path.clone(), |q| q.into_owned());
-    let _ = writeln!(out, "next: swallow-gguf run -m {quoted}");
+    // A model in several files is opened by the first.
+    if let Some(first) = written.paths.first() {
+        let path = first.display().to_string();
+        let quoted = shlex::try_quote(&path).map_or(path.clone(), |q| q.into_owned());
+        let _ = writeln!(out, "next: swallow-gguf run -m {quoted}");
+    }
     out
 }
 
+/// `a.gguf`, or the first and the last of several.
+fn files_text(paths: &[PathBuf]) -> String {
+    match paths {
+        [first, .., last] => format!(
+            "`{}` to `{}`",
+            first.display(),
+            last.file_name().unwrap_or_default().display()
+        ),
+        _ => paths
+            .iter()
+            .map(|path| format!("`{}`", path.display()))
+            .collect(),
+    }
+}
+
 /// The summary for programs.
-pub(super) fn summary_json(conversion: &Conversion, output: &Path, written: &Written) -> String {
-    let mut summary = totals(conversion, output);
+pub(super) fn summary_json(conversion: &Conversion, written: &Written) -> String {
+    let mut summary = totals(conversion, &written.paths);
     summary["seconds"] = written.elapsed.as_secs_f64().into();
     summary["source_bytes_per_second"] = rate(&conversion.plan, written).into();
     format!("{summary:#}\n")
 }
 
-fn totals(conversion: &Conversion, output: &Path) -> Json {
+fn totals(conversion: &Conversion, paths: &[PathBuf]) -> Json {
     let plan = &conversion.plan;
     let types: serde_json::Map<String, Json> = plan
         .type_histogram()
@@ -144,8 +168,11 @@ fn totals(conversion: &Conversion, output: &Path) -> Json {
         })
         .collect();
     json!({
-        "output": output.display().to_string(),
-        "name": conversion.identity.name,
+        "output": paths.first().map(|path| path.display().to_string()),
+        "files": plan.files.iter().zip(paths).map(|(file, path)| {
+            json!({"path": path.display().to_string(), "bytes": file.bytes(), "tensors": file.tensors.len()})
+        }).collect::<Vec<_>>(),
+        "name": conversion.name,
         "file_type": plan.file_type.name(),
         "file_bytes": plan.file_bytes(),
         "source_bytes": plan.source_bytes(),
@@ -183,7 +210,7 @@ fn source_text(tensor: &PlannedTensor) -> String {
         TensorData::Rows { parts, .. } => {
             let mut text = String::new();
             if let Some(first) = parts.first() {
-                let _ = write!(text, "{} {}", first.tensor, first.dtype.ggml_type());
+                let _ = write!(text, "{} {}", first.tensor, first.ty);
             }
             if parts.len() > 1 {
                 let _ = write!(text, ", {} experts", parts.len());
@@ -201,7 +228,7 @@ fn sources(tensor: &PlannedTensor) -> Json {
             .map(|p| {
                 json!({
                     "tensor": p.tensor,
-                    "type": p.dtype.ggml_type().name(),
+                    "type": p.ty.name(),
                     "first_row": p.first_row,
                     "rows": p.rows,
                 })

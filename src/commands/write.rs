@@ -1,0 +1,103 @@
+//! What the commands that write a GGUF have in common, from the options on.
+
+mod progress;
+mod report;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use anyhow::Context;
+
+use crate::{
+    cli::{KnobArgs, TensorTypeArg, WriteArgs},
+    convert::Conversion,
+    mix::{self, Knobs},
+    plan::Wishes,
+};
+
+/// Writes what is planned, or shows the plan.
+pub(super) fn execute(conversion: &Conversion, args: &WriteArgs) -> anyhow::Result<()> {
+    if !args.quiet {
+        for note in &conversion.notes {
+            eprintln!("note: {note}");
+        }
+    }
+
+    let output = output_path(args.output.as_deref(), conversion);
+    if args.dry_run {
+        return super::print(&if args.json {
+            report::plan_json(conversion, &output)
+        } else {
+            report::plan_text(conversion, &output)
+        });
+    }
+
+    conversion.check_output(&output, args.force)?;
+    let cancel = cancel_on_interrupt()?;
+    let written = {
+        let progress = progress::Display::start(conversion, &output, args.quiet);
+        conversion.write(&output, args.force, args.threads, &cancel, &|p| {
+            progress.update(p)
+        })?
+    };
+    if !args.quiet {
+        eprint!("{}", report::summary_text(conversion, &written));
+    }
+    if args.json {
+        super::print(&report::summary_json(conversion, &written))?;
+    }
+    Ok(())
+}
+
+/// What is asked for, with the rules of the files that are named.
+pub(super) fn wishes(args: &WriteArgs) -> anyhow::Result<Wishes> {
+    Ok(Wishes {
+        knobs: knobs(&args.knobs)?,
+        overrides: args.knobs.overrides.clone(),
+        split_max_bytes: args.split_max_size,
+        ..args.file_type.into()
+    })
+}
+
+fn knobs(args: &KnobArgs) -> anyhow::Result<Knobs> {
+    let mut tensor_types = Vec::new();
+    for given in &args.tensor_types.0 {
+        match given {
+            TensorTypeArg::Rule(rule) => tensor_types.push(rule.clone()),
+            TensorTypeArg::File(path) => tensor_types.extend(mix::read_rules(path)?),
+        }
+    }
+    Ok(Knobs {
+        output_type: args.output_tensor_type,
+        token_embedding_type: args.token_embedding_type,
+        leave_output: args.leave_output_tensor,
+        pure: args.pure,
+        tensor_types,
+        experts_type: args.experts_type,
+        attn_type: args.attn_type,
+    })
+}
+
+/// The file asked for; named by convention where a folder or nothing is.
+fn output_path(asked: Option<&Path>, conversion: &Conversion) -> PathBuf {
+    let name = &conversion.default_file_name;
+    match asked {
+        None => name.into(),
+        Some(dir) if dir.is_dir() => dir.join(name),
+        Some(file) => file.into(),
+    }
+}
+
+/// A flag that Ctrl-C sets; the conversion then removes what it has written and ends.
+fn cancel_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let set = Arc::clone(&flag);
+    ctrlc::set_handler(move || set.store(true, Ordering::Relaxed))
+        .context("cannot watch for Ctrl-C")?;
+    Ok(flag)
+}
