@@ -5,14 +5,14 @@ use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
 use indicatif::DecimalBytes;
 
 use crate::{
-    convert::{CheckpointOptions, Conversion, Written},
+    convert::{CheckpointOptions, Conversion, Times, Written},
     file_type::FileType,
     source::Dtype,
     synthetic::{self, Layout, Sizes, Spec},
@@ -33,6 +33,8 @@ pub struct Measured {
     written: Written,
     /// Bytes of memory that the process held at most until now, where the system tells.
     peak_memory: Option<u64>,
+    /// How long each stage takes by itself.
+    alone: Times,
 }
 
 impl Bench {
@@ -65,7 +67,7 @@ impl Bench {
     }
 
     /// Converts the checkpoint once, from the disk and not from the page cache, and removes the
-    /// result.
+    /// result; then does what each stage does by itself.
     ///
     /// # Errors
     /// As [`Conversion::write`].
@@ -74,7 +76,10 @@ impl Bench {
         file_type: FileType,
         threads: Option<NonZeroUsize>,
     ) -> anyhow::Result<Measured> {
-        forget_cached(&self.source).context("cannot drop the checkpoint from the page cache")?;
+        let forget = || {
+            forget_cached(&self.source).context("cannot drop the checkpoint from the page cache")
+        };
+        forget()?;
         let start = Instant::now();
         let options = CheckpointOptions {
             source: self.source.clone(),
@@ -86,39 +91,69 @@ impl Bench {
         let never = AtomicBool::new(false);
         let mut written = conversion.write(&output, true, threads, &never, &|_| {})?;
         written.elapsed = start.elapsed();
+        let peak_memory = peak_memory();
+
+        forget()?;
+        let read = conversion.time_reading()?;
+        let others = conversion.time_quantizing_and_writing(&output, threads)?;
         fs::remove_file(&output).context("cannot remove the measured output")?;
         Ok(Measured {
             file_type,
             source_bytes: conversion.plan.source_bytes(),
             written,
-            peak_memory: peak_memory(),
+            peak_memory,
+            alone: Times { read, ..others },
         })
     }
 }
 
 impl Measured {
-    /// The heads of the columns of [`Measured`]'s line.
+    /// The heads of the columns of [`Measured`]'s first line.
     pub const HEADER: &str = "type        input     output   read s  quantize s  write s  sync s  total s     GB/s  peak memory";
+
+    /// The slowest stage, with nothing else to do.
+    fn slowest_alone(&self) -> Duration {
+        let Times {
+            read,
+            quantize,
+            write,
+            sync,
+        } = self.alone;
+        read.max(quantize).max(write + sync)
+    }
 }
 
 impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = |times: &Times| {
+            format!(
+                "{:>8.2} {:>11.2} {:>8.2} {:>7.2}",
+                times.read.as_secs_f64(),
+                times.quantize.as_secs_f64(),
+                times.write.as_secs_f64(),
+                times.sync.as_secs_f64(),
+            )
+        };
         let seconds = self.written.elapsed.as_secs_f64();
-        let times = &self.written.times;
-        write!(
+        writeln!(
             f,
-            "{:7} {:>9} {:>10} {:>8.2} {:>11.2} {:>8.2} {:>7.2} {:>8.2} {:>8.2}  {}",
+            "{:7} {:>9} {:>10} {} {:>8.2} {:>8.2}  {}",
             self.file_type,
             DecimalBytes(self.source_bytes).to_string(),
             DecimalBytes(self.written.file_bytes).to_string(),
-            times.read.as_secs_f64(),
-            times.quantize.as_secs_f64(),
-            times.write.as_secs_f64(),
-            times.sync.as_secs_f64(),
+            line(&self.written.times),
             seconds,
             self.source_bytes as f64 / 1e9 / seconds,
             self.peak_memory
                 .map_or("unknown".into(), |b| DecimalBytes(b).to_string()),
+        )?;
+        let slowest = self.slowest_alone().as_secs_f64();
+        write!(
+            f,
+            "{:28} {}    the whole takes {:.2} times the slowest",
+            "  each stage by itself",
+            line(&self.alone),
+            seconds / slowest.max(1e-9),
         )
     }
 }

@@ -11,6 +11,7 @@ mod output;
 mod pipeline;
 mod quantize;
 pub(crate) mod read;
+mod stages;
 
 use std::{
     num::NonZeroUsize,

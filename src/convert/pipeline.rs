@@ -34,7 +34,7 @@ use crate::{plan::ConversionPlan, source::Shard};
 const BUFFERS: usize = 3;
 
 /// Chunks asked of the disk ahead of the one being read: enough to keep it busy.
-const PREFETCH: usize = 8;
+pub(super) const PREFETCH: usize = 8;
 
 /// Bytes that all buffers take at most: chunks of up to four bytes a weight, on their way in and
 /// out, one that is being put in order, and each thread's scratch.
@@ -99,13 +99,7 @@ pub(super) fn run(
     cancel: &AtomicBool,
     progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<Times, ConvertError> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads.map_or(0, NonZeroUsize::get))
-        .build()
-        .map_err(|e| ConvertError::Threads {
-            threads: threads.map_or(0, NonZeroUsize::get),
-            reason: e.to_string(),
-        })?;
+    let pool = thread_pool(threads)?;
     let isa = Isa::best();
     for (output, file) in outputs.iter_mut().zip(&plan.files) {
         output.write(&file.header)?;
@@ -199,6 +193,20 @@ pub(super) fn run(
             sync: Duration::ZERO,
         })
     })
+}
+
+/// The threads that quantize: as many as asked for, or as there are cores.
+pub(super) fn thread_pool(
+    threads: Option<NonZeroUsize>,
+) -> Result<rayon::ThreadPool, ConvertError> {
+    let threads = threads.map_or(0, NonZeroUsize::get);
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(|error| ConvertError::Threads {
+            threads,
+            reason: error.to_string(),
+        })
 }
 
 fn join<T>(handle: thread::ScopedJoinHandle<'_, T>) -> T {
