@@ -11,6 +11,8 @@ mod moe_from_gguf;
 mod parity;
 mod quantize;
 mod real_models;
+#[cfg(unix)]
+mod resume;
 mod run;
 mod support;
 mod tokenizer;

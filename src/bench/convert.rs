@@ -12,7 +12,7 @@ use anyhow::Context;
 use indicatif::DecimalBytes;
 
 use crate::{
-    convert::{CheckpointOptions, Conversion, Times, Written},
+    convert::{CheckpointOptions, Conversion, Times, WriteOptions, Written},
     file_type::FileType,
     source::Dtype,
     synthetic::{self, Layout, Sizes, Spec},
@@ -89,7 +89,12 @@ impl Bench {
         let conversion = Conversion::of_checkpoint(&options)?;
         let output = self.dir.join("output.gguf");
         let never = AtomicBool::new(false);
-        let mut written = conversion.write(&output, true, threads, &never, &|_| {})?;
+        let options = WriteOptions {
+            replace: true,
+            restart: true,
+            threads,
+        };
+        let mut written = conversion.write(&output, &options, &never, &|_| {})?;
         written.elapsed = start.elapsed();
         let peak_memory = peak_memory();
 

@@ -32,6 +32,10 @@ pub struct WriteArgs {
     #[arg(short, long)]
     pub force: bool,
 
+    /// Begin anew, whatever an earlier conversion to this file has left behind
+    #[arg(long)]
+    pub restart: bool,
+
     /// Split the model into files of at most so many bytes of tensors, for example 4G or 500M
     #[arg(long, value_name = "N[M|G]", value_parser = split_bytes)]
     pub split_max_size: Option<u64>,

@@ -15,7 +15,7 @@ use anyhow::Context;
 
 use crate::{
     cli::{KnobArgs, TensorTypeArg, WriteArgs},
-    convert::Conversion,
+    convert::{Conversion, WriteOptions},
     mix::{self, Knobs},
     plan::Wishes,
 };
@@ -41,9 +41,12 @@ pub(super) fn execute(conversion: &Conversion, args: &WriteArgs) -> anyhow::Resu
     let cancel = cancel_on_interrupt()?;
     let written = {
         let progress = progress::Display::start(conversion, &output, args.quiet);
-        conversion.write(&output, args.force, args.threads, &cancel, &|p| {
-            progress.update(p)
-        })?
+        let options = WriteOptions {
+            replace: args.force,
+            restart: args.restart,
+            threads: args.threads,
+        };
+        conversion.write(&output, &options, &cancel, &|p| progress.update(p))?
     };
     if !args.quiet {
         eprint!("{}", report::summary_text(conversion, &written));

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use swallow_quant::GgmlType;
 
+use super::output::Position;
 use crate::{
     model::{Part, RowOrder, TensorData},
     plan::{ConversionPlan, PlannedTensor, bytes_of},
@@ -64,6 +65,25 @@ impl Chunk {
                 .sum(),
         };
         before + self.weights.start
+    }
+
+    /// Where it ends in the output, with the padding behind a tensor's last chunk.
+    pub(crate) fn end(&self, plan: &ConversionPlan) -> Position {
+        let tensor = &plan.tensors[self.tensor];
+        let file = &plan.files[tensor.file];
+        let next = plan.tensors.get(self.tensor + 1);
+        let data_end = match next {
+            _ if !self.last => {
+                let weights = self.first_weight(plan) + self.len();
+                tensor.info.offset + bytes_of(tensor.info.ty, weights)
+            }
+            Some(next) if next.file == tensor.file => next.info.offset,
+            _ => file.data_bytes,
+        };
+        Position {
+            file: tensor.file,
+            offset: file.header.len() as u64 + data_end,
+        }
     }
 }
 

@@ -79,6 +79,22 @@ pub enum ConvertError {
         /// What it is.
         found: &'static str,
     },
+    /// Another process writes this output.
+    #[error("`{path}` is being written by another process: wait for it, or choose another name")]
+    Busy {
+        /// The output.
+        path: PathBuf,
+    },
+    /// What an ended conversion has left behind is not of this one.
+    #[error(
+        "a conversion to `{path}` was begun and not finished with {what}: go on with the command it was begun with, or begin anew with `--restart`"
+    )]
+    OtherConversion {
+        /// The output.
+        path: PathBuf,
+        /// What differs.
+        what: String,
+    },
     /// Output and input are one file.
     #[error("`{path}` is a file of the source itself, expected another place for the output")]
     OutputIsInput {

@@ -56,6 +56,7 @@ impl Conversion {
         let plan = ConversionPlan::new(model_tensors, key_values, &options.wishes)?;
         notes.extend_from_slice(&plan.notes);
         Ok(Self {
+            source: options.source.display().to_string(),
             inputs: checkpoint.files().collect(),
             shards: checkpoint.shards,
             default_file_name: identity.file_name(plan.file_type),

@@ -33,6 +33,7 @@ impl Conversion {
         let name = name.and_then(|(_, name): &(String, Value)| name.as_str());
         let stem = stem(&model.path);
         Ok(Self {
+            source: options.source.display().to_string(),
             inputs: model.shards.iter().map(|s| s.path().to_owned()).collect(),
             shards: model.shards,
             default_file_name: format!("{}-{}.gguf", without_file_type(&stem), plan.file_type),

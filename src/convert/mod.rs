@@ -25,8 +25,12 @@ pub use from_checkpoint::CheckpointOptions;
 pub use from_gguf::GgufOptions;
 pub use pipeline::{Progress, Times};
 
+use xxhash_rust::xxh3::Xxh3;
+
+use self::output::{Identity, Output, OutputOptions, Position};
 use crate::{
-    plan::{ConversionPlan, paths},
+    model::TensorData,
+    plan::{ConversionPlan, PlannedFile, paths},
     source::Shard,
 };
 
@@ -37,6 +41,8 @@ pub struct Conversion {
     pub(crate) shards: Vec<Shard>,
     /// Every file of the source; an output must be none of them.
     inputs: Vec<PathBuf>,
+    /// Where it comes from, for people.
+    source: String,
     /// What the model is called, for people.
     pub name: String,
     /// The file name by convention.
@@ -47,6 +53,17 @@ pub struct Conversion {
     pub notes: Vec<String>,
 }
 
+/// How to write.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WriteOptions {
+    /// Replace files that are there, once the new ones are whole.
+    pub replace: bool,
+    /// Throw away what an earlier conversion has left behind, whatever it was.
+    pub restart: bool,
+    /// Threads to quantize with; `None` for as many as there are cores.
+    pub threads: Option<NonZeroUsize>,
+}
+
 /// What a finished conversion cost.
 #[derive(Clone, Debug)]
 pub struct Written {
@@ -54,6 +71,8 @@ pub struct Written {
     pub paths: Vec<PathBuf>,
     /// Bytes of all files.
     pub file_bytes: u64,
+    /// Bytes that an earlier conversion had written already.
+    pub resumed_bytes: u64,
     /// From the first byte read to the file being whole on disk.
     pub elapsed: Duration,
     /// How long each stage was busy.
@@ -66,9 +85,10 @@ impl Conversion {
         pipeline::buffer_bytes(&self.plan) + 2 * self.plan.header_bytes()
     }
 
-    /// Writes the GGUF to `path`, or its parts to `path` with their numbers: beside their places first, and
-    /// there once they are whole and on disk. `cancel` is looked at all the time; `progress` is
-    /// called from another thread.
+    /// Writes the GGUF to `path`, or its parts to `path` with their numbers: beside their places
+    /// first, and there once they are whole and on disk. Goes on with what the same conversion left
+    /// behind when it was killed. `cancel` is looked at all the time; `progress` is called from
+    /// another thread.
     ///
     /// # Errors
     /// When there is no room, something cannot be read or written, a weight is not finite, or
@@ -76,35 +96,82 @@ impl Conversion {
     pub fn write(
         &self,
         path: &Path,
-        replace: bool,
-        threads: Option<NonZeroUsize>,
+        options: &WriteOptions,
         cancel: &AtomicBool,
         progress: &(dyn Fn(Progress<'_>) + Sync),
     ) -> Result<Written, ConvertError> {
         let start = Instant::now();
         let paths = self.paths(path);
-        let mut outputs = paths
-            .iter()
-            .map(|path| output::Output::create(path, replace, &self.inputs))
-            .collect::<Result<Vec<_>, _>>()?;
-        output::require_space(path, self.plan.file_bytes())?;
+        let identity = self.output_identity();
+        let mut output = Output::open(
+            path,
+            &paths,
+            &OutputOptions {
+                identity: &identity,
+                replace: options.replace,
+                restart: options.restart,
+                inputs: &self.inputs,
+            },
+        )?;
+        let there = self.bytes_before(output.position());
+        output::require_space(path, self.plan.file_bytes() - there)?;
+        if there > 0 {
+            progress(Progress::Resumed {
+                output_bytes: there,
+            });
+        }
         let mut times = pipeline::run(
             &self.shards,
             &self.plan,
-            &mut outputs,
-            threads,
+            &mut output,
+            options.threads,
             cancel,
             progress,
         )?;
         let sync = Instant::now();
-        output::finish(outputs, cancel)?;
+        output.finish(cancel)?;
         times.sync = sync.elapsed();
         Ok(Written {
             paths,
             file_bytes: self.plan.file_bytes(),
+            resumed_bytes: there,
             elapsed: start.elapsed(),
             times,
         })
+    }
+
+    /// Bytes of the output before a place in it.
+    fn bytes_before(&self, at: Position) -> u64 {
+        let files = self.plan.files[..at.file].iter();
+        files.map(PlannedFile::bytes).sum::<u64>() + at.offset
+    }
+
+    /// What decides about the bytes of the output: the plan, the sources with their times of change,
+    /// and this program's version.
+    fn output_identity(&self) -> Identity {
+        let mut digest = Xxh3::new();
+        for file in &self.plan.files {
+            digest.update(&file.header);
+        }
+        for shard in &self.shards {
+            digest.update(shard.fingerprint().as_bytes());
+        }
+        for tensor in &self.plan.tensors {
+            match &tensor.data {
+                TensorData::Computed(values) => {
+                    values.iter().for_each(|v| digest.update(&v.to_le_bytes()));
+                }
+                TensorData::Rows { parts, order } => {
+                    digest.update(format!("{parts:?}{order:?}").as_bytes());
+                }
+            }
+        }
+        Identity {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            plan: format!("{:032x}", digest.digest128()),
+            source: self.source.clone(),
+            file_type: self.plan.file_type.name().to_owned(),
+        }
     }
 
     /// The files that [`Conversion::write`] writes when given `path`.

@@ -1,134 +1,233 @@
-//! The output file: written beside its place, synced, and moved there when it is whole.
+//! The output: written beside its place, synced, and moved there when it is whole.
+//!
+//! While `model.gguf` is being written, `.model.gguf.partial` holds what is there of it, and
+//! `.model.gguf.journal` tells how much that is. Both are gone at the end, whatever the end is,
+//! unless the process was killed or was asked to keep them; the same command then goes on. The
+//! journal is locked, so two processes never write one output.
+
+mod journal;
+mod place;
 
 use std::{
-    fs::{self, File},
-    io::{self, Write},
+    fs::{self, File, TryLockError},
+    io::{self, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use tempfile::NamedTempFile;
+use tempfile::TempPath;
 
+pub(super) use self::journal::Identity;
+use self::journal::{Digest, Journal, Span};
+use self::place::folder_of;
+pub(super) use self::place::{check, require_space};
 use super::error::ConvertError;
 
 /// Written bytes after which the system is asked to start putting them on disk, so that the sync
-/// at the end finds little left to do.
-const WRITE_BACK_BYTES: u64 = 32 << 20;
+/// at the end finds little left to do; and after which they are noted in the journal.
+const SPAN_BYTES: u64 = 32 << 20;
 
-/// A file on its way. Dropped before [`finish`], it is gone without a trace.
-pub(super) struct Output {
-    path: PathBuf,
-    replace: bool,
-    file: NamedTempFile,
-    written: u64,
-    handed_over: u64,
+/// How an output is to be opened.
+pub(super) struct OutputOptions<'a> {
+    /// What is written, for the journal.
+    pub(super) identity: &'a Identity,
+    /// Whether files that are there may be replaced.
+    pub(super) replace: bool,
+    /// Whether what an earlier, ended conversion left behind is thrown away.
+    pub(super) restart: bool,
+    /// Files that the output must not be.
+    pub(super) inputs: &'a [PathBuf],
 }
 
-/// Fails where `path` is not a place for the output: it is there and `replace` is not asked for,
-/// it is no file, or it is one of the `inputs`.
-pub(super) fn check(path: &Path, replace: bool, inputs: &[PathBuf]) -> Result<(), ConvertError> {
-    let metadata = match fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => {
-            return Err(write_error(path, error));
-        }
-    };
-    if metadata.is_dir() {
-        return Err(ConvertError::NotAFile {
-            path: path.into(),
-            found: "a folder",
-        });
-    }
-    if !metadata.is_file() {
-        return Err(ConvertError::NotAFile {
-            path: path.into(),
-            found: "a device or pipe",
-        });
-    }
-    if inputs
-        .iter()
-        .any(|file| same_file::is_same_file(file, path).unwrap_or(false))
-    {
-        return Err(ConvertError::OutputIsInput { path: path.into() });
-    }
-    if !replace {
-        return Err(ConvertError::Exists { path: path.into() });
-    }
-    Ok(())
+/// Files on their way, written one after the other. Dropped before [`Output::finish`], they are
+/// gone without a trace, unless [`Output::keep`] was called.
+pub(super) struct Output {
+    replace: bool,
+    files: Vec<Partial>,
+    // Removed before it is closed, and with that unlocked.
+    journal_path: TempPath,
+    journal: Journal,
+    /// The file that is being written, and where it goes on.
+    at: Position,
+    /// Where the span that is not yet in the journal begins.
+    span_start: u64,
+    digest: Digest,
+}
+
+/// A place in the output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Position {
+    /// Index of the file.
+    pub(crate) file: usize,
+    /// Bytes from its beginning.
+    pub(crate) offset: u64,
+}
+
+/// A file that has not got its name yet.
+struct Partial {
+    /// Its place.
+    path: PathBuf,
+    file: File,
+    temporary: TempPath,
 }
 
 impl Output {
-    /// Opens a temporary file beside `path`.
-    pub(super) fn create(
+    /// Opens the files for `paths`, and goes on with what is there of them: see
+    /// [`Output::position`]. `path` is the one that the paths are made of.
+    pub(super) fn open(
         path: &Path,
-        replace: bool,
-        inputs: &[PathBuf],
+        paths: &[PathBuf],
+        options: &OutputOptions<'_>,
     ) -> Result<Self, ConvertError> {
-        check(path, replace, inputs)?;
-        let name = path.file_name().ok_or_else(|| ConvertError::NotAFile {
-            path: path.into(),
-            found: "a folder",
-        })?;
-        let prefix = format!(".{}.", name.to_string_lossy());
-        // Opened by ourselves: the result is an ordinary file, with what the user's umask allows,
-        // and an error is told in the system's words alone, without the temporary name.
-        let mut os_error = None;
-        let open = |path: &Path| {
-            let opened = File::options()
-                .read(true)
-                .write(true)
-                .create_new(true)
-                .open(path);
-            opened.inspect_err(|error| os_error = error.raw_os_error())
+        for path in paths {
+            check(path, options.replace, options.inputs)?;
+        }
+        let journal_path = hidden(path, "journal")?;
+        let mut journal = open_locked(path, &journal_path)?;
+        let mut journal_path =
+            TempPath::try_from_path(journal_path).map_err(|error| write_error(path, error))?;
+        let known = Journal::read(&mut journal).map_err(|error| write_error(path, error))?;
+        let spans = match known {
+            Some((found, spans)) if found == *options.identity && !options.restart => spans,
+            Some((found, spans)) if !spans.is_empty() && !options.restart => {
+                journal_path.disable_cleanup(true);
+                return Err(other_conversion(path, &found, options.identity));
+            }
+            _ => Vec::new(),
         };
-        let file = tempfile::Builder::new()
-            .prefix(&prefix)
-            .suffix(".partial")
-            .make_in(folder_of(path), open)
-            .map_err(|error| {
-                write_error(path, os_error.map_or(error, io::Error::from_raw_os_error))
-            })?;
+
+        let temporary = paths
+            .iter()
+            .map(|path| hidden(path, "partial"))
+            .collect::<Result<Vec<_>, _>>()?;
+        let there: Vec<&Path> = temporary.iter().map(PathBuf::as_path).collect();
+        let spans = &spans[..journal::confirmed(&spans, &there)];
+        let at = spans.last().map_or(Position::default(), |span| Position {
+            file: span.file,
+            offset: span.end,
+        });
+        let files = paths
+            .iter()
+            .zip(temporary)
+            .enumerate()
+            .map(|(i, (path, temporary))| {
+                let keep = match i.cmp(&at.file) {
+                    std::cmp::Ordering::Less => None,
+                    std::cmp::Ordering::Equal => Some(at.offset),
+                    std::cmp::Ordering::Greater => Some(0),
+                };
+                Partial::open(path, temporary, keep)
+            })
+            .collect::<Result<_, _>>()?;
+        let journal = Journal::begin(journal, options.identity, spans)
+            .map_err(|error| write_error(path, error))?;
         Ok(Self {
-            path: path.into(),
-            replace,
-            file,
-            written: 0,
-            handed_over: 0,
+            replace: options.replace,
+            files,
+            journal_path,
+            journal,
+            at,
+            span_start: at.offset,
+            digest: Digest::default(),
         })
     }
 
-    /// Appends bytes.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), ConvertError> {
-        let path = &self.path;
-        let written = self.file.as_file_mut().write_all(bytes);
-        written.map_err(|error| write_error(path, error))?;
-        self.written += bytes.len() as u64;
-        if self.written - self.handed_over >= WRITE_BACK_BYTES {
-            start_write_back(self.file.as_file(), self.handed_over, self.written);
-            self.handed_over = self.written;
+    /// Where writing goes on: the beginning, or the end of what an earlier conversion has written.
+    pub(super) fn position(&self) -> Position {
+        self.at
+    }
+
+    /// Appends bytes to file `file`: the same one as before, or the next.
+    pub(super) fn write(&mut self, file: usize, bytes: &[u8]) -> Result<(), ConvertError> {
+        if file != self.at.file {
+            self.end_span()?;
+            self.at = Position { file, offset: 0 };
+            self.span_start = 0;
         }
+        let partial = &mut self.files[file];
+        let written = partial.file.write_all(bytes);
+        written.map_err(|error| write_error(&partial.path, error))?;
+        self.digest.update(bytes);
+        self.at.offset += bytes.len() as u64;
         Ok(())
     }
 
-    /// Puts the file on disk.
-    fn sync(&self) -> Result<(), ConvertError> {
-        let synced = self.file.as_file().sync_all();
-        synced.map_err(|error| write_error(&self.path, error))
+    /// Tells that a chunk has been written whole: the output may be gone on with from here.
+    pub(super) fn end_chunk(&mut self) -> Result<(), ConvertError> {
+        match self.at.offset - self.span_start >= SPAN_BYTES {
+            true => self.end_span(),
+            false => Ok(()),
+        }
+    }
+
+    /// Notes what has been written since the last time.
+    fn end_span(&mut self) -> Result<(), ConvertError> {
+        let Position { file, offset: end } = self.at;
+        if end == self.span_start {
+            return Ok(());
+        }
+        let partial = &self.files[file];
+        start_write_back(&partial.file, self.span_start, end);
+        let digest = std::mem::take(&mut self.digest).hex();
+        let span = Span { file, end, digest };
+        let noted = self.journal.append(&span);
+        noted.map_err(|error| write_error(&partial.path, error))?;
+        self.span_start = end;
+        Ok(())
+    }
+
+    /// Keeps what is written, so that the same command can go on with it.
+    pub(super) fn keep(mut self) {
+        self.journal_path.disable_cleanup(true);
+        for partial in &mut self.files {
+            partial.temporary.disable_cleanup(true);
+        }
+    }
+
+    /// Puts all files on disk and then in their places, unless `cancel` is set by then. The first one,
+    /// by which a model in several files is opened, comes last.
+    pub(super) fn finish(self, cancel: &AtomicBool) -> Result<(), ConvertError> {
+        for partial in &self.files {
+            let synced = partial.file.sync_all();
+            synced.map_err(|error| write_error(&partial.path, error))?;
+        }
+        if cancel.load(Ordering::Relaxed) {
+            return Err(ConvertError::Interrupted);
+        }
+        let files = self.files.into_iter().rev();
+        files.map(|partial| partial.persist(self.replace)).collect()
+    }
+}
+
+impl Partial {
+    /// Opens the file that will be moved to `path`, and cuts it to `keep` bytes; `None` leaves it as
+    /// it is. With what the user's umask allows, as any file.
+    fn open(path: &Path, temporary: PathBuf, keep: Option<u64>) -> Result<Self, ConvertError> {
+        let open = || -> io::Result<File> {
+            let mut file = open_ordinary(&temporary)?;
+            if let Some(len) = keep {
+                file.set_len(len)?;
+                file.seek(SeekFrom::Start(len))?;
+            }
+            Ok(file)
+        };
+        let failed = |error| write_error(path, error);
+        Ok(Self {
+            file: open().map_err(failed)?,
+            path: path.to_owned(),
+            temporary: TempPath::try_from_path(temporary).map_err(failed)?,
+        })
     }
 
     /// Moves the file, which is on disk, to its place.
-    fn persist(self) -> Result<(), ConvertError> {
+    fn persist(self, replace: bool) -> Result<(), ConvertError> {
         let Self {
-            path,
-            replace,
-            file,
-            ..
+            path, temporary, ..
         } = self;
         let moved = if replace {
-            file.persist(&path)
+            temporary.persist(&path)
         } else {
-            file.persist_noclobber(&path)
+            temporary.persist_noclobber(&path)
         };
         moved.map_err(|e| match e.error.kind() {
             io::ErrorKind::AlreadyExists => ConvertError::Exists { path: path.clone() },
@@ -144,42 +243,69 @@ impl Output {
     }
 }
 
-/// Fails where the disk that `path` is on has less than `bytes` free.
-pub(super) fn require_space(path: &Path, bytes: u64) -> Result<(), ConvertError> {
-    let dir = folder_of(path);
-    // Where the system does not tell, the write itself will.
-    match fs4::available_space(dir) {
-        Ok(available) if available < bytes => Err(ConvertError::NoSpace {
-            dir: dir.into(),
-            needed: bytes,
-            available,
-        }),
-        _ => Ok(()),
+/// `.model.gguf.partial` beside `model.gguf`.
+fn hidden(path: &Path, ending: &str) -> Result<PathBuf, ConvertError> {
+    let name = path.file_name().ok_or_else(|| ConvertError::NotAFile {
+        path: path.into(),
+        found: "a folder",
+    })?;
+    let mut hidden = std::ffi::OsString::from(".");
+    hidden.push(name);
+    hidden.push(".");
+    hidden.push(ending);
+    Ok(path.with_file_name(hidden))
+}
+
+/// Opens a file of ours for reading and writing, and makes it where it is missing. Nothing but a
+/// file is opened, and nothing that a link leads to.
+fn open_ordinary(path: &Path) -> io::Result<File> {
+    if let Ok(there) = fs::symlink_metadata(path)
+        && !there.is_file()
+    {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false);
+    options.open(path)
+}
+
+/// Opens the journal of the output at `path` and locks it for as long as it is open.
+fn open_locked(path: &Path, journal: &Path) -> Result<File, ConvertError> {
+    loop {
+        let file = open_ordinary(journal).map_err(|error| write_error(path, error))?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                return Err(ConvertError::Busy { path: path.into() });
+            }
+            // Where files cannot be locked, one does without.
+            Err(TryLockError::Error(_)) => return Ok(file),
+            Ok(()) => {}
+        }
+        // Whoever held the lock before may have removed the file in the meantime.
+        let ours =
+            same_file::Handle::from_file(file.try_clone().map_err(|e| write_error(path, e))?);
+        if ours.ok() == same_file::Handle::from_path(journal).ok() {
+            return Ok(file);
+        }
     }
 }
 
-/// Puts all files on disk and then in their places, unless `cancel` is set by then. The first one,
-/// by which a model in several files is opened, comes last.
-pub(super) fn finish(outputs: Vec<Output>, cancel: &AtomicBool) -> Result<(), ConvertError> {
-    outputs.iter().try_for_each(Output::sync)?;
-    if cancel.load(Ordering::Relaxed) {
-        return Err(ConvertError::Interrupted);
+fn other_conversion(path: &Path, found: &Identity, expected: &Identity) -> ConvertError {
+    let differs = |a: &str, b: &str| (a != b).then(|| format!("{a}, now {b}"));
+    let what = differs(&found.file_type, &expected.file_type)
+        .or_else(|| differs(&found.source, &expected.source))
+        .or_else(|| differs(&found.version, &expected.version).map(|v| format!("version {v}")))
+        .unwrap_or_else(|| "other weights or options".to_owned());
+    ConvertError::OtherConversion {
+        path: path.into(),
+        what,
     }
-    outputs.into_iter().rev().try_for_each(Output::persist)
 }
 
 fn write_error(path: &Path, error: io::Error) -> ConvertError {
     ConvertError::Write {
         path: path.into(),
         error,
-    }
-}
-
-/// The folder that `path` is in.
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
     }
 }
 

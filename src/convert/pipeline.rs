@@ -24,7 +24,7 @@ use swallow_quant::Isa;
 use super::{
     chunks::{self, Chunk},
     error::ConvertError,
-    output::Output,
+    output::{Output, Position},
     quantize::quantize_chunk,
     read::ChunkReader,
 };
@@ -44,11 +44,19 @@ pub(super) fn buffer_bytes(plan: &ConversionPlan) -> u64 {
 
 /// How far a conversion is.
 #[derive(Clone, Copy, Debug)]
-pub struct Progress<'a> {
-    /// The tensor being written.
-    pub tensor: &'a str,
-    /// Bytes of weights read and written so far.
-    pub source_bytes: u64,
+pub enum Progress<'a> {
+    /// It goes on with what an earlier one has written.
+    Resumed {
+        /// Bytes of the output that are there.
+        output_bytes: u64,
+    },
+    /// A chunk has been written.
+    Written {
+        /// The tensor being written.
+        tensor: &'a str,
+        /// Bytes of weights read and written so far.
+        source_bytes: u64,
+    },
 }
 
 /// How long each stage was busy, waiting left out.
@@ -90,20 +98,19 @@ impl Loop {
     }
 }
 
-/// Writes the headers and all tensors of `plan` to `outputs`, one for each of its files.
+/// Writes the headers and all tensors of `plan` to `output`, from where it goes on.
 pub(super) fn run(
     shards: &[Shard],
     plan: &ConversionPlan,
-    outputs: &mut [Output],
+    output: &mut Output,
     threads: Option<NonZeroUsize>,
     cancel: &AtomicBool,
     progress: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<Times, ConvertError> {
     let pool = thread_pool(threads)?;
     let isa = Isa::best();
-    for (output, file) in outputs.iter_mut().zip(&plan.files) {
-        output.write(&file.header)?;
-    }
+    let begin = output.position();
+    let written = |chunk: &Chunk| chunk.end(plan) <= begin;
 
     let Loop {
         filled: (send_read, read),
@@ -117,11 +124,11 @@ pub(super) fn run(
         let reader = scope.spawn(move || -> Result<Duration, ConvertError> {
             let mut busy = Duration::ZERO;
             let mut reader = ChunkReader::new(shards, plan);
-            let mut ahead = chunks::chunks(plan);
+            let mut ahead = chunks::chunks(plan).skip_while(written);
             for chunk in ahead.by_ref().take(PREFETCH) {
                 reader.prefetch(&chunk);
             }
-            for chunk in chunks::chunks(plan) {
+            for chunk in chunks::chunks(plan).skip_while(written) {
                 if let Some(chunk) = ahead.next() {
                     reader.prefetch(&chunk);
                 }
@@ -143,19 +150,22 @@ pub(super) fn run(
         });
         let writer = scope.spawn(move || -> Result<Duration, ConvertError> {
             let mut busy = Duration::ZERO;
-            let mut source_bytes = 0;
+            let before = chunks::chunks(plan).take_while(written);
+            let mut source_bytes = before.map(|chunk| chunk.source_bytes(plan)).sum();
             for Filled { chunk, bytes } in done {
                 let start = Instant::now();
-                write_chunk(plan, &chunk, &bytes, outputs)?;
+                write_chunk(plan, &chunk, &bytes, output)?;
                 busy += start.elapsed();
                 let _ = send_done_empty.send(bytes);
                 let planned = &plan.tensors[chunk.tensor];
                 source_bytes += chunk.source_bytes(plan);
-                progress(Progress {
+                progress(Progress::Written {
                     tensor: &planned.info.name,
                     source_bytes,
                 });
             }
+            // Also of a model without weights.
+            begin_files(plan, output, plan.files.len() - 1)?;
             Ok(busy)
         });
 
@@ -220,19 +230,26 @@ fn write_chunk(
     plan: &ConversionPlan,
     chunk: &Chunk,
     bytes: &[u8],
-    outputs: &mut [Output],
+    output: &mut Output,
 ) -> Result<(), ConvertError> {
-    let tensor = &plan.tensors[chunk.tensor];
-    let file = &plan.files[tensor.file];
-    let output = &mut outputs[tensor.file];
-    output.write(bytes)?;
-    if chunk.last {
-        let end = tensor.info.offset + tensor.info.size();
-        let next = match plan.tensors.get(chunk.tensor + 1) {
-            Some(next) if next.file == tensor.file => next.info.offset,
-            _ => file.data_bytes,
-        };
-        output.write(&vec![0; (next - end) as usize])?;
+    let file = plan.tensors[chunk.tensor].file;
+    begin_files(plan, output, file)?;
+    output.write(file, bytes)?;
+    let padding = chunk.end(plan).offset - output.position().offset;
+    output.write(file, &vec![0; padding as usize])?;
+    output.end_chunk()
+}
+
+/// Writes the headers of all files up to `last` that have none yet.
+fn begin_files(
+    plan: &ConversionPlan,
+    output: &mut Output,
+    last: usize,
+) -> Result<(), ConvertError> {
+    let Position { file, offset } = output.position();
+    let first = if offset == 0 { file } else { file + 1 };
+    for file in first..=last {
+        output.write(file, &plan.files[file].header)?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Each stage of a conversion by itself: what the pipeline, in which they overlap, is held against.
 
 use std::{
+    io::Write,
     num::NonZeroUsize,
     path::Path,
     time::{Duration, Instant},
@@ -9,8 +10,7 @@ use std::{
 use swallow_quant::Isa;
 
 use super::{
-    Conversion, ConvertError, Times, chunks, output, output::Output, pipeline,
-    quantize::quantize_chunk, read::ChunkReader,
+    Conversion, ConvertError, Times, chunks, pipeline, quantize::quantize_chunk, read::ChunkReader,
 };
 
 impl Conversion {
@@ -44,16 +44,20 @@ impl Conversion {
             Ok(())
         })?;
 
+        let failed = |error| ConvertError::Write {
+            path: path.to_owned(),
+            error,
+        };
         let start = Instant::now();
-        let mut output = Output::create(path, true, &self.inputs)?;
+        let mut file = std::fs::File::create(path).map_err(failed)?;
         let mut left = self.plan.file_bytes();
         while left > 0 && !blocks.is_empty() {
             let n = left.min(blocks.len() as u64);
-            output.write(&blocks[..n as usize])?;
+            file.write_all(&blocks[..n as usize]).map_err(failed)?;
             left -= n;
         }
         times.write = start.elapsed();
-        output::finish(vec![output], &false.into())?;
+        file.sync_all().map_err(failed)?;
         times.sync = start.elapsed() - times.write;
         Ok(times)
     }

@@ -34,6 +34,16 @@ impl Shard {
         &self.path
     }
 
+    /// What tells this file from another, or from itself after a change: its name, length and time
+    /// of change.
+    pub fn fingerprint(&self) -> String {
+        let name = self.path.file_name().unwrap_or_default().display();
+        match self.file.metadata() {
+            Ok(metadata) => format!("{name} {} {:?}", metadata.len(), metadata.modified().ok()),
+            Err(error) => format!("{name} {error}"),
+        }
+    }
+
     /// Fills `buf` from byte `offset` of the file on.
     ///
     /// # Errors

@@ -71,20 +71,45 @@ impl Display {
 
     /// Shows where the conversion is now.
     pub(super) fn update(&self, progress: Progress<'_>) {
+        match progress {
+            Progress::Resumed { output_bytes } => self.say(&format!(
+                "going on where an earlier conversion was ended: {} are there",
+                DecimalBytes(output_bytes)
+            )),
+            Progress::Written {
+                tensor,
+                source_bytes,
+            } => self.advance(tensor, source_bytes),
+        }
+    }
+
+    /// Shows a line that stays.
+    fn say(&self, line: &str) {
         match self {
             Self::Quiet => {}
             Self::Bar(bar) => {
-                if bar.message() != progress.tensor {
-                    bar.set_message(progress.tensor.to_owned());
+                bar.println(line);
+                // The rate is that of this conversion.
+                bar.reset_eta();
+            }
+            Self::Lines { .. } => eprintln!("{line}"),
+        }
+    }
+
+    fn advance(&self, tensor: &str, done: u64) {
+        match self {
+            Self::Quiet => {}
+            Self::Bar(bar) => {
+                if bar.message() != tensor {
+                    bar.set_message(tensor.to_owned());
                 }
-                bar.set_position(progress.source_bytes);
+                bar.set_position(done);
             }
             Self::Lines {
                 start,
                 total,
                 shown,
             } => {
-                let done = progress.source_bytes;
                 let tenth = 10 * done / total.max(&1);
                 let Ok(mut shown) = shown.lock() else { return };
                 // The last tenth is followed by the summary, which says more.
@@ -104,7 +129,7 @@ impl Display {
                     DecimalBytes(*total),
                     DecimalBytes(rate as u64),
                     HumanDuration(left),
-                    progress.tensor,
+                    tensor,
                 );
             }
         }
