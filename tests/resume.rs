@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use swallow_gguf::synthetic::Sizes;
 use tempfile::TempDir;
 
-use crate::support::{checkpoint, converted, small_moe, swallow_gguf, text};
+use crate::support::{checkpoint, converted, skip, small_moe, swallow_gguf, text};
 
 /// A checkpoint of 350 MB, whose Q8_0 is written in a handful of spans.
 struct Large {
@@ -189,6 +189,34 @@ fn another_conversion_is_not_gone_on_with() {
     assert_eq!(code, Some(0), "{said}");
     assert!(!said.contains("going on"), "{said}");
     large.assert_whole("restarted");
+}
+
+#[test]
+fn the_checksum_of_a_resumed_conversion_is_that_of_the_file() {
+    let large = Large::new();
+    let total = large.expected.len() as u64;
+    assert!(large.killed_at(total * 2 / 3));
+    let (code, said) = large.finish(&["--checksum"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("going on"), "{said}");
+    let check = std::process::Command::new("sha256sum")
+        .current_dir(large.dir.path())
+        .args(["--check", "out.gguf.sha256"])
+        .output();
+    match check {
+        Ok(run) => assert_eq!(text(&run.stdout), "out.gguf: OK\n"),
+        Err(error) => skip("the_checksum_of_a_resumed_conversion", &error.to_string()),
+    }
+    let before = fs::read(large.output()).unwrap();
+    let (code, said) = large.finish(&["--checksum"]);
+    assert_eq!(code, Some(1), "{said}");
+    fs::remove_file(large.output()).unwrap();
+    let (code, said) = large.finish(&["--checksum"]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("out.gguf.sha256` exists"), "{said}");
+    let (code, said) = large.finish(&["--checksum", "--force"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(fs::read(large.output()).unwrap() == before);
 }
 
 #[test]

@@ -92,6 +92,7 @@ impl Bench {
         let options = WriteOptions {
             replace: true,
             restart: true,
+            checksum: false,
             threads,
         };
         let mut written = conversion.write(&output, &options, &never, &|_| {})?;

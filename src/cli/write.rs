@@ -36,6 +36,10 @@ pub struct WriteArgs {
     #[arg(long)]
     pub restart: bool,
 
+    /// Write FILE.sha256 beside the file, for `sha256sum --check`
+    #[arg(long)]
+    pub checksum: bool,
+
     /// Split the model into files of at most so many bytes of tensors, for example 4G or 500M
     #[arg(long, value_name = "N[M|G]", value_parser = split_bytes)]
     pub split_max_size: Option<u64>,

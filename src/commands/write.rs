@@ -44,6 +44,7 @@ pub(super) fn execute(conversion: &Conversion, args: &WriteArgs) -> anyhow::Resu
         let options = WriteOptions {
             replace: args.force,
             restart: args.restart,
+            checksum: args.checksum,
             threads: args.threads,
         };
         conversion.write(&output, &options, &cancel, &|p| progress.update(p))?

@@ -60,6 +60,8 @@ pub struct WriteOptions {
     pub replace: bool,
     /// Throw away what an earlier conversion has left behind, whatever it was.
     pub restart: bool,
+    /// Write `FILE.sha256` beside each file.
+    pub checksum: bool,
     /// Threads to quantize with; `None` for as many as there are cores.
     pub threads: Option<NonZeroUsize>,
 }
@@ -110,6 +112,7 @@ impl Conversion {
                 identity: &identity,
                 replace: options.replace,
                 restart: options.restart,
+                checksum: options.checksum,
                 inputs: &self.inputs,
             },
         )?;

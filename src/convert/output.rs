@@ -5,6 +5,7 @@
 //! unless the process was killed or was asked to keep them; the same command then goes on. The
 //! journal is locked, so two processes never write one output.
 
+mod checksum;
 mod journal;
 mod place;
 
@@ -17,6 +18,7 @@ use std::{
 
 use tempfile::TempPath;
 
+use self::checksum::Checksum;
 pub(super) use self::journal::Identity;
 use self::journal::{Digest, Journal, Span};
 use self::place::folder_of;
@@ -35,6 +37,8 @@ pub(super) struct OutputOptions<'a> {
     pub(super) replace: bool,
     /// Whether what an earlier, ended conversion left behind is thrown away.
     pub(super) restart: bool,
+    /// Whether to write a checksum beside each file.
+    pub(super) checksum: bool,
     /// Files that the output must not be.
     pub(super) inputs: &'a [PathBuf],
 }
@@ -69,6 +73,7 @@ struct Partial {
     path: PathBuf,
     file: File,
     temporary: TempPath,
+    checksum: Option<Checksum>,
 }
 
 impl Output {
@@ -81,6 +86,9 @@ impl Output {
     ) -> Result<Self, ConvertError> {
         for path in paths {
             check(path, options.replace, options.inputs)?;
+            if options.checksum {
+                check(&checksum::path_of(path), options.replace, options.inputs)?;
+            }
         }
         let journal_path = hidden(path, "journal")?;
         let mut journal = open_locked(path, &journal_path)?;
@@ -116,7 +124,8 @@ impl Output {
                     std::cmp::Ordering::Equal => Some(at.offset),
                     std::cmp::Ordering::Greater => Some(0),
                 };
-                Partial::open(path, temporary, keep)
+                let there = keep.unwrap_or(u64::MAX);
+                Partial::open(path, temporary, keep)?.with_checksum(options.checksum, there)
             })
             .collect::<Result<_, _>>()?;
         let journal = Journal::begin(journal, options.identity, spans)
@@ -147,6 +156,9 @@ impl Output {
         let partial = &mut self.files[file];
         let written = partial.file.write_all(bytes);
         written.map_err(|error| write_error(&partial.path, error))?;
+        if let Some(checksum) = &mut partial.checksum {
+            checksum.update(bytes);
+        }
         self.digest.update(bytes);
         self.at.offset += bytes.len() as u64;
         Ok(())
@@ -216,13 +228,28 @@ impl Partial {
             file: open().map_err(failed)?,
             path: path.to_owned(),
             temporary: TempPath::try_from_path(temporary).map_err(failed)?,
+            checksum: None,
         })
+    }
+
+    /// Begins a checksum, if there is to be one, with the first `len` bytes or all that are there.
+    fn with_checksum(mut self, wanted: bool, len: u64) -> Result<Self, ConvertError> {
+        if wanted {
+            let failed = |error| write_error(&self.path, error);
+            let len = self.file.metadata().map_err(failed)?.len().min(len);
+            let there = Checksum::of_beginning(&self.temporary, len);
+            self.checksum = Some(there.map_err(failed)?);
+        }
+        Ok(self)
     }
 
     /// Moves the file, which is on disk, to its place.
     fn persist(self, replace: bool) -> Result<(), ConvertError> {
         let Self {
-            path, temporary, ..
+            path,
+            temporary,
+            checksum,
+            ..
         } = self;
         let moved = if replace {
             temporary.persist(&path)
@@ -233,6 +260,10 @@ impl Partial {
             io::ErrorKind::AlreadyExists => ConvertError::Exists { path: path.clone() },
             _ => write_error(&path, e.error),
         })?;
+        if let Some(checksum) = checksum {
+            let written = checksum.write(&path);
+            written.map_err(|error| write_error(&checksum::path_of(&path), error))?;
+        }
         // The move itself is on disk when the folder is. Not every file system lets one sync a
         // folder, and the file is whole either way.
         #[cfg(unix)]
@@ -245,15 +276,21 @@ impl Partial {
 
 /// `.model.gguf.partial` beside `model.gguf`.
 fn hidden(path: &Path, ending: &str) -> Result<PathBuf, ConvertError> {
-    let name = path.file_name().ok_or_else(|| ConvertError::NotAFile {
-        path: path.into(),
-        found: "a folder",
-    })?;
+    match path.file_name() {
+        Some(_) => Ok(hidden_name(path, ending)),
+        None => Err(ConvertError::NotAFile {
+            path: path.into(),
+            found: "a folder",
+        }),
+    }
+}
+
+fn hidden_name(path: &Path, ending: &str) -> PathBuf {
     let mut hidden = std::ffi::OsString::from(".");
-    hidden.push(name);
+    hidden.push(path.file_name().unwrap_or_default());
     hidden.push(".");
     hidden.push(ending);
-    Ok(path.with_file_name(hidden))
+    path.with_file_name(hidden)
 }
 
 /// Opens a file of ours for reading and writing, and makes it where it is missing. Nothing but a
