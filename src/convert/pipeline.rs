@@ -33,9 +33,6 @@ use crate::{plan::ConversionPlan, source::Shard};
 /// Buffers of each kind: one being filled, one being used, one waiting.
 const BUFFERS: usize = 3;
 
-/// Chunks asked of the disk ahead of the one being read: enough to keep it busy.
-pub(super) const PREFETCH: usize = 8;
-
 /// Bytes that all buffers take at most: chunks of up to four bytes a weight, on their way in and
 /// out, one that is being put in order, and each thread's scratch.
 pub(super) fn buffer_bytes(plan: &ConversionPlan) -> u64 {
@@ -123,24 +120,17 @@ pub(super) fn run(
     thread::scope(|scope| {
         let reader = scope.spawn(move || -> Result<Duration, ConvertError> {
             let mut busy = Duration::ZERO;
-            let mut reader = ChunkReader::new(shards, plan);
-            let mut ahead = chunks::chunks(plan).skip_while(written);
-            for chunk in ahead.by_ref().take(PREFETCH) {
-                reader.prefetch(&chunk);
-            }
-            for chunk in chunks::chunks(plan).skip_while(written) {
-                if let Some(chunk) = ahead.next() {
-                    reader.prefetch(&chunk);
-                }
+            let chunks = chunks::chunks(plan).skip_while(written);
+            let mut reader = ChunkReader::new(shards, plan, chunks);
+            // A closed channel means that a later stage has stopped, and says why itself.
+            while let Ok(mut bytes) = read_empty.recv() {
                 if cancel.load(Ordering::Relaxed) {
                     return Err(ConvertError::Interrupted);
                 }
-                // A closed channel means that a later stage has stopped, and says why itself.
-                let Ok(mut bytes) = read_empty.recv() else {
+                let start = Instant::now();
+                let Some(chunk) = reader.read_next(&mut bytes)? else {
                     break;
                 };
-                let start = Instant::now();
-                reader.read(&chunk, &mut bytes)?;
                 busy += start.elapsed();
                 if send_read.send(Filled { chunk, bytes }).is_err() {
                     break;

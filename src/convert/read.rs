@@ -9,33 +9,62 @@ use crate::{
     source::Shard,
 };
 
-/// Reads the chunks of a plan.
+/// Chunks asked of the disk ahead of the one being read: enough to keep it busy.
+const PREFETCH: usize = 8;
+
+/// Reads chunks of a plan, one after the other.
 pub(crate) struct ChunkReader<'a> {
     shards: &'a [Shard],
     plan: &'a ConversionPlan,
+    chunks: Vec<Chunk>,
+    /// Index of the next chunk.
+    next: usize,
     /// The rows of a chunk before they are put in order.
     unordered: Vec<u8>,
 }
 
 impl<'a> ChunkReader<'a> {
-    pub(crate) fn new(shards: &'a [Shard], plan: &'a ConversionPlan) -> Self {
-        Self {
+    /// Gets ready to read `chunks`, in their order.
+    pub(crate) fn new(
+        shards: &'a [Shard],
+        plan: &'a ConversionPlan,
+        chunks: impl Iterator<Item = Chunk>,
+    ) -> Self {
+        let this = Self {
             shards,
             plan,
+            chunks: chunks.collect(),
+            next: 0,
             unordered: Vec::new(),
-        }
+        };
+        (0..PREFETCH).for_each(|index| this.prefetch(index));
+        this
     }
 
-    /// Asks the disk for the bytes of `chunk`, ahead of [`ChunkReader::read`].
-    pub(crate) fn prefetch(&self, chunk: &Chunk) {
+    /// Asks the disk for the bytes of a chunk, ahead of its turn.
+    fn prefetch(&self, index: usize) {
+        let Some(chunk) = self.chunks.get(index) else {
+            return;
+        };
         if let Some(part) = chunk.part(self.plan) {
             self.shards[part.shard].prefetch(in_file(part, &chunk.weights));
         }
     }
 
-    /// Reads the weights of `chunk` into `bytes`, which is resized to fit, and drops them from the
-    /// page cache.
-    pub(crate) fn read(&mut self, chunk: &Chunk, bytes: &mut Vec<u8>) -> Result<(), ConvertError> {
+    /// Reads the weights of the next chunk into `bytes`, which is resized to fit, and drops them from
+    /// the page cache. `None` behind the last chunk.
+    pub(crate) fn read_next(&mut self, bytes: &mut Vec<u8>) -> Result<Option<Chunk>, ConvertError> {
+        let index = self.next;
+        self.next += 1;
+        self.prefetch(index + PREFETCH);
+        let Some(chunk) = self.chunks.get(index).cloned() else {
+            return Ok(None);
+        };
+        self.read(&chunk, bytes)?;
+        Ok(Some(chunk))
+    }
+
+    fn read(&mut self, chunk: &Chunk, bytes: &mut Vec<u8>) -> Result<(), ConvertError> {
         let tensor = &self.plan.tensors[chunk.tensor];
         let (part, order) = match &tensor.data {
             TensorData::Computed(values) => {

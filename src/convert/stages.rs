@@ -67,17 +67,9 @@ impl Conversion {
         &self,
         mut use_chunk: impl FnMut(&chunks::Chunk, &[u8]) -> Result<(), ConvertError>,
     ) -> Result<(), ConvertError> {
-        let mut reader = ChunkReader::new(&self.shards, &self.plan);
-        let mut ahead = chunks::chunks(&self.plan);
-        for chunk in ahead.by_ref().take(pipeline::PREFETCH) {
-            reader.prefetch(&chunk);
-        }
+        let mut reader = ChunkReader::new(&self.shards, &self.plan, chunks::chunks(&self.plan));
         let mut bytes = Vec::new();
-        for chunk in chunks::chunks(&self.plan) {
-            if let Some(next) = ahead.next() {
-                reader.prefetch(&next);
-            }
-            reader.read(&chunk, &mut bytes)?;
+        while let Some(chunk) = reader.read_next(&mut bytes)? {
             use_chunk(&chunk, &bytes)?;
         }
         Ok(())

@@ -61,17 +61,13 @@ impl Source {
         let mut sums = vec![Deviation::default(); plan.tensors.len()];
         let is_compared =
             |chunk: &Chunk| matched[chunk.tensor].is_some_and(|t| can_dequantize(t.ty));
-        let mut compared = chunks(&plan).filter(is_compared).peekable();
+        let compared = chunks(&plan).filter(is_compared);
+        let mut reader = ChunkReader::new(&checkpoint.shards, &plan, compared);
         let mut buffers = Buffers::default();
-        let mut reader = ChunkReader::new(&checkpoint.shards, &plan);
-        while let Some(chunk) = compared.next() {
-            if let Some(next) = compared.peek() {
-                reader.prefetch(next);
-            }
+        while let Some(chunk) = reader.read_next(&mut buffers.source)? {
             let Some(info) = matched[chunk.tensor] else {
                 continue;
             };
-            reader.read(&chunk, &mut buffers.source)?;
             let first = chunk.first_weight(&plan);
             file.read(info, &(first..first + chunk.len()), &mut buffers.blocks)?;
             let from = chunk.source_type(&plan);
