@@ -219,6 +219,12 @@ impl Client {
         wanted: &Wanted<'_>,
         attempt: impl Fn(&Caller<'_>) -> Result<T, Failure>,
     ) -> Result<T, HubError> {
+        if self.config().offline {
+            return Err(HubError::Offline {
+                what: wanted.to_string(),
+                cache: self.config().cache.clone(),
+            });
+        }
         let going = || self.is_wanted();
         let caller = Caller {
             agent: &self.inner.agent,
@@ -243,13 +249,6 @@ impl Client {
         range: Option<&Range<u64>>,
         stop_at_link: bool,
     ) -> Result<Answer, Failure> {
-        if self.config().offline {
-            return Err(HubError::Offline {
-                what: http::host(url),
-                cache: self.config().cache.clone(),
-            }
-            .into());
-        }
         http::request(
             caller,
             self.config(),

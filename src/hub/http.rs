@@ -9,7 +9,7 @@
 mod tests;
 
 use std::{
-    io::Read,
+    io::{self, Read},
     ops::Range,
     sync::atomic::{AtomicU64, Ordering},
     time::SystemTime,
@@ -366,6 +366,9 @@ fn joined(base: &str, to: &str) -> Result<String, Failure> {
 /// An error of the library in plain words.
 fn words(error: &ureq::Error) -> String {
     match error {
+        ureq::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            "the connection ended".into()
+        }
         ureq::Error::Io(error) => error.to_string(),
         ureq::Error::HostNotFound => "the host is not known".into(),
         ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve) => {
