@@ -3,6 +3,7 @@
 //!
 //! The modules, in the order that data takes:
 //!
+//! - [`hub`]: the Hugging Face hub, its files read in parts or kept in its cache
 //! - [`source`]: a checkpoint folder, its config and the tensors of its safetensors shards
 //! - [`model`]: hyper-parameters, tensor names, vocabulary and metadata
 //! - [`file_type`], [`mix`], [`plan`]: which type each tensor gets, and where it will lie
@@ -22,6 +23,7 @@ pub mod compare;
 pub mod convert;
 pub mod file_type;
 pub mod gguf;
+pub mod hub;
 pub mod inspect;
 pub mod mix;
 pub mod model;

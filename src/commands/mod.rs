@@ -3,6 +3,7 @@
 mod bench;
 mod convert;
 mod diff;
+mod fetch;
 mod inspect;
 mod quantize;
 mod run;

@@ -17,7 +17,7 @@ use crate::runner::{
 
 pub(super) fn execute(args: RunArgs) -> anyhow::Result<()> {
     let prompt = one_prompt(&args)?;
-    let file = ModelFile::open(&args.model)?;
+    let file = ModelFile::open(&super::fetch::gguf(&args.model)?)?;
     let conversation = match args.raw {
         true => None,
         false => Some(new_conversation(&args, &file)?),

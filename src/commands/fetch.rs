@@ -1,0 +1,151 @@
+//! Files of the hub that a command wants on this machine: fetched into the cache, with a bar.
+
+use std::{
+    borrow::Cow,
+    cell::RefCell,
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
+
+use crate::{
+    chat::note,
+    hub::{Cache, Client, Config, Event, HubError, Options, RepoFile, RetryPolicy},
+};
+
+/// The most parts of a model that are fetched.
+const MAX_PARTS: u32 = 1000;
+
+/// The path of a GGUF: `given`, or where it names a file of the hub, that file in the cache; of a model
+/// in parts, the first, with the others beside it.
+pub(super) fn gguf(given: &Path) -> Result<Cow<'_, Path>, HubError> {
+    let Some(text) = given.to_str().filter(|text| text.starts_with("hf:")) else {
+        return Ok(Cow::Borrowed(given));
+    };
+    if given.exists() {
+        return Ok(Cow::Borrowed(given));
+    }
+    let file = RepoFile::parse(text)?;
+    let config = Config::from_env()?;
+    let cache = Cache::new(&config.cache);
+    // Ctrl-C ends the program as it is; the next run goes on with what has come.
+    let client = Client::new(config, RetryPolicy::default(), Arc::default());
+    let mut first = PathBuf::new();
+    for (i, path) in parts(&file.path).into_iter().enumerate() {
+        let part = RepoFile {
+            repo: file.repo.clone(),
+            path,
+        };
+        let display = Display::new();
+        let there = cache.fetch(&client, &part, &Options::default(), &|event| {
+            display.show(event)
+        })?;
+        if i == 0 {
+            first = there;
+        }
+    }
+    Ok(Cow::Owned(first))
+}
+
+/// The files of the model whose first is `path`: `x-00001-of-00003.gguf` has two more.
+fn parts(path: &str) -> Vec<String> {
+    let only = || vec![path.to_owned()];
+    let Some((prefix, count)) = path
+        .strip_suffix(".gguf")
+        .and_then(|stem| stem.rsplit_once("-00001-of-"))
+    else {
+        return only();
+    };
+    match count.parse::<u32>() {
+        Ok(n) if (1..=MAX_PARTS).contains(&n) && count.len() == 5 => (1..=n)
+            .map(|part| format!("{prefix}-{part:05}-of-{count}.gguf"))
+            .collect(),
+        _ => only(),
+    }
+}
+
+/// What is shown of one file: nothing while the cache has it; a bar on a terminal, a line elsewhere.
+struct Display {
+    bar: RefCell<Option<ProgressBar>>,
+}
+
+impl Display {
+    fn new() -> Self {
+        Self {
+            bar: RefCell::new(None),
+        }
+    }
+
+    fn show(&self, event: Event<'_>) {
+        match event {
+            Event::Waiting { path } => {
+                note(&format!(
+                    "`{path}` is being fetched by another program, waiting for it"
+                ));
+            }
+            Event::Fetching { path, done, size } => {
+                let mut bar = self.bar.borrow_mut();
+                let bar = bar.get_or_insert_with(|| begin(path, done, size));
+                bar.set_position(done);
+            }
+        }
+    }
+}
+
+impl Drop for Display {
+    fn drop(&mut self) {
+        if let Some(bar) = self.bar.get_mut() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn begin(path: &str, done: u64, size: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        let there = match done {
+            0 => String::new(),
+            done => format!(", {} of it are there", DecimalBytes(done)),
+        };
+        note(&format!("fetching `{path}`, {}{there}", DecimalBytes(size)));
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(size).with_position(done);
+    // The rate is that of now, not of what an earlier run fetched.
+    bar.reset_eta();
+    let template = "{bar:24} {percent:>3} %  {decimal_bytes} of {decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left  {wide_msg}";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.set_message(path.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(250));
+    bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_a_model() {
+        assert_eq!(parts("a/x.gguf"), ["a/x.gguf"]);
+        assert_eq!(
+            parts("a/x-00001-of-00003.gguf"),
+            [
+                "a/x-00001-of-00003.gguf",
+                "a/x-00002-of-00003.gguf",
+                "a/x-00003-of-00003.gguf"
+            ]
+        );
+        for whole in [
+            "x-00002-of-00003.gguf",
+            "x-00001-of-3.gguf",
+            "x-00001-of-99999.gguf",
+            "x-00001-of-00003.bin",
+        ] {
+            assert_eq!(parts(whole), [whole]);
+        }
+    }
+}

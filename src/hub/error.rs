@@ -1,0 +1,156 @@
+//! What can go wrong between us and the hub.
+
+use std::{io, path::PathBuf};
+
+/// What stopped the work with the hub, with what was asked for and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// What names a repository or file does not.
+    #[error("`{given}`: {expected}")]
+    Name {
+        /// What was given.
+        given: String,
+        /// What was expected in its place.
+        expected: String,
+    },
+    /// A setting in the environment makes no sense.
+    #[error("{what} {reason}")]
+    Config {
+        /// The variable or file.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The network is needed and not to be used.
+    #[error(
+        "HF_HUB_OFFLINE is set, and the cache `{cache}` does not have {what}: unset it to fetch from the hub"
+    )]
+    Offline {
+        /// The file or repository.
+        what: String,
+        /// The cache's folder.
+        cache: PathBuf,
+    },
+    /// The hub says no, and would say so again.
+    #[error("the hub refuses {what}: {reason} (HTTP {status}): {advice}")]
+    Refused {
+        /// The file or repository.
+        what: String,
+        /// The answer's status.
+        status: u16,
+        /// The hub's own words, or what the status stands for.
+        reason: String,
+        /// What to do, with the page to visit.
+        advice: String,
+    },
+    /// The repository has no such file.
+    #[error("{repo} has no file `{path}`: {advice}")]
+    NoSuchFile {
+        /// The repository.
+        repo: String,
+        /// The file asked for.
+        path: String,
+        /// What there is.
+        advice: String,
+    },
+    /// Every attempt failed that the policy allows.
+    #[error(
+        "cannot fetch {what}: {last}; gave up after {attempts} attempts in {seconds:.0} s without progress: run the same command again when the connection is better"
+    )]
+    GaveUp {
+        /// The file or repository.
+        what: String,
+        /// How the last attempt failed.
+        last: String,
+        /// How many failed in a row.
+        attempts: u32,
+        /// Seconds since the first of them.
+        seconds: f64,
+    },
+    /// A file is no longer the one that was begun with.
+    #[error(
+        "{what} changed while it was read: expected {property} {expected}, found {found}: start again"
+    )]
+    Changed {
+        /// The file.
+        what: String,
+        /// What changed.
+        property: &'static str,
+        /// As it was.
+        expected: String,
+        /// As it is.
+        found: String,
+    },
+    /// An answer is not what the hub's protocol says.
+    #[error("the answer for {what} is not a hub's: {reason}: does HF_ENDPOINT name a hub?")]
+    Malformed {
+        /// The file or repository.
+        what: String,
+        /// What was expected and found.
+        reason: String,
+    },
+    /// A file that is read whole is too large for that.
+    #[error("{what} has {size} bytes, expected at most {limit}")]
+    TooLarge {
+        /// The file.
+        what: String,
+        /// Its size.
+        size: u64,
+        /// The most that is read.
+        limit: u64,
+    },
+    /// Bytes are not those that the hub has the digest of.
+    #[error("{what} arrived damaged: expected {kind} {expected}, found {found}: fetch it again")]
+    Damaged {
+        /// The file.
+        what: String,
+        /// The digest's kind.
+        kind: &'static str,
+        /// The hub's digest.
+        expected: String,
+        /// Ours of the bytes.
+        found: String,
+    },
+    /// A file of the cache cannot be read or written.
+    #[error("cannot use `{path}`: {error}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// The cache's disk is too full.
+    #[error("not enough room in `{dir}`: {needed} bytes are to be fetched, {available} are free")]
+    NoSpace {
+        /// The cache's folder.
+        dir: PathBuf,
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes free.
+        available: u64,
+    },
+    /// The user interrupted.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl HubError {
+    pub(super) fn name(given: &str, expected: impl Into<String>) -> Self {
+        Self::Name {
+            given: given.into(),
+            expected: expected.into(),
+        }
+    }
+
+    pub(super) fn malformed(what: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Malformed {
+            what: what.into(),
+            reason: reason.into(),
+        }
+    }
+
+    pub(super) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        |error| Self::Io { path, error }
+    }
+}

@@ -1,0 +1,254 @@
+//! When a failed request is made again.
+//!
+//! A request may fail for reasons that pass: a connection that cannot be made, breaks off or stalls,
+//! an answer 408, 429 or 5xx, a body that is too short, a range that was not asked for. It is then
+//! made again after a delay that doubles from failure to failure, less a random part of up to its
+//! half, so that several connections do not come back all at once. `Retry-After` (seconds or a
+//! date) makes the delay longer. What gives up is the number of failures in a row, or the time since
+//! the first of them; bytes that arrive begin both anew, so that a long download survives any
+//! number of faults that each let some of it through.
+
+use std::{
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+use super::error::HubError;
+
+/// How patient we are.
+#[derive(Clone, Debug)]
+pub struct RetryPolicy {
+    /// Failures in a row after which we give up; 8.
+    pub attempts: u32,
+    /// Time since the first of these after which we give up, delays to come included; 10 minutes.
+    pub total: Duration,
+    /// The first delay; half a second.
+    pub first_delay: Duration,
+    /// The longest delay that is not asked for by `Retry-After`; 30 seconds.
+    pub max_delay: Duration,
+    /// The longest wait for a connection; 10 seconds.
+    pub connect_timeout: Duration,
+    /// The longest wait for the next bytes of an answer; 30 seconds.
+    pub read_timeout: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            attempts: 8,
+            total: Duration::from_secs(600),
+            first_delay: Duration::from_millis(500),
+            max_delay: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How one attempt failed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// For good.
+    Fatal(HubError),
+    /// In a way that may pass.
+    Passing {
+        /// What happened.
+        reason: String,
+        /// How long the server asks us to wait.
+        after: Option<Duration>,
+    },
+}
+
+impl Failure {
+    pub(super) fn passing(reason: impl Into<String>) -> Self {
+        Self::Passing {
+            reason: reason.into(),
+            after: None,
+        }
+    }
+}
+
+impl From<HubError> for Failure {
+    fn from(error: HubError) -> Self {
+        Self::Fatal(error)
+    }
+}
+
+/// Counts the failures of one request.
+pub(super) struct Attempts<'a> {
+    policy: &'a RetryPolicy,
+    failures: u32,
+    first: Option<Instant>,
+}
+
+impl<'a> Attempts<'a> {
+    pub(super) fn new(policy: &'a RetryPolicy) -> Self {
+        Self {
+            policy,
+            failures: 0,
+            first: None,
+        }
+    }
+
+    /// Something arrived: the count begins anew.
+    pub(super) fn progressed(&mut self) {
+        self.failures = 0;
+        self.first = None;
+    }
+
+    /// Waits for as long as `failure` of a request for `what` asks for; fails when it was one too
+    /// many, or is for good, or `wanted` says no.
+    pub(super) fn wait(
+        &mut self,
+        failure: Failure,
+        what: &str,
+        wanted: &dyn Fn() -> bool,
+    ) -> Result<(), HubError> {
+        if !wanted() {
+            return Err(HubError::Interrupted);
+        }
+        let (reason, after) = match failure {
+            Failure::Fatal(error) => return Err(error),
+            Failure::Passing { reason, after } => (reason, after),
+        };
+        let first = *self.first.get_or_insert_with(Instant::now);
+        self.failures += 1;
+        let delay = self.delay(rand::random_range(0.5..=1.0));
+        let delay = delay.max(after.unwrap_or_default());
+        let elapsed = first.elapsed();
+        if self.failures >= self.policy.attempts || elapsed + delay > self.policy.total {
+            let last = match after {
+                Some(after) if elapsed + after > self.policy.total => {
+                    format!("{reason}, to be asked again in {} s", after.as_secs())
+                }
+                _ => reason,
+            };
+            return Err(HubError::GaveUp {
+                what: what.into(),
+                last,
+                attempts: self.failures,
+                seconds: elapsed.as_secs_f64(),
+            });
+        }
+        sleep(delay, wanted)
+    }
+
+    /// The delay after the failures so far, of which `part` is taken.
+    fn delay(&self, part: f64) -> Duration {
+        let doublings = self.failures.saturating_sub(1).min(20);
+        let delay = self.policy.first_delay.saturating_mul(1 << doublings);
+        delay.min(self.policy.max_delay).mul_f64(part)
+    }
+}
+
+/// Waits, and looks up now and then whether there is still something to wait for.
+fn sleep(delay: Duration, wanted: &dyn Fn() -> bool) -> Result<(), HubError> {
+    const LOOK_UP: Duration = Duration::from_millis(50);
+    let end = Instant::now() + delay;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        thread::sleep(left.min(LOOK_UP));
+        if !wanted() {
+            return Err(HubError::Interrupted);
+        }
+    }
+}
+
+/// What `Retry-After` says: seconds, or a date.
+pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    if let Ok(seconds) = value.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(value.trim()).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> RetryPolicy {
+        RetryPolicy {
+            attempts: 3,
+            total: Duration::from_secs(60),
+            first_delay: Duration::from_millis(1),
+            max_delay: Duration::from_millis(6),
+            ..RetryPolicy::default()
+        }
+    }
+
+    #[test]
+    fn delays_double_up_to_the_longest() {
+        let policy = policy();
+        let mut attempts = Attempts::new(&policy);
+        let mut delays = Vec::new();
+        for failures in [1, 2, 3, 4, 50] {
+            attempts.failures = failures;
+            delays.push(attempts.delay(1.0).as_millis());
+        }
+        assert_eq!(delays, [1, 2, 4, 6, 6]);
+    }
+
+    #[test]
+    fn gives_up_after_so_many_in_a_row() {
+        let policy = policy();
+        let mut attempts = Attempts::new(&policy);
+        let fail =
+            |attempts: &mut Attempts<'_>| attempts.wait(Failure::passing("reset"), "x", &|| true);
+        fail(&mut attempts).unwrap();
+        fail(&mut attempts).unwrap();
+        attempts.progressed();
+        fail(&mut attempts).unwrap();
+        fail(&mut attempts).unwrap();
+        let error = fail(&mut attempts).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "cannot fetch x: reset; gave up after 3 attempts in 0 s without progress: run the same \
+             command again when the connection is better"
+        );
+    }
+
+    #[test]
+    fn does_not_wait_longer_than_it_may_altogether() {
+        let policy = policy();
+        let failure = Failure::Passing {
+            reason: "HTTP 429".into(),
+            after: Some(Duration::from_secs(61)),
+        };
+        let error = Attempts::new(&policy).wait(failure, "x", &|| true);
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains("HTTP 429, to be asked again in 61 s; gave up after 1 attempts"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn waiting_ends_when_nothing_is_wanted() {
+        let policy = RetryPolicy {
+            first_delay: Duration::from_secs(50),
+            max_delay: Duration::from_secs(50),
+            ..policy()
+        };
+        let began = Instant::now();
+        let wanted = || began.elapsed() < Duration::from_millis(20);
+        let error = Attempts::new(&policy).wait(Failure::passing("reset"), "x", &wanted);
+        assert!(matches!(error, Err(HubError::Interrupted)));
+        assert!(began.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn retry_after_in_seconds_or_as_a_date() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let after = |value| retry_after(value, now).map(|d| d.as_secs());
+        assert_eq!(after("120"), Some(120));
+        assert_eq!(after(" 0 "), Some(0));
+        assert_eq!(after("Sun, 06 Nov 1994 08:49:47 GMT"), Some(10));
+        assert_eq!(after("Sun, 06 Nov 1994 08:49:00 GMT"), Some(0));
+        assert_eq!(after("-1"), None);
+        assert_eq!(after("soon"), None);
+    }
+}

@@ -1,0 +1,446 @@
+//! The cache: its layout, what is gone on with, who waits for whom, and Hugging Face's own library on it.
+
+use std::{
+    cell::RefCell,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use swallow_gguf::hub::{Cache, Client, Config, Event, HubError, Options, Repo, RepoFile};
+
+use super::{
+    REPO, client, client_stopped_after, config, hasty, hub_with_shard, repo,
+    server::{COMMIT, Fault, File, Hub, On},
+    snapshot,
+};
+use crate::support::{skip, text};
+
+const SIZE: u64 = 1_000_000;
+
+fn options() -> Options {
+    Options {
+        connections: 3,
+        piece: 100_000,
+        bound: 1_000_000,
+        ..Options::default()
+    }
+}
+
+fn file(text: &str) -> RepoFile {
+    RepoFile::parse(text).unwrap()
+}
+
+fn download(cache: &Cache, client: &Client, paths: &[&str]) -> Result<PathBuf, HubError> {
+    cache.download(client, &snapshot(client), paths, &options(), &|_| {})
+}
+
+/// Where the cache has the shard's bytes.
+fn blob(dir: &Path, shard: &File) -> PathBuf {
+    dir.join("models--org--model/blobs").join(&shard.digest)
+}
+
+fn incomplete(dir: &Path, shard: &File) -> PathBuf {
+    blob(dir, shard).with_extension("incomplete")
+}
+
+#[test]
+fn the_layout_is_the_librarys() {
+    let (hub, shard) = hub_with_shard(SIZE);
+    hub.put(REPO, "sub/deep/x.txt", File::small("x"));
+    hub.put(REPO, "empty.txt", File::small(""));
+    let dir = tempfile::tempdir().unwrap();
+    let cache = Cache::new(dir.path());
+    let client = client(&hub);
+    let paths = [
+        "config.json",
+        "model.safetensors",
+        "sub/deep/x.txt",
+        "empty.txt",
+    ];
+    let folder = download(&cache, &client, &paths).unwrap();
+
+    let root = dir.path().join("models--org--model");
+    assert_eq!(folder, root.join("snapshots").join(COMMIT));
+    assert_eq!(fs::read_to_string(root.join("refs/main")).unwrap(), COMMIT);
+    assert_eq!(fs::read(folder.join("config.json")).unwrap(), b"{\"a\": 1}");
+    assert_eq!(fs::read(folder.join("sub/deep/x.txt")).unwrap(), b"x");
+    assert_eq!(fs::read(folder.join("empty.txt")).unwrap(), b"");
+    assert!(fs::read(folder.join("model.safetensors")).unwrap() == shard.content.bytes(0..SIZE));
+    #[cfg(unix)]
+    {
+        let link = |path: &str| fs::read_link(folder.join(path)).unwrap();
+        assert_eq!(
+            link("model.safetensors"),
+            Path::new(&format!("../../blobs/{}", shard.digest))
+        );
+        assert!(link("sub/deep/x.txt").starts_with("../../../../blobs"));
+    }
+    let lock = dir
+        .path()
+        .join(".locks/models--org--model")
+        .join(format!("{}.lock", shard.digest));
+    assert!(lock.is_file());
+    assert!(!incomplete(dir.path(), &shard).exists());
+
+    // What is there is not asked for again.
+    let before = hub.seen().len();
+    download(&cache, &client, &paths).unwrap();
+    assert_eq!(hub.seen().len(), before + 1, "model information alone");
+    let pinned = file(&format!("hf:{REPO}@{COMMIT}:config.json"));
+    let found = cache.fetch(&client, &pinned, &options(), &|_| {}).unwrap();
+    assert_eq!(found, folder.join("config.json"));
+    assert_eq!(hub.seen().len(), before + 1, "a commit does not change");
+}
+
+#[test]
+fn offline_the_cache_answers() {
+    let (hub, _) = hub_with_shard(SIZE);
+    let dir = tempfile::tempdir().unwrap();
+    let cache = Cache::new(dir.path());
+    let folder = download(&cache, &client(&hub), &["config.json"]).unwrap();
+    let before = hub.seen().len();
+    let offline = Config {
+        offline: true,
+        cache: dir.path().into(),
+        ..config(&hub)
+    };
+    let client = Client::new(offline, hasty(), Arc::default());
+    for name in [
+        "hf:org/model:config.json".to_owned(),
+        format!("hf:org/model@{COMMIT}:config.json"),
+    ] {
+        let found = cache
+            .fetch(&client, &file(&name), &options(), &|_| {})
+            .unwrap();
+        assert_eq!(found, folder.join("config.json"), "{name}");
+    }
+    for name in [
+        "hf:org/model:model.safetensors",
+        "hf:org/model@v2:config.json",
+        "hf:org/other:config.json",
+    ] {
+        let error = cache
+            .fetch(&client, &file(name), &options(), &|_| {})
+            .unwrap_err();
+        let (repo, path) = name.rsplit_once(':').unwrap();
+        let expected = format!(
+            "HF_HUB_OFFLINE is set, and the cache `{}` does not have `{path}` of {repo}: unset it to fetch from the hub",
+            dir.path().display()
+        );
+        assert_eq!(error.to_string(), expected);
+    }
+    assert_eq!(hub.seen().len(), before);
+    assert_eq!(cache.snapshot_folder(&repo()), Some(folder));
+    let pull = Repo::parse("hf:org/model@refs/pr/1", "").unwrap();
+    assert_eq!(cache.snapshot_folder(&pull), None);
+}
+
+#[test]
+fn a_revision_with_slashes_has_its_ref() {
+    let (hub, _) = hub_with_shard(SIZE);
+    let dir = tempfile::tempdir().unwrap();
+    let cache = Cache::new(dir.path());
+    let client = client(&hub);
+    let name = file("hf:org/model@refs/pr/1:config.json");
+    cache.fetch(&client, &name, &options(), &|_| {}).unwrap();
+    let reference = dir.path().join("models--org--model/refs/refs/pr/1");
+    assert_eq!(fs::read_to_string(reference).unwrap(), COMMIT);
+    assert!(cache.find(&name).is_some());
+}
+
+#[test]
+fn what_has_come_is_gone_on_with() {
+    let (hub, shard) = hub_with_shard(SIZE);
+    let dir = tempfile::tempdir().unwrap();
+    let cache = Cache::new(dir.path());
+    // The first run is stopped while it waits for the middle.
+    hub.fail(
+        On::CdnAt(400_000),
+        9,
+        Fault::Stall(0, Duration::from_secs(20)),
+    );
+    let stopped = client_stopped_after(&hub, Duration::from_millis(500));
+    let error = download(&cache, &stopped, &["model.safetensors"]).unwrap_err();
+    assert!(matches!(error, HubError::Interrupted), "{error}");
+    let there = fs::read(incomplete(dir.path(), &shard)).unwrap();
+    assert!(there == shard.content.bytes(0..400_000), "{}", there.len());
+    assert!(!blob(dir.path(), &shard).exists());
+
+    let (hub, _) = hub_with_shard(SIZE);
+    let told = RefCell::new(Vec::new());
+    let client = client(&hub);
+    cache
+        .download(
+            &client,
+            &snapshot(&client),
+            &["model.safetensors"],
+            &options(),
+            &|event| {
+                told.borrow_mut().push(format!("{event:?}"));
+            },
+        )
+        .unwrap();
+    assert!(fs::read(blob(dir.path(), &shard)).unwrap() == shard.content.bytes(0..SIZE));
+    assert!(!incomplete(dir.path(), &shard).exists());
+    let event = |done| {
+        format!(
+            "{:?}",
+            Event::Fetching {
+                path: "model.safetensors",
+                done,
+                size: SIZE
+            }
+        )
+    };
+    let told = told.into_inner();
+    assert_eq!(told.first(), Some(&event(400_000)));
+    assert_eq!(told.last(), Some(&event(SIZE)));
+    let firsts: Vec<_> = hub
+        .seen()
+        .iter()
+        .filter_map(|seen| seen.range.clone())
+        .collect();
+    assert_eq!(firsts.len(), 6, "{firsts:?}");
+}
+
+#[test]
+fn damage_is_found_and_not_kept() {
+    let (hub, shard) = hub_with_shard(SIZE);
+    let dir = tempfile::tempdir().unwrap();
+    let cache = Cache::new(dir.path());
+    let client = client(&hub);
+    let damaged = |error: HubError| {
+        let text = error.to_string();
+        assert!(
+            text.starts_with(&format!(
+                "`model.safetensors` of hf:org/model arrived damaged: expected SHA-256 {}, found ",
+                shard.digest
+            )),
+            "{text}"
+        );
+        assert!(!incomplete(dir.path(), &shard).exists());
+        assert!(!blob(dir.path(), &shard).exists());
+    };
+    // On the way.
+    hub.fail(On::CdnAt(300_000), 1, Fault::Flipped);
+    damaged(download(&cache, &client, &["model.safetensors"]).unwrap_err());
+    // In what was there: other bytes, all of them, and too many, which are begun anew.
+    fs::write(incomplete(dir.path(), &shard), [1; 5000]).unwrap();
+    damaged(download(&cache, &client, &["model.safetensors"]).unwrap_err());
+    fs::write(incomplete(dir.path(), &shard), vec![1; SIZE as usize]).unwrap();
+    damaged(download(&cache, &client, &["model.safetensors"]).unwrap_err());
+    fs::write(incomplete(dir.path(), &shard), vec![1; SIZE as usize + 1]).unwrap();
+    let folder = download(&cache, &client, &["model.safetensors"]).unwrap();
+    assert!(fs::read(folder.join("model.safetensors")).unwrap() == shard.content.bytes(0..SIZE));
+}
+
+#[test]
+fn a_link_whose_blob_is_gone_is_made_anew() {
+    let (hub, shard) = hub_with_shard(SIZE);
+    let dir = tempfile::tempdir().unwrap();
+    let cache = Cache::new(dir.path());
+    let client = client(&hub);
+    let folder = download(&cache, &client, &["model.safetensors"]).unwrap();
+    fs::remove_file(blob(dir.path(), &shard)).unwrap();
+    download(&cache, &client, &["model.safetensors"]).unwrap();
+    assert!(fs::read(folder.join("model.safetensors")).unwrap() == shard.content.bytes(0..SIZE));
+}
+
+#[test]
+fn two_at_once_fetch_a_file_once() {
+    let (hub, shard) = hub_with_shard(SIZE);
+    let dir = tempfile::tempdir().unwrap();
+    hub.fail(
+        On::CdnAt(0),
+        1,
+        Fault::Trickle(10_000, Duration::from_millis(30)),
+    );
+    let waited = thread::scope(|scope| {
+        let runs: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let client = client(&hub);
+                    let waited = RefCell::new(0);
+                    Cache::new(dir.path())
+                        .download(
+                            &client,
+                            &snapshot(&client),
+                            &["model.safetensors"],
+                            &options(),
+                            &|event| {
+                                *waited.borrow_mut() +=
+                                    usize::from(matches!(event, Event::Waiting { .. }));
+                            },
+                        )
+                        .unwrap();
+                    waited.into_inner()
+                })
+            })
+            .collect();
+        runs.into_iter()
+            .map(|run| run.join().unwrap())
+            .sum::<usize>()
+    });
+    assert_eq!(waited, 1, "one is told once that it waits");
+    assert_eq!(hub.seen().iter().filter(|seen| seen.at_cdn).count(), 10);
+    assert!(fs::read(blob(dir.path(), &shard)).unwrap() == shard.content.bytes(0..SIZE));
+}
+
+#[test]
+fn waiting_for_a_lock_ends_when_the_flag_is_set() {
+    let (hub, shard) = hub_with_shard(SIZE);
+    let dir = tempfile::tempdir().unwrap();
+    let locks = dir.path().join(".locks/models--org--model");
+    fs::create_dir_all(&locks).unwrap();
+    let lock = fs::File::create(locks.join(format!("{}.lock", shard.digest))).unwrap();
+    lock.lock().unwrap();
+    let client = client_stopped_after(&hub, Duration::from_millis(200));
+    let began = Instant::now();
+    let error = download(&Cache::new(dir.path()), &client, &["model.safetensors"]).unwrap_err();
+    assert!(matches!(error, HubError::Interrupted), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn a_cache_that_cannot_be_written() {
+    let (hub, _) = hub_with_shard(SIZE);
+    let dir = tempfile::tempdir().unwrap();
+    let taken = dir.path().join("cache");
+    fs::write(&taken, "a file").unwrap();
+    let error = download(&Cache::new(&taken), &client(&hub), &["config.json"])
+        .unwrap_err()
+        .to_string();
+    let expected = format!(
+        "cannot use `{}`: ",
+        taken.join("models--org--model/blobs").display()
+    );
+    assert!(error.starts_with(&expected), "{error}");
+}
+
+/// Hugging Face's own library, where `HF_PYTHON` names a Python that has it (`pip install huggingface_hub`).
+fn library(test: &str, hub: &Hub, cache: &Path, script: &str) -> Option<String> {
+    let Some(python) = std::env::var_os("HF_PYTHON") else {
+        skip(test, "HF_PYTHON names no Python with huggingface_hub");
+        return None;
+    };
+    let run = Command::new(python)
+        .args(["-c", script])
+        .env("HF_ENDPOINT", hub.endpoint())
+        .env("HF_HUB_CACHE", cache)
+        .env("HF_HOME", cache.join("home"))
+        .env("HF_HUB_DISABLE_XET", "1")
+        .env("HF_HUB_DISABLE_TELEMETRY", "1")
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    Some(text(&run.stdout).trim().to_owned())
+}
+
+const FETCH: &str = "
+from huggingface_hub import hf_hub_download
+for name in ['model.safetensors', 'config.json', 'sub/x.txt']:
+    print(hf_hub_download('org/model', name))
+";
+
+#[test]
+fn the_library_uses_what_we_have_fetched() {
+    let (hub, _) = hub_with_shard(SIZE);
+    hub.put(REPO, "sub/x.txt", File::small("x"));
+    let dir = tempfile::tempdir().unwrap();
+    let cache = Cache::new(dir.path());
+    let paths = ["model.safetensors", "config.json", "sub/x.txt"];
+    let folder = download(&cache, &client(&hub), &paths).unwrap();
+    let before = hub.seen().len();
+    let Some(found) = library(
+        "the_library_uses_what_we_have_fetched",
+        &hub,
+        dir.path(),
+        FETCH,
+    ) else {
+        return;
+    };
+    let expected: Vec<_> = paths
+        .iter()
+        .map(|path| folder.join(path).display().to_string())
+        .collect();
+    assert_eq!(found.lines().collect::<Vec<_>>(), expected);
+    assert!(
+        hub.seen()[before..]
+            .iter()
+            .all(|seen| seen.method == "HEAD"),
+        "{:?}",
+        &hub.seen()[before..]
+    );
+    // It finds no fault with the cache either.
+    let scan = "
+from huggingface_hub import scan_cache_dir
+info = scan_cache_dir()
+print(len(info.warnings), len(info.repos), next(iter(info.repos)).nb_files)
+";
+    let scanned = library(
+        "the_library_uses_what_we_have_fetched",
+        &hub,
+        dir.path(),
+        scan,
+    );
+    assert_eq!(scanned.as_deref(), Some("0 1 3"));
+}
+
+#[test]
+fn we_use_what_the_library_has_fetched() {
+    let (hub, shard) = hub_with_shard(SIZE);
+    hub.put(REPO, "sub/x.txt", File::small("x"));
+    let dir = tempfile::tempdir().unwrap();
+    let Some(found) = library(
+        "we_use_what_the_library_has_fetched",
+        &hub,
+        dir.path(),
+        FETCH,
+    ) else {
+        return;
+    };
+    let found: Vec<_> = found.lines().map(PathBuf::from).collect();
+    assert!(fs::read(&found[0]).unwrap() == shard.content.bytes(0..SIZE));
+    let before = hub.seen().len();
+    let paths = ["model.safetensors", "config.json", "sub/x.txt"];
+    let cache = Cache::new(dir.path());
+    let folder = download(&cache, &client(&hub), &paths).unwrap();
+    assert_eq!(found, paths.map(|path| folder.join(path)));
+    assert_eq!(hub.seen().len(), before + 1, "model information alone");
+    let offline = Config {
+        offline: true,
+        ..config(&hub)
+    };
+    let client = Client::new(offline, hasty(), Arc::default());
+    let name = file("hf:org/model:sub/x.txt");
+    assert_eq!(
+        cache.fetch(&client, &name, &options(), &|_| {}).unwrap(),
+        found[2]
+    );
+}
+
+#[test]
+fn the_library_waits_for_our_lock() {
+    let (hub, shard) = hub_with_shard(SIZE);
+    let dir = tempfile::tempdir().unwrap();
+    let locks = dir.path().join(".locks/models--org--model");
+    fs::create_dir_all(&locks).unwrap();
+    let lock = fs::File::create(locks.join(format!("{}.lock", shard.digest))).unwrap();
+    lock.lock().unwrap();
+    let began = Instant::now();
+    let hold = Duration::from_secs(3);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(hold);
+            drop(lock);
+        });
+        let script = "from huggingface_hub import hf_hub_download as get; get('org/model', 'model.safetensors')";
+        if library("the_library_waits_for_our_lock", &hub, dir.path(), script).is_some() {
+            assert!(began.elapsed() >= hold, "{:?}", began.elapsed());
+        }
+    });
+}
