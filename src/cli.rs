@@ -45,9 +45,14 @@ pub enum Command {
 /// `swallow-gguf convert`
 #[derive(Debug, Args)]
 pub struct ConvertArgs {
-    /// Checkpoint folder: config.json, safetensors shards, tokenizer files
+    /// Checkpoint folder (config.json, safetensors shards, tokenizer files), or hf:ORG/NAME[@REVISION]
+    /// of the Hugging Face hub, which is read as it is converted
     #[arg(value_name = "SRC")]
     pub source: PathBuf,
+
+    /// Fetch all files of a checkpoint on the hub into its cache first, and convert from there
+    #[arg(long)]
+    pub download: bool,
 
     /// Chat template to embed: swallow, swallow-instruct, llama-2, chatml or a Jinja file
     #[arg(long, value_name = "NAME|FILE")]

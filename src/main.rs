@@ -24,7 +24,9 @@ fn main() -> ExitCode {
     };
     eprintln!("error: {error:#}");
     match error.downcast_ref() {
-        Some(ConvertError::Interrupted) => ExitCode::from(INTERRUPTED),
+        Some(ConvertError::Interrupted | ConvertError::InterruptedKept { .. }) => {
+            ExitCode::from(INTERRUPTED)
+        }
         _ if compares => ExitCode::from(TROUBLE),
         _ => ExitCode::FAILURE,
     }

@@ -12,7 +12,7 @@ use anyhow::Context;
 use indicatif::DecimalBytes;
 
 use crate::{
-    convert::{CheckpointOptions, Conversion, Times, WriteOptions, Written},
+    convert::{CheckpointOptions, CheckpointSource, Conversion, Times, WriteOptions, Written},
     file_type::FileType,
     source::Dtype,
     synthetic::{self, Layout, Sizes, Spec},
@@ -82,7 +82,7 @@ impl Bench {
         forget()?;
         let start = Instant::now();
         let options = CheckpointOptions {
-            source: self.source.clone(),
+            source: CheckpointSource::Folder(self.source.clone()),
             wishes: file_type.into(),
             chat_template: None,
         };

@@ -1,6 +1,6 @@
 //! `swallow-gguf convert`
 
-use super::write;
+use super::{fetch, write};
 use crate::{
     cli::ConvertArgs,
     convert::{CheckpointOptions, Conversion},
@@ -13,10 +13,11 @@ pub(super) fn execute(args: &ConvertArgs) -> anyhow::Result<()> {
         .as_deref()
         .map(chat_template::load)
         .transpose()?;
+    let cancel = write::cancel_on_interrupt()?;
     let conversion = Conversion::of_checkpoint(&CheckpointOptions {
-        source: args.source.clone(),
+        source: fetch::checkpoint(&args.source, args.download, &cancel)?,
         wishes: write::wishes(&args.write)?,
         chat_template,
     })?;
-    write::execute(&conversion, &args.write)
+    write::execute(&conversion, &args.write, &cancel)
 }

@@ -5,7 +5,7 @@ use std::{
     cell::RefCell,
     io::IsTerminal,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -13,7 +13,9 @@ use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 
 use crate::{
     chat::note,
-    hub::{Cache, Client, Config, Event, HubError, Options, RepoFile, RetryPolicy},
+    convert::{CheckpointSource, ConvertError},
+    hub::{Cache, Client, Config, Event, HubError, Options, Repo, RepoFile, RetryPolicy},
+    source::Checkpoint,
 };
 
 /// The most parts of a model that are fetched.
@@ -48,6 +50,32 @@ pub(super) fn gguf(given: &Path) -> Result<Cow<'_, Path>, HubError> {
         }
     }
     Ok(Cow::Owned(first))
+}
+
+/// Where the checkpoint is that `given` names: a folder, or a repository of the hub. With `download`
+/// its files are fetched into the cache, and the folder there is taken. `stop` ends all that goes
+/// over the network.
+pub(super) fn checkpoint(
+    given: &Path,
+    download: bool,
+    stop: &Arc<AtomicBool>,
+) -> Result<CheckpointSource, ConvertError> {
+    let folder = || CheckpointSource::Folder(given.to_owned());
+    let Some(text) = given.to_str().filter(|text| Repo::is_remote(text)) else {
+        return Ok(folder());
+    };
+    if given.exists() {
+        return Ok(folder());
+    }
+    let config = Config::from_env()?;
+    let repo = Repo::parse(text, &config.endpoint)?;
+    let client = Client::new(config, RetryPolicy::default(), Arc::clone(stop));
+    if !download {
+        return Ok(CheckpointSource::Hub(client, repo));
+    }
+    let display = Display::new();
+    let dir = Checkpoint::download(&client, &repo, &|event| display.show(event))?;
+    Ok(CheckpointSource::Folder(dir))
 }
 
 /// The files of the model whose first is `path`: `x-00001-of-00003.gguf` has two more.

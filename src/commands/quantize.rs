@@ -8,6 +8,7 @@ use crate::{
 };
 
 pub(super) fn execute(args: &QuantizeArgs) -> anyhow::Result<()> {
+    let cancel = write::cancel_on_interrupt()?;
     let conversion = Conversion::of_gguf(&GgufOptions {
         source: args.source.clone(),
         wishes: Wishes {
@@ -15,5 +16,5 @@ pub(super) fn execute(args: &QuantizeArgs) -> anyhow::Result<()> {
             ..write::wishes(&args.write)?
         },
     })?;
-    write::execute(&conversion, &args.write)
+    write::execute(&conversion, &args.write, &cancel)
 }

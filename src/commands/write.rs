@@ -21,7 +21,11 @@ use crate::{
 };
 
 /// Writes what is planned, or shows the plan.
-pub(super) fn execute(conversion: &Conversion, args: &WriteArgs) -> anyhow::Result<()> {
+pub(super) fn execute(
+    conversion: &Conversion,
+    args: &WriteArgs,
+    cancel: &AtomicBool,
+) -> anyhow::Result<()> {
     if !args.quiet {
         for note in &conversion.notes {
             eprintln!("note: {note}");
@@ -38,7 +42,6 @@ pub(super) fn execute(conversion: &Conversion, args: &WriteArgs) -> anyhow::Resu
     }
 
     conversion.check_output(&output, args.force)?;
-    let cancel = cancel_on_interrupt()?;
     let written = {
         let progress = progress::Display::start(conversion, &output, args.quiet);
         let options = WriteOptions {
@@ -47,7 +50,7 @@ pub(super) fn execute(conversion: &Conversion, args: &WriteArgs) -> anyhow::Resu
             checksum: args.checksum,
             threads: args.threads,
         };
-        conversion.write(&output, &options, &cancel, &|p| progress.update(p))?
+        conversion.write(&output, &options, cancel, &|p| progress.update(p))?
     };
     if !args.quiet {
         eprint!("{}", report::summary_text(conversion, &written));
@@ -97,8 +100,8 @@ fn output_path(asked: Option<&Path>, conversion: &Conversion) -> PathBuf {
     }
 }
 
-/// A flag that Ctrl-C sets; the conversion then removes what it has written and ends.
-fn cancel_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
+/// A flag that Ctrl-C sets; the conversion then ends, with what it has written removed or kept.
+pub(super) fn cancel_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = Arc::clone(&flag);
     ctrlc::set_handler(move || set.store(true, Ordering::Relaxed))

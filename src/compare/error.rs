@@ -1,8 +1,8 @@
 //! Why files could not be compared.
 
-use std::{io, path::PathBuf};
+use std::path::PathBuf;
 
-use crate::{convert::ConvertError, gguf::ReadError};
+use crate::{convert::ConvertError, gguf::ReadError, source::ShardError};
 
 /// What kept files from being compared; that they differ is a result and no error.
 #[derive(Debug, thiserror::Error)]
@@ -17,8 +17,8 @@ pub enum CompareError {
         tensor: String,
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
-        error: io::Error,
+        /// Why.
+        error: ShardError,
     },
     /// The checkpoint cannot be read, or is not one that is converted.
     #[error(transparent)]

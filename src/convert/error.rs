@@ -2,7 +2,10 @@
 
 use std::{io, path::PathBuf};
 
+use indicatif::DecimalBytes;
+
 use crate::{
+    hub::HubError,
     model::{ConfigError, TensorError, vocabulary::VocabularyError},
     plan::PlanError,
     source::{GgufModelError, SourceError},
@@ -13,7 +16,10 @@ use crate::{
 pub enum ConvertError {
     /// The checkpoint's files are not what they should be.
     #[error(transparent)]
-    Source(#[from] SourceError),
+    Source(SourceError),
+    /// The hub does not give what is needed.
+    #[error(transparent)]
+    Hub(HubError),
     /// The GGUF is not what it should be.
     #[error(transparent)]
     Gguf(#[from] GgufModelError),
@@ -130,4 +136,44 @@ pub enum ConvertError {
     /// The user interrupted.
     #[error("interrupted: nothing was written")]
     Interrupted,
+    /// The user interrupted, and what was written is kept.
+    #[error(
+        "interrupted: {written} of {total} are kept, and the same command goes on from there (`--restart` begins anew)",
+        written = DecimalBytes(*written),
+        total = DecimalBytes(*total)
+    )]
+    InterruptedKept {
+        /// Bytes of the output that are there.
+        written: u64,
+        /// Bytes of the whole output.
+        total: u64,
+    },
+}
+
+impl ConvertError {
+    /// Whether the same conversion may go on when it is started again.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Interrupted | Self::Hub(_) | Self::Read { .. } | Self::Write { .. }
+        )
+    }
+}
+
+impl From<SourceError> for ConvertError {
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::Hub(error) => error.into(),
+            error => Self::Source(error),
+        }
+    }
+}
+
+impl From<HubError> for ConvertError {
+    fn from(error: HubError) -> Self {
+        match error {
+            HubError::Interrupted => Self::Interrupted,
+            error => Self::Hub(error),
+        }
+    }
 }

@@ -1,9 +1,10 @@
 //! The conversion of a checkpoint folder.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use super::{Conversion, ConvertError};
 use crate::{
+    hub::{Client, Repo},
     model::{
         Identity, ModelCard, ModelConfig, chat_template, metadata, tensors,
         vocabulary::{self, VocabularyRequest},
@@ -12,11 +13,42 @@ use crate::{
     source::Checkpoint,
 };
 
+/// Where a checkpoint is.
+#[derive(Clone, Debug)]
+pub enum CheckpointSource {
+    /// In a folder.
+    Folder(PathBuf),
+    /// On the hub, from where it is read as it is needed.
+    Hub(Client, Repo),
+}
+
+impl CheckpointSource {
+    /// Opens the checkpoint; reads headers and small files only.
+    ///
+    /// # Errors
+    /// When the checkpoint is not whole and consistent, or the hub does not give it.
+    pub fn open(&self) -> Result<Checkpoint, ConvertError> {
+        Ok(match self {
+            Self::Folder(dir) => Checkpoint::open(dir)?,
+            Self::Hub(client, repo) => Checkpoint::open_hub(client, repo)?,
+        })
+    }
+}
+
+impl fmt::Display for CheckpointSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(dir) => write!(f, "{}", dir.display()),
+            Self::Hub(_, repo) => write!(f, "{repo}"),
+        }
+    }
+}
+
 /// Which checkpoint to convert, and to what.
 #[derive(Clone, Debug)]
 pub struct CheckpointOptions {
-    /// The checkpoint folder.
-    pub source: PathBuf,
+    /// Where the checkpoint is.
+    pub source: CheckpointSource,
     /// The file type to write, and what changes it.
     pub wishes: Wishes,
     /// A chat template to embed: the Jinja text.
@@ -29,7 +61,7 @@ impl Conversion {
     /// # Errors
     /// When the checkpoint is not whole and consistent, or not of a kind we convert.
     pub fn of_checkpoint(options: &CheckpointOptions) -> Result<Self, ConvertError> {
-        let checkpoint = Checkpoint::open(&options.source)?;
+        let checkpoint = options.source.open()?;
         let config = ModelConfig::from_json(&checkpoint.config)?;
         let model_tensors = tensors::map(&config, &checkpoint)?;
         let vocabulary = vocabulary::read(&VocabularyRequest {
@@ -50,13 +82,18 @@ impl Conversion {
             );
         }
 
-        let mut key_values = metadata::general(&identity, &card, &checkpoint.dir);
+        let mut key_values = metadata::general(
+            &identity,
+            &card,
+            &checkpoint.dir,
+            checkpoint.origin.as_ref(),
+        );
         key_values.extend(metadata::hyper_parameters(&config));
         key_values.extend(vocabulary.key_values);
         let plan = ConversionPlan::new(model_tensors, key_values, &options.wishes)?;
         notes.extend_from_slice(&plan.notes);
         Ok(Self {
-            source: options.source.display().to_string(),
+            source: options.source.to_string(),
             inputs: checkpoint.files().collect(),
             shards: checkpoint.shards,
             default_file_name: identity.file_name(plan.file_type),

@@ -16,12 +16,12 @@ mod stages;
 use std::{
     num::NonZeroUsize,
     path::{Path, PathBuf},
-    sync::atomic::AtomicBool,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
 pub use error::ConvertError;
-pub use from_checkpoint::CheckpointOptions;
+pub use from_checkpoint::{CheckpointOptions, CheckpointSource};
 pub use from_gguf::GgufOptions;
 pub use pipeline::{Progress, Times};
 
@@ -94,7 +94,8 @@ impl Conversion {
     ///
     /// # Errors
     /// When there is no room, something cannot be read or written, a weight is not finite, or
-    /// `cancel` was set. Nothing is left behind then, and a file at `path` is as it was.
+    /// `cancel` was set. A file at `path` is as it was then. Nothing is left behind, but for a source
+    /// on the hub where the reason may pass: then the same conversion can go on.
     pub fn write(
         &self,
         path: &Path,
@@ -113,6 +114,7 @@ impl Conversion {
                 replace: options.replace,
                 restart: options.restart,
                 checksum: options.checksum,
+                keep: self.shards.iter().any(|s| s.remote_file().is_some()),
                 inputs: &self.inputs,
             },
         )?;
@@ -123,17 +125,32 @@ impl Conversion {
                 output_bytes: there,
             });
         }
-        let mut times = pipeline::run(
+        let written = pipeline::run(
             &self.shards,
             &self.plan,
             &mut output,
             options.threads,
             cancel,
             progress,
-        )?;
-        let sync = Instant::now();
-        output.finish(cancel)?;
-        times.sync = sync.elapsed();
+        );
+        let synced = written.and_then(|mut times| {
+            let sync = Instant::now();
+            output.sync()?;
+            times.sync = sync.elapsed();
+            match cancel.load(Ordering::Relaxed) {
+                true => Err(ConvertError::Interrupted),
+                false => Ok(times),
+            }
+        });
+        let times = match synced {
+            Ok(times) => times,
+            Err(error) => {
+                let file = output.position().file;
+                let before = self.bytes_before(Position { file, offset: 0 });
+                return Err(output.abandon(error, before, self.plan.file_bytes()));
+            }
+        };
+        output.finish()?;
         Ok(Written {
             paths,
             file_bytes: self.plan.file_bytes(),

@@ -13,7 +13,6 @@ use std::{
     fs::{self, File, TryLockError},
     io::{self, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
 };
 
 use tempfile::TempPath;
@@ -37,6 +36,8 @@ pub(super) struct OutputOptions<'a> {
     pub(super) replace: bool,
     /// Whether what an earlier, ended conversion left behind is thrown away.
     pub(super) restart: bool,
+    /// Whether what is written is kept where writing ends before its end for a reason that may pass.
+    pub(super) keep: bool,
     /// Whether to write a checksum beside each file.
     pub(super) checksum: bool,
     /// Files that the output must not be.
@@ -44,9 +45,10 @@ pub(super) struct OutputOptions<'a> {
 }
 
 /// Files on their way, written one after the other. Dropped before [`Output::finish`], they are
-/// gone without a trace, unless [`Output::keep`] was called.
+/// gone without a trace, unless [`Output::abandon`] says otherwise.
 pub(super) struct Output {
     replace: bool,
+    keep: bool,
     files: Vec<Partial>,
     // Removed before it is closed, and with that unlocked.
     journal_path: TempPath,
@@ -132,6 +134,7 @@ impl Output {
             .map_err(|error| write_error(path, error))?;
         Ok(Self {
             replace: options.replace,
+            keep: options.keep,
             files,
             journal_path,
             journal,
@@ -188,24 +191,36 @@ impl Output {
         Ok(())
     }
 
-    /// Keeps what is written, so that the same command can go on with it.
-    pub(super) fn keep(mut self) {
+    /// Ends the writing before its end: what is written is gone, or kept for the same command to go on
+    /// with. `bytes` are those of the whole output, of it `before` in the files before the last.
+    pub(super) fn abandon(mut self, error: ConvertError, before: u64, total: u64) -> ConvertError {
+        if !(self.keep && error.may_pass()) {
+            return error;
+        }
         self.journal_path.disable_cleanup(true);
         for partial in &mut self.files {
             partial.temporary.disable_cleanup(true);
         }
+        match error {
+            ConvertError::Interrupted => ConvertError::InterruptedKept {
+                written: before + self.span_start,
+                total,
+            },
+            error => error,
+        }
     }
 
-    /// Puts all files on disk and then in their places, unless `cancel` is set by then. The first one,
-    /// by which a model in several files is opened, comes last.
-    pub(super) fn finish(self, cancel: &AtomicBool) -> Result<(), ConvertError> {
-        for partial in &self.files {
+    /// Puts all files on disk.
+    pub(super) fn sync(&self) -> Result<(), ConvertError> {
+        self.files.iter().try_for_each(|partial| {
             let synced = partial.file.sync_all();
-            synced.map_err(|error| write_error(&partial.path, error))?;
-        }
-        if cancel.load(Ordering::Relaxed) {
-            return Err(ConvertError::Interrupted);
-        }
+            synced.map_err(|error| write_error(&partial.path, error))
+        })
+    }
+
+    /// Moves all files, which are on disk, to their places. The first one, by which a model in several
+    /// files is opened, comes last.
+    pub(super) fn finish(self) -> Result<(), ConvertError> {
         let files = self.files.into_iter().rev();
         files.map(|partial| partial.persist(self.replace)).collect()
     }

@@ -1,12 +1,13 @@
 //! Reads the weights of one chunk, as they are in the source but in the order of the output.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use super::{chunks::Chunk, error::ConvertError};
 use crate::{
+    hub::{self, ReadAhead},
     model::{Part, RowOrder, TensorData},
     plan::{ConversionPlan, bytes_of},
-    source::Shard,
+    source::{Shard, ShardError},
 };
 
 /// Chunks asked of the disk ahead of the one being read: enough to keep it busy.
@@ -19,6 +20,8 @@ pub(crate) struct ChunkReader<'a> {
     chunks: Vec<Chunk>,
     /// Index of the next chunk.
     next: usize,
+    /// Fetches the chunks that are on the hub, in their order; begun when the first is read.
+    remote: Option<ReadAhead>,
     /// The rows of a chunk before they are put in order.
     unordered: Vec<u8>,
 }
@@ -35,6 +38,7 @@ impl<'a> ChunkReader<'a> {
             plan,
             chunks: chunks.collect(),
             next: 0,
+            remote: None,
             unordered: Vec::new(),
         };
         (0..PREFETCH).for_each(|index| this.prefetch(index));
@@ -77,16 +81,47 @@ impl<'a> ChunkReader<'a> {
         let shard = &self.shards[part.shard];
         let place = in_file(part, &chunk.weights);
         bytes.resize((place.end - place.start) as usize, 0);
-        shard
-            .read_exact_at(bytes, place.start)
-            .map_err(|error| ConvertError::Read {
-                tensor: part.tensor.clone(),
-                path: shard.path().into(),
-                error,
-            })?;
-        shard.drop_from_cache(place);
+        if shard.remote_file().is_some() {
+            self.fetch(bytes)?;
+        } else {
+            shard
+                .read_exact_at(bytes, place.start)
+                .map_err(|error| match error {
+                    ShardError::Local(error) => ConvertError::Read {
+                        tensor: part.tensor.clone(),
+                        path: shard.path().into(),
+                        error,
+                    },
+                    ShardError::Remote(error) => error.into(),
+                })?;
+            shard.drop_from_cache(place);
+        }
         self.put_in_order(order, bytes_of(part.ty, tensor.row_len()), bytes);
         Ok(())
+    }
+
+    /// Fills `bytes` with those of the next chunk that is on the hub.
+    fn fetch(&mut self, bytes: &mut [u8]) -> Result<(), ConvertError> {
+        let remote = match &mut self.remote {
+            Some(remote) => remote,
+            None => {
+                // This chunk is the first of them: those before it are not on the hub.
+                let parts: Vec<_> = self
+                    .chunks
+                    .iter()
+                    .filter_map(|chunk| {
+                        let part = chunk.part(self.plan)?;
+                        Some(hub::Part {
+                            file: Arc::clone(self.shards[part.shard].remote_file()?),
+                            bytes: in_file(part, &chunk.weights),
+                        })
+                    })
+                    .collect();
+                let ahead = ReadAhead::start(&parts, &hub::Options::default())?;
+                self.remote.insert(ahead)
+            }
+        };
+        Ok(remote.read_exact(bytes)?)
     }
 
     /// Puts whole heads of rows in the order of the output.

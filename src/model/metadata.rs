@@ -12,6 +12,7 @@ use super::{
 use crate::{
     file_type::FileType,
     gguf::{Array, KeyValues, Value},
+    source::Origin,
 };
 
 /// Who a model is: from its card, then from its folder. Never from config.json's
@@ -127,7 +128,15 @@ fn hub_cache_id(dir: &Path) -> Option<String> {
 }
 
 /// `general.*`, in the reference converter's order; `general.file_type` is the writer's to add.
-pub fn general(identity: &Identity, card: &ModelCard, dir: &Path) -> KeyValues {
+///
+/// Of a checkpoint that is known to be of the hub, `general.source.*` also tells repository, commit,
+/// and what names the bytes of each shard.
+pub fn general(
+    identity: &Identity,
+    card: &ModelCard,
+    dir: &Path,
+    origin: Option<&Origin>,
+) -> KeyValues {
     let mut kv: KeyValues = vec![
         ("general.architecture".into(), "llama".into()),
         ("general.type".into(), "model".into()),
@@ -158,10 +167,14 @@ pub fn general(identity: &Identity, card: &ModelCard, dir: &Path) -> KeyValues {
     text("source.url", card.text(&["url", "model_url"]));
     text("source.doi", card.text(&["doi", "model_doi"]));
     text("source.uuid", card.text(&["uuid", "model_uuid"]));
+    let page = origin.map(|origin| format!("https://huggingface.co/{}", origin.repo));
     text(
         "source.repo_url",
-        card.text(&["repo_url", "model_repo_url"]),
+        card.text(&["repo_url", "model_repo_url"]).or(page),
     );
+    if let Some(origin) = origin {
+        add_origin(&mut kv, origin);
+    }
 
     add_models(
         &mut kv,
@@ -185,6 +198,21 @@ pub fn general(identity: &Identity, card: &ModelCard, dir: &Path) -> KeyValues {
         }
     }
     kv
+}
+
+/// `general.source.*`: the commit, and the shards with what names their bytes.
+fn add_origin(kv: &mut KeyValues, origin: &Origin) {
+    kv.push((
+        "general.source.revision".into(),
+        origin.commit.as_str().into(),
+    ));
+    let (files, etags) = origin
+        .shards
+        .iter()
+        .map(|(file, etag)| (file.as_str().into(), etag.as_str().into()))
+        .unzip();
+    kv.push(("general.source.files".into(), Array::String(files).into()));
+    kv.push(("general.source.etags".into(), Array::String(etags).into()));
 }
 
 /// `general.sampling.*`: what generation_config.json recommends.

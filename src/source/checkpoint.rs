@@ -11,16 +11,17 @@ use std::{
 use serde::Deserialize;
 
 use super::{
+    Origin,
     error::SourceError,
     safetensors::{self, Entry},
     shard::Shard,
 };
 
-const INDEX_FILE: &str = "model.safetensors.index.json";
-const SINGLE_FILE: &str = "model.safetensors";
+pub(super) const INDEX_FILE: &str = "model.safetensors.index.json";
+pub(super) const SINGLE_FILE: &str = "model.safetensors";
 
 /// What a checkpoint has besides its shards.
-const OTHER_FILES: [&str; 12] = [
+pub(super) const OTHER_FILES: [&str; 12] = [
     "config.json",
     "generation_config.json",
     INDEX_FILE,
@@ -62,10 +63,12 @@ pub struct Checkpoint {
     pub shards: Vec<Shard>,
     /// Every tensor by name.
     pub tensors: BTreeMap<String, SourceTensor>,
+    /// What it is on the hub, if that is known.
+    pub origin: Option<Origin>,
 }
 
 #[derive(Deserialize)]
-struct Index {
+pub(super) struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
@@ -102,7 +105,9 @@ impl Checkpoint {
         }
         let config = read_json(&config_path)?;
         let (shards, tensors) = open_shards(dir)?;
+        let names = shards.iter().map(|shard| shard.path());
         Ok(Self {
+            origin: Origin::of_cache(dir, names),
             dir: dir.into(),
             config,
             shards,
@@ -159,8 +164,15 @@ fn open_shards(dir: &Path) -> Result<Shards, SourceError> {
         });
     }
     let mut joined = Joined::default();
-    joined.add(path)?;
+    joined.add(open_local(path)?)?;
     Ok((joined.shards, joined.tensors))
+}
+
+pub(super) fn open_local(path: PathBuf) -> Result<Shard, SourceError> {
+    match File::open(&path) {
+        Ok(file) => Ok(Shard::new(path, file)),
+        Err(error) => Err(SourceError::Io { path, error }),
+    }
 }
 
 fn has_pickle(dir: &Path) -> bool {
@@ -170,28 +182,8 @@ fn has_pickle(dir: &Path) -> bool {
 }
 
 fn open_indexed(dir: &Path, index_path: &Path, index: &Index) -> Result<Shards, SourceError> {
-    let mut names: Vec<&str> = Vec::new();
-    for (tensor, shard) in &index.weight_map {
-        if !is_plain_name(shard) {
-            return Err(SourceError::ShardOutsideFolder {
-                index: index_path.into(),
-                tensor: tensor.clone(),
-                shard: shard.clone(),
-            });
-        }
-        names.push(shard);
-    }
-    names.sort_unstable();
-    names.dedup();
-    if names.is_empty() {
-        return Err(SourceError::malformed(
-            index_path,
-            "its `weight_map` is empty",
-        ));
-    }
-
     let mut joined = Joined::default();
-    for name in names {
+    for name in index.shards(index_path)? {
         let path = dir.join(name);
         if !path.is_file() {
             return Err(SourceError::ShardMissing {
@@ -199,27 +191,33 @@ fn open_indexed(dir: &Path, index_path: &Path, index: &Index) -> Result<Shards, 
                 index: index_path.into(),
             });
         }
-        joined.add(path)?;
+        joined.add(open_local(path)?)?;
     }
-    for (tensor, shard) in &index.weight_map {
-        let found = joined
-            .tensors
-            .get(tensor)
-            .map(|t| joined.shards[t.shard].path());
-        if found != Some(dir.join(shard).as_path()) {
-            return Err(SourceError::Tensor {
-                path: index_path.into(),
-                tensor: tensor.clone(),
-                reason: match found {
-                    Some(other) => {
-                        format!("expected in `{shard}`, found in `{}`", other.display())
-                    }
-                    None => format!("expected in `{shard}`, which does not have it"),
-                },
-            });
+    joined.require_as_indexed(index, index_path, |shard| dir.join(shard))?;
+    Ok((joined.shards, joined.tensors))
+}
+
+impl Index {
+    /// The names of the shards, each once and in order.
+    pub(super) fn shards(&self, path: &Path) -> Result<Vec<&str>, SourceError> {
+        let mut names: Vec<&str> = Vec::new();
+        for (tensor, shard) in &self.weight_map {
+            if !is_plain_name(shard) {
+                return Err(SourceError::ShardOutsideFolder {
+                    index: path.into(),
+                    tensor: tensor.clone(),
+                    shard: shard.clone(),
+                });
+            }
+            names.push(shard);
+        }
+        names.sort_unstable();
+        names.dedup();
+        match names.is_empty() {
+            true => Err(SourceError::malformed(path, "its `weight_map` is empty")),
+            false => Ok(names),
         }
     }
-    Ok((joined.shards, joined.tensors))
 }
 
 /// Whether `name` names a file in a folder and nothing outside it. Backslashes and colons are
@@ -231,26 +229,24 @@ fn is_plain_name(name: &str) -> bool {
         && !name.contains(['/', '\\', ':', '\0'])
 }
 
+/// Shards and their tensors, in one table.
 #[derive(Default)]
-struct Joined {
-    shards: Vec<Shard>,
-    tensors: BTreeMap<String, SourceTensor>,
+pub(super) struct Joined {
+    pub(super) shards: Vec<Shard>,
+    pub(super) tensors: BTreeMap<String, SourceTensor>,
 }
 
 impl Joined {
-    /// Reads the header of the shard at `path` and adds its tensors.
-    fn add(&mut self, path: PathBuf) -> Result<(), SourceError> {
-        let file = File::open(&path).map_err(|error| SourceError::Io {
-            path: path.clone(),
-            error,
-        })?;
+    /// Reads the header of a shard and adds its tensors.
+    pub(super) fn add(&mut self, file: Shard) -> Result<(), SourceError> {
+        let path = file.path();
         let shard = self.shards.len();
         for Entry {
             name,
             dtype,
             shape,
             bytes,
-        } in safetensors::read_header(&path, &file)?
+        } in safetensors::read_header(&file)?
         {
             if let Some(first) = self.tensors.get(&name) {
                 let reason = if first.shard == shard {
@@ -262,7 +258,7 @@ impl Joined {
                     )
                 };
                 return Err(SourceError::Tensor {
-                    path,
+                    path: path.into(),
                     tensor: name,
                     reason,
                 });
@@ -277,7 +273,33 @@ impl Joined {
                 },
             );
         }
-        self.shards.push(Shard::new(path, file));
+        self.shards.push(file);
+        Ok(())
+    }
+
+    /// Fails where a tensor is not in the shard that the index places it in.
+    pub(super) fn require_as_indexed(
+        &self,
+        index: &Index,
+        index_path: &Path,
+        place: impl Fn(&str) -> PathBuf,
+    ) -> Result<(), SourceError> {
+        for (tensor, shard) in &index.weight_map {
+            let found = self.tensors.get(tensor);
+            let found = found.map(|t| self.shards[t.shard].path());
+            if found != Some(place(shard).as_path()) {
+                return Err(SourceError::Tensor {
+                    path: index_path.into(),
+                    tensor: tensor.clone(),
+                    reason: match found {
+                        Some(other) => {
+                            format!("expected in `{shard}`, found in `{}`", other.display())
+                        }
+                        None => format!("expected in `{shard}`, which does not have it"),
+                    },
+                });
+            }
+        }
         Ok(())
     }
 }

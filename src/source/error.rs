@@ -2,9 +2,14 @@
 
 use std::{io, path::PathBuf};
 
+use crate::hub::HubError;
+
 /// A checkpoint that cannot be read, with the file or tensor and what was expected and found.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
+    /// The hub does not give what is needed.
+    #[error(transparent)]
+    Hub(#[from] HubError),
     /// The path is no checkpoint folder.
     #[error("`{path}` is not a checkpoint folder: {reason}")]
     NotACheckpoint {
@@ -74,6 +79,16 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    pub(super) fn shard(path: &std::path::Path, error: super::ShardError) -> Self {
+        match error {
+            super::ShardError::Local(error) => Self::Io {
+                path: path.into(),
+                error,
+            },
+            super::ShardError::Remote(error) => Self::Hub(error),
+        }
+    }
+
     pub(super) fn malformed(path: &std::path::Path, reason: impl Into<String>) -> Self {
         Self::Malformed {
             path: path.into(),

@@ -1,13 +1,16 @@
-//! Where tensors come from: a checkpoint folder with safetensors shards, or a GGUF.
+//! Where tensors come from: a checkpoint with safetensors shards, in a folder or on the hub, or
+//! a GGUF.
 //!
 //! `safetensors` parses one shard's header, [`Shard`] opens windows onto its bytes, and
-//! [`Checkpoint`] joins the shards of a folder into one table of tensors. [`GgufModel`] is a GGUF
+//! [`Checkpoint`] joins the shards of a checkpoint into one table of tensors. [`GgufModel`] is a GGUF
 //! file, or all parts of a split one.
 
 mod checkpoint;
 mod dtype;
 mod error;
 mod gguf_model;
+mod hub_checkpoint;
+mod origin;
 mod safetensors;
 mod shard;
 
@@ -15,4 +18,5 @@ pub use checkpoint::{Checkpoint, SourceTensor};
 pub use dtype::Dtype;
 pub use error::SourceError;
 pub use gguf_model::{GgufModel, GgufModelError};
-pub use shard::Shard;
+pub use origin::Origin;
+pub use shard::{Shard, ShardError};

@@ -7,21 +7,15 @@
 //! bytes               the tensors; offsets count from here
 //! ```
 
-use std::{
-    fmt,
-    fs::File,
-    io::{self, Read},
-    ops::Range,
-    path::Path,
-};
+use std::{fmt, ops::Range, path::Path};
 
-use byteorder::{LittleEndian, ReadBytesExt};
+use byteorder::{ByteOrder, LittleEndian};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
 };
 
-use super::{dtype, error::SourceError};
+use super::{Shard, dtype, error::SourceError};
 
 /// The longest header the safetensors library itself reads.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
@@ -74,15 +68,18 @@ impl<'de> Deserialize<'de> for RawHeader {
     }
 }
 
-/// Reads and checks the header of the shard at `path`: every tensor lies inside the file, has the
-/// bytes that its shape and format ask for, and overlaps no other. The result is in file order.
-pub(super) fn read_header(path: &Path, file: &File) -> Result<Vec<Entry>, SourceError> {
-    let io_error = |error: io::Error| SourceError::Io {
+/// Reads and checks the header of a shard: every tensor lies inside the file, has the bytes that
+/// its shape and format ask for, and overlaps no other. The result is in file order.
+pub(super) fn read_header(shard: &Shard) -> Result<Vec<Entry>, SourceError> {
+    let path = shard.path();
+    let file_len = shard.len().map_err(|error| SourceError::Io {
         path: path.into(),
         error,
+    })?;
+    let read = |buf: &mut [u8], offset| {
+        let done = shard.read_exact_at(buf, offset);
+        done.map_err(|error| SourceError::shard(path, error))
     };
-    let file_len = file.metadata().map_err(io_error)?.len();
-    let mut reader = io::BufReader::new(file);
 
     if file_len < 8 {
         return Err(SourceError::malformed(
@@ -90,7 +87,9 @@ pub(super) fn read_header(path: &Path, file: &File) -> Result<Vec<Entry>, Source
             format!("expected a safetensors file, found {file_len} bytes"),
         ));
     }
-    let header_len = reader.read_u64::<LittleEndian>().map_err(io_error)?;
+    let mut bytes = [0; 8];
+    read(&mut bytes, 0)?;
+    let header_len = LittleEndian::read_u64(&bytes);
     if header_len > file_len - 8 {
         let hint = if header_len.to_le_bytes() == *b"version " {
             " (this is a Git LFS pointer: run `git lfs pull`)"
@@ -111,7 +110,10 @@ pub(super) fn read_header(path: &Path, file: &File) -> Result<Vec<Entry>, Source
         ));
     }
 
-    let raw: RawHeader = serde_json::from_reader(reader.take(header_len))
+    // At most as long as the file, and the bound above.
+    let mut header = vec![0; header_len as usize];
+    read(&mut header, 8)?;
+    let raw: RawHeader = serde_json::from_slice(&header)
         .map_err(|error| SourceError::malformed(path, format!("broken header: {error}")))?;
 
     let data_start = 8 + header_len;
