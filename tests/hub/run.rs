@@ -53,7 +53,7 @@ fn a_model_of_the_hub_is_fetched_once_and_run() {
     let stderr = text(&fetched.stderr);
     assert!(fetched.status.success(), "{stderr}");
     assert_eq!(fetched.stdout, local.stdout);
-    assert!(stderr.starts_with("note: fetching `x.gguf`, "), "{stderr}");
+    assert!(stderr.starts_with("fetching `x.gguf`, "), "{stderr}");
     assert!(hub.is_done_failing());
     assert!(hub.sent() > size as u64);
 
