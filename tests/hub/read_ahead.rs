@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use proptest::{collection::vec, prelude::*};
 use swallow_gguf::hub::{Client, HubError, Options, Part, ReadAhead};
 
 use super::{
@@ -110,6 +111,50 @@ fn parts_of_several_files_in_the_order_asked_for() {
         (least..least + least / 100).contains(&bytes),
         "{bytes} for {least}"
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whatever is asked for, in whatever pieces, by however many connections, with short bodies on the way.
+    #[test]
+    fn any_parts(
+        list in vec((0..2_usize, 0..200_000_u64, 0..50_000_u64), 0..12),
+        piece in 1_000..60_000_usize,
+        bound in 0..200_000_usize,
+        connections in 1..5_usize,
+        step in 1..80_000_usize,
+        faults in vec(0..3_000_usize, 0..4),
+    ) {
+        let hub = Hub::start();
+        let contents = [1, 2].map(|seed| {
+            let file = File::large(250_000, seed);
+            hub.put(REPO, &format!("{seed}.safetensors"), file.clone());
+            file.content
+        });
+        let client = client(&hub);
+        let snapshot = snapshot(&client);
+        let files = [1, 2].map(|seed| {
+            Arc::new(client.open(&snapshot, &format!("{seed}.safetensors")).unwrap())
+        });
+        let mut parts = Vec::new();
+        let mut expected = Vec::new();
+        for (file, start, len) in list {
+            let bytes = start..start + len;
+            expected.extend(contents[file].bytes(bytes.clone()));
+            parts.push(Part { file: Arc::clone(&files[file]), bytes });
+        }
+        for fault in faults {
+            hub.fail(On::Cdn, 1, Fault::Short(fault));
+        }
+        let options = Options { connections, piece, bound, ..options() };
+        let mut ahead = ReadAhead::start(&parts, &options).unwrap();
+        let mut found = vec![0; expected.len()];
+        for buf in found.chunks_mut(step) {
+            ahead.read_exact(buf).unwrap();
+        }
+        prop_assert!(found == expected);
+    }
 }
 
 #[test]

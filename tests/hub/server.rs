@@ -80,7 +80,7 @@ impl Generated {
         // Up to a whole word, whole words, the rest.
         let first = buf.len().min(((8 - offset % 8) % 8) as usize);
         let (start, words) = buf.split_at_mut(first);
-        start.copy_from_slice(&self.word(offset / 8)[8 - first..][..first]);
+        start.copy_from_slice(&self.word(offset / 8)[(offset % 8) as usize..][..first]);
         let next = offset.div_ceil(8);
         for (i, word) in (next..).zip(words.chunks_mut(8)) {
             word.copy_from_slice(&self.word(i)[..word.len()]);
@@ -175,11 +175,13 @@ pub(crate) enum On {
     CdnAt(u64),
 }
 
+type Headers = Vec<(&'static str, String)>;
+
 /// What goes wrong.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
     /// An answer with this status and headers.
-    Status(u16, Vec<(&'static str, String)>),
+    Status(u16, Headers),
     /// The connection is reset after so many bytes of the body; `None` is before the head.
     Reset(Option<usize>),
     /// The body ends after so many bytes.
@@ -569,11 +571,7 @@ fn answer(
 }
 
 /// The repository `id`, if the request may see it.
-fn visible(
-    state: &State,
-    seen: &Seen,
-    id: &str,
-) -> Result<Repo, (u16, Vec<(&'static str, String)>)> {
+fn visible(state: &State, seen: &Seen, id: &str) -> Result<Repo, (u16, Headers)> {
     let refuse = |status, code: &str, message: &str| {
         let headers = [("X-Error-Code", code), ("X-Error-Message", message)];
         Err((
