@@ -114,6 +114,11 @@ impl Display {
                     "`{path}` is being fetched by another program, waiting for it"
                 ));
             }
+            Event::Unreachable { path } => {
+                note(&format!(
+                    "the hub cannot be reached, `{path}` is as the cache has it"
+                ));
+            }
             Event::Fetching { path, done, size } => {
                 let mut bar = self.bar.borrow_mut();
                 let bar = bar.get_or_insert_with(|| begin(path, done, size));

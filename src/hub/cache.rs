@@ -11,7 +11,8 @@
 //! ```
 //!
 //! A blob is fetched under its lock into `.incomplete`, in order, so that what is there is always
-//! the file's beginning and the next run goes on behind it. It is hashed on the way, put on disk, and
+//! the file's beginning and the next run goes on behind it. (The library did the same; since 2.0 each of its
+//! processes has an incomplete file of its own, and neither minds the other's.) It is hashed on the way, put on disk, and
 //! moved in place if the digest is the hub's. Then the link is made, and when all files are there, the ref.
 //!
 //! Why not the crate hf-hub, which has this layout too: as of 1.0 it fetches a file by one request
@@ -47,6 +48,11 @@ pub struct Cache {
 pub enum Event<'a> {
     /// Another process is fetching the same file, and we wait for it.
     Waiting {
+        /// The file's path in the repository.
+        path: &'a str,
+    },
+    /// The hub cannot be reached, and the cache has the file.
+    Unreachable {
         /// The file's path in the repository.
         path: &'a str,
     },
@@ -92,7 +98,7 @@ impl Cache {
     }
 
     /// The path of a file in the cache, fetched if need be. At a commit, or offline, what the cache
-    /// has is taken without asking the hub.
+    /// has is taken without asking the hub; so it is when the hub cannot be reached.
     ///
     /// # Errors
     /// [`HubError`]: offline and not in the cache, or as [`Client::snapshot`] and [`Cache::download`].
@@ -115,7 +121,15 @@ impl Cache {
                 });
             }
         }
-        let snapshot = client.snapshot(&file.repo)?;
+        let snapshot = match client.snapshot(&file.repo) {
+            Ok(snapshot) => snapshot,
+            Err(error @ HubError::GaveUp { .. }) => {
+                let path = self.find(file).ok_or(error)?;
+                progress(Event::Unreachable { path: &file.path });
+                return Ok(path);
+            }
+            Err(error) => return Err(error),
+        };
         let folder = self.download(client, &snapshot, &[&file.path], options, progress)?;
         Ok(folder.join(&file.path))
     }
@@ -134,6 +148,7 @@ impl Cache {
         progress: &dyn Fn(Event<'_>),
     ) -> Result<PathBuf, HubError> {
         let folder = self.folder(&snapshot.repo.id);
+        let mut fetched = false;
         for path in paths {
             let download = Download {
                 client,
@@ -144,11 +159,15 @@ impl Cache {
                 options,
                 progress,
             };
-            download.run()?;
+            fetched |= download.run()?;
         }
         let revision = &snapshot.repo.revision;
         if *revision != snapshot.commit {
-            write_ref(&folder.join("refs").join(revision), &snapshot.commit)?;
+            let written = write_ref(&folder.join("refs").join(revision), &snapshot.commit);
+            // A cache that has all the files may be one that we cannot write.
+            if fetched {
+                written?;
+            }
         }
         Ok(folder.join("snapshots").join(&snapshot.commit))
     }

@@ -51,7 +51,7 @@ pub struct Traffic {
 }
 
 /// What the hub says of a file without sending it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Metadata {
     /// Its size in bytes.
     pub size: u64,
@@ -59,6 +59,16 @@ pub struct Metadata {
     pub etag: String,
     /// Where a CDN has it, for some time; `None` where the hub itself serves it.
     pub(super) link: Option<String>,
+}
+
+impl fmt::Debug for Metadata {
+    /// Without the link, which is signed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metadata")
+            .field("size", &self.size)
+            .field("etag", &self.etag)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What is asked for, for messages and for the page to visit.
@@ -231,7 +241,7 @@ impl Client {
             wanted: &going,
             arrived: &|_| {},
         };
-        let mut attempts = Attempts::new(self.policy());
+        let mut attempts = self.attempts();
         loop {
             match attempt(&caller) {
                 Ok(done) => return Ok(done),
@@ -278,6 +288,10 @@ impl Client {
 
     pub(super) fn is_wanted(&self) -> bool {
         !self.inner.stop.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn attempts(&self) -> Attempts<'_> {
+        Attempts::new(self.policy(), self.traffic().bytes > 0)
     }
 
     pub(super) fn policy(&self) -> &RetryPolicy {

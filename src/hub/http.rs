@@ -24,7 +24,7 @@ use ureq::{
 use super::{
     config::Config,
     error::HubError,
-    retry::{Failure, RetryPolicy, retry_after},
+    retry::{Failure, RetryPolicy, rate_limit, retry_after},
 };
 
 /// Redirects in a row that are followed.
@@ -280,7 +280,8 @@ impl Answer {
             reason: format!("{} answers HTTP {status}", host(&self.url)),
             after: self
                 .header("retry-after")
-                .and_then(|value| retry_after(&value, SystemTime::now())),
+                .and_then(|value| retry_after(&value, SystemTime::now()))
+                .or_else(|| rate_limit(&self.header("ratelimit")?)),
         })
     }
 }

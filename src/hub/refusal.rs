@@ -83,7 +83,14 @@ mod tests {
             cache: "cache".into(),
             offline: false,
         };
-        let cases: &[(u16, Option<&str>, Option<&str>, Option<&str>, &str)] = &[
+        type Case = (
+            u16,
+            Option<&'static str>,
+            Option<&'static str>,
+            Option<&'static str>,
+            &'static str,
+        );
+        let cases: &[Case] = &[
             (
                 401,
                 Some("GatedRepo"),

@@ -15,6 +15,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt,
     ops::Range,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -24,7 +25,7 @@ use super::{
     error::HubError,
     http::{Answer, Caller, Method, host},
     repo::RepoId,
-    retry::{Attempts, Failure},
+    retry::Failure,
     snapshot::{Snapshot, resolve_url},
 };
 
@@ -33,7 +34,6 @@ use super::{
 const PROGRESS: usize = 64 << 10;
 
 /// A file of the hub at a commit, open for reading by several threads at once.
-#[derive(Debug)]
 pub struct RemoteFile {
     client: Client,
     id: RepoId,
@@ -131,7 +131,7 @@ impl RemoteFile {
             );
             return Err(HubError::malformed(what, reason));
         }
-        let mut attempts = Attempts::new(self.client.policy());
+        let mut attempts = self.client.attempts();
         let mut done = 0;
         while done < buf.len() {
             if !(caller.wanted)() {
@@ -279,8 +279,8 @@ impl RemoteFile {
     fn changed(
         &self,
         property: &'static str,
-        expected: impl std::fmt::Display,
-        found: impl std::fmt::Display,
+        expected: impl fmt::Display,
+        found: impl fmt::Display,
     ) -> Failure {
         changed(&self.wanted(), property, expected, found).into()
     }
@@ -291,6 +291,17 @@ impl RemoteFile {
             revision: &self.revision,
             path: Some(&self.path),
         }
+    }
+}
+
+impl fmt::Debug for RemoteFile {
+    /// Without the link, which is signed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteFile")
+            .field("url", &self.url)
+            .field("size", &self.size)
+            .field("etag", &self.etag)
+            .finish_non_exhaustive()
     }
 }
 

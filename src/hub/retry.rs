@@ -4,7 +4,7 @@
 //! an answer 408, 429 or 5xx, a body that is too short, a range that was not asked for. It is then
 //! made again after a delay that doubles from failure to failure, less a random part of up to its
 //! half, so that several connections do not come back all at once. `Retry-After` (seconds or a
-//! date) makes the delay longer. What gives up is the number of failures in a row, or the time since
+//! date), or the hub's `RateLimit`, makes the delay longer. What gives up is the number of failures in a row, or the time since
 //! the first of them; bytes that arrive begin both anew, so that a long download survives any
 //! number of faults that each let some of it through.
 
@@ -18,8 +18,11 @@ use super::error::HubError;
 /// How patient we are.
 #[derive(Clone, Debug)]
 pub struct RetryPolicy {
-    /// Failures in a row after which we give up; 8.
+    /// Failures in a row after which we give up; 12, which is two to three minutes of delays.
     pub attempts: u32,
+    /// The same until the hub has answered for the first time; 3. A wrong address, or a network that is off,
+    /// should be told soon.
+    pub first_attempts: u32,
     /// Time since the first of these after which we give up, delays to come included; 10 minutes.
     pub total: Duration,
     /// The first delay; half a second.
@@ -35,7 +38,8 @@ pub struct RetryPolicy {
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
-            attempts: 8,
+            attempts: 12,
+            first_attempts: 3,
             total: Duration::from_secs(600),
             first_delay: Duration::from_millis(500),
             max_delay: Duration::from_secs(30),
@@ -77,14 +81,20 @@ impl From<HubError> for Failure {
 /// Counts the failures of one request.
 pub(super) struct Attempts<'a> {
     policy: &'a RetryPolicy,
+    most: u32,
     failures: u32,
     first: Option<Instant>,
 }
 
 impl<'a> Attempts<'a> {
-    pub(super) fn new(policy: &'a RetryPolicy) -> Self {
+    /// For a request to a hub that has, or has not, answered before.
+    pub(super) fn new(policy: &'a RetryPolicy, answered: bool) -> Self {
         Self {
             policy,
+            most: match answered {
+                true => policy.attempts,
+                false => policy.first_attempts,
+            },
             failures: 0,
             first: None,
         }
@@ -116,7 +126,7 @@ impl<'a> Attempts<'a> {
         let delay = self.delay(rand::random_range(0.5..=1.0));
         let delay = delay.max(after.unwrap_or_default());
         let elapsed = first.elapsed();
-        if self.failures >= self.policy.attempts || elapsed + delay > self.policy.total {
+        if self.failures >= self.most || elapsed + delay > self.policy.total {
             let last = match after {
                 Some(after) if elapsed + after > self.policy.total => {
                     format!("{reason}, to be asked again in {} s", after.as_secs())
@@ -166,6 +176,20 @@ pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     Some(date.duration_since(now).unwrap_or_default())
 }
 
+/// What `RateLimit` says, which the hub sends with 429: in `"api";r=0;t=55` no request is left, and the count
+/// begins anew in 55 seconds.
+pub(super) fn rate_limit(value: &str) -> Option<Duration> {
+    let number = |key: &str| {
+        let parts = value.split(';').map(str::trim);
+        parts
+            .filter_map(|part| part.strip_prefix(key)?.trim().strip_prefix('='))
+            .next()
+    };
+    let left: u64 = number("r")?.trim().parse().ok()?;
+    let reset = number("t")?.trim().parse().ok()?;
+    (left == 0).then(|| Duration::from_secs(reset))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,6 +197,7 @@ mod tests {
     fn policy() -> RetryPolicy {
         RetryPolicy {
             attempts: 3,
+            first_attempts: 1,
             total: Duration::from_secs(60),
             first_delay: Duration::from_millis(1),
             max_delay: Duration::from_millis(6),
@@ -183,7 +208,7 @@ mod tests {
     #[test]
     fn delays_double_up_to_the_longest() {
         let policy = policy();
-        let mut attempts = Attempts::new(&policy);
+        let mut attempts = Attempts::new(&policy, true);
         let mut delays = Vec::new();
         for failures in [1, 2, 3, 4, 50] {
             attempts.failures = failures;
@@ -195,7 +220,7 @@ mod tests {
     #[test]
     fn gives_up_after_so_many_in_a_row() {
         let policy = policy();
-        let mut attempts = Attempts::new(&policy);
+        let mut attempts = Attempts::new(&policy, true);
         let fail =
             |attempts: &mut Attempts<'_>| attempts.wait(Failure::passing("reset"), "x", &|| true);
         fail(&mut attempts).unwrap();
@@ -212,13 +237,21 @@ mod tests {
     }
 
     #[test]
+    fn gives_up_sooner_on_a_hub_that_never_answered() {
+        let policy = policy();
+        let error = Attempts::new(&policy, false).wait(Failure::passing("reset"), "x", &|| true);
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("gave up after 1 attempts"), "{error}");
+    }
+
+    #[test]
     fn does_not_wait_longer_than_it_may_altogether() {
         let policy = policy();
         let failure = Failure::Passing {
             reason: "HTTP 429".into(),
             after: Some(Duration::from_secs(61)),
         };
-        let error = Attempts::new(&policy).wait(failure, "x", &|| true);
+        let error = Attempts::new(&policy, true).wait(failure, "x", &|| true);
         let error = error.unwrap_err().to_string();
         assert!(
             error.contains("HTTP 429, to be asked again in 61 s; gave up after 1 attempts"),
@@ -235,7 +268,7 @@ mod tests {
         };
         let began = Instant::now();
         let wanted = || began.elapsed() < Duration::from_millis(20);
-        let error = Attempts::new(&policy).wait(Failure::passing("reset"), "x", &wanted);
+        let error = Attempts::new(&policy, true).wait(Failure::passing("reset"), "x", &wanted);
         assert!(matches!(error, Err(HubError::Interrupted)));
         assert!(began.elapsed() < Duration::from_secs(5));
     }
@@ -250,5 +283,15 @@ mod tests {
         assert_eq!(after("Sun, 06 Nov 1994 08:49:00 GMT"), Some(0));
         assert_eq!(after("-1"), None);
         assert_eq!(after("soon"), None);
+    }
+
+    #[test]
+    fn rate_limits_as_the_hub_sends_them() {
+        let limit = |value| rate_limit(value).map(|d| d.as_secs());
+        assert_eq!(limit("\"api\";r=0;t=55"), Some(55));
+        assert_eq!(limit("\"resolvers\" ; r = 0 ; t = 300"), Some(300));
+        assert_eq!(limit("\"api\";r=12;t=55"), None);
+        assert_eq!(limit("\"api\";t=55"), None);
+        assert_eq!(limit(""), None);
     }
 }

@@ -251,6 +251,24 @@ fn a_link_whose_blob_is_gone_is_made_anew() {
 }
 
 #[test]
+#[cfg(unix)]
+fn a_cache_that_has_all_may_be_read_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (hub, shard) = hub_with_shard(SIZE);
+    let dir = tempfile::tempdir().unwrap();
+    let cache = Cache::new(dir.path());
+    let client = client(&hub);
+    let refs = dir.path().join("models--org--model/refs");
+    fs::create_dir_all(&refs).unwrap();
+    let pinned = file(&format!("hf:{REPO}@{COMMIT}:model.safetensors"));
+    cache.fetch(&client, &pinned, &options(), &|_| {}).unwrap();
+    fs::set_permissions(&refs, fs::Permissions::from_mode(0o555)).unwrap();
+    let folder = download(&cache, &client, &["model.safetensors"]).unwrap();
+    assert!(fs::read(folder.join("model.safetensors")).unwrap() == shard.content.bytes(0..SIZE));
+    fs::set_permissions(&refs, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
 fn two_at_once_fetch_a_file_once() {
     let (hub, shard) = hub_with_shard(SIZE);
     let dir = tempfile::tempdir().unwrap();

@@ -4,11 +4,14 @@ use std::time::{Duration, Instant};
 
 use swallow_gguf::hub::{Client, Config, HubError, Repo};
 
+use swallow_gguf::synthetic::{Sizes, Spec};
+
 use super::{
     REPO, client, client_stopped_after, client_with_token, config, hasty, hub_with_shard, repo,
     server::{COMMIT, Content, Fault, File, Hub, On},
     snapshot,
 };
+use crate::support::small_moe;
 
 #[test]
 fn a_repository_as_the_hub_tells_it() {
@@ -83,7 +86,7 @@ fn a_part_costs_one_request_to_the_cdn() {
 fn parts_of_a_file_of_43_gigabytes() {
     const SIZE: u64 = 43_248_363_520;
     let hub = Hub::start();
-    let file = File::huge(SIZE, 3);
+    let file = File::huge(Vec::new(), SIZE, 3);
     hub.put(REPO, "model.safetensors", file.clone());
     let client = client(&hub);
     let remote = client
@@ -102,6 +105,39 @@ fn parts_of_a_file_of_43_gigabytes() {
         )),
         "{error}"
     );
+}
+
+#[test]
+fn the_whole_target_costs_its_headers() {
+    let hub = Hub::start();
+    let spec = Spec {
+        sizes: Sizes::target(40),
+        shards: 5,
+        ..small_moe()
+    };
+    hub.put_checkpoint(REPO, &spec);
+    let client = client(&hub);
+    let snapshot = snapshot(&client);
+    let (mut tensors, mut bytes, mut headers) = (0, 0, 0);
+    for info in snapshot
+        .files
+        .iter()
+        .filter(|file| file.path.ends_with(".safetensors"))
+    {
+        let shard = client.open(&snapshot, &info.path).unwrap();
+        let mut len = [0; 8];
+        shard.read_exact_at(&mut len, 0).unwrap();
+        let mut json = vec![0; u64::from_le_bytes(len) as usize];
+        shard.read_exact_at(&mut json, 8).unwrap();
+        let header: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        let names = header.as_object().unwrap().keys();
+        tensors += names.filter(|name| *name != "__metadata__").count();
+        headers += 8 + json.len() as u64;
+        bytes += shard.size() - 8 - json.len() as u64;
+    }
+    assert_eq!((tensors, bytes), (523, 43_248_363_520));
+    let traffic = client.traffic().bytes;
+    assert!(traffic < headers + 10_000, "{traffic} for {headers}");
 }
 
 #[test]
@@ -288,13 +324,13 @@ fn no_one_listens() {
     let error = client.snapshot(&repo()).unwrap_err().to_string();
     let host = endpoint.strip_prefix("http://").unwrap();
     let expected = format!(
-        "cannot fetch hf:org/model: {host}: Connection refused (os error 111); gave up after 4 attempts in 0 s"
+        "cannot fetch hf:org/model: {host}: Connection refused (os error 111); gave up after 3 attempts in 0 s"
     );
     #[cfg(target_os = "linux")]
     assert!(error.starts_with(&expected), "{error}");
     #[cfg(not(target_os = "linux"))]
     assert!(
-        error.contains("gave up after 4 attempts"),
+        error.contains("gave up after 3 attempts"),
         "{error}, {expected}"
     );
 }

@@ -26,6 +26,7 @@ const REPO: &str = "org/model";
 fn hasty() -> RetryPolicy {
     RetryPolicy {
         attempts: 4,
+        first_attempts: 3,
         total: Duration::from_secs(5),
         first_delay: Duration::from_millis(1),
         max_delay: Duration::from_millis(5),

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use proptest::{collection::vec, prelude::*};
 use swallow_gguf::hub::{Client, HubError, Options, Part, ReadAhead};
 
 use super::{
@@ -112,6 +113,50 @@ fn parts_of_several_files_in_the_order_asked_for() {
     );
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whatever is asked for, in whatever pieces, by however many connections, with short bodies on the way.
+    #[test]
+    fn any_parts(
+        list in vec((0..2_usize, 0..200_000_u64, 0..50_000_u64), 0..12),
+        piece in 1_000..60_000_usize,
+        bound in 0..200_000_usize,
+        connections in 1..5_usize,
+        step in 1..80_000_usize,
+        faults in vec(0..3_000_usize, 0..4),
+    ) {
+        let hub = Hub::start();
+        let contents = [1, 2].map(|seed| {
+            let file = File::large(250_000, seed);
+            hub.put(REPO, &format!("{seed}.safetensors"), file.clone());
+            file.content
+        });
+        let client = client(&hub);
+        let snapshot = snapshot(&client);
+        let files = [1, 2].map(|seed| {
+            Arc::new(client.open(&snapshot, &format!("{seed}.safetensors")).unwrap())
+        });
+        let mut parts = Vec::new();
+        let mut expected = Vec::new();
+        for (file, start, len) in list {
+            let bytes = start..start + len;
+            expected.extend(contents[file].bytes(bytes.clone()));
+            parts.push(Part { file: Arc::clone(&files[file]), bytes });
+        }
+        for fault in faults {
+            hub.fail(On::Cdn, 1, Fault::Short(fault));
+        }
+        let options = Options { connections, piece, bound, ..options() };
+        let mut ahead = ReadAhead::start(&parts, &options).unwrap();
+        let mut found = vec![0; expected.len()];
+        for buf in found.chunks_mut(step) {
+            ahead.read_exact(buf).unwrap();
+        }
+        prop_assert!(found == expected);
+    }
+}
+
 #[test]
 fn faults_on_the_way_are_not_noticed() {
     let (hub, shard) = hub_with_shard(3_000_000);
@@ -195,6 +240,53 @@ fn latency_is_hidden_by_connections() {
     );
     assert!(one > Duration::from_millis(800), "{one:?}");
     assert!(eight < one / 3, "{eight:?} against {one:?}");
+}
+
+#[test]
+fn a_slow_network_is_not_taken_for_a_slow_connection() {
+    let (hub, shard) = hub_with_shard(2_000_000);
+    // A piece takes four times as long as nothing may come.
+    hub.set_bandwidth(PIECE as u64 * 10 / 4);
+    read_all(&hub, &shard, &options()).unwrap();
+    let parts = hub
+        .seen()
+        .iter()
+        .filter(|seen| seen.range.is_some())
+        .count();
+    assert_eq!(parts, 20, "no piece was asked for twice");
+}
+
+/// `cargo test --release --test tests hub::read_ahead::throughput -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement"]
+fn throughput() {
+    const SIZE: u64 = 3 << 30;
+    let hub = Hub::start();
+    hub.put(REPO, "model.safetensors", File::huge(Vec::new(), SIZE, 1));
+    for latency in [0, 20] {
+        hub.set_latency(Duration::from_millis(latency));
+        for connections in [4, 8, 12] {
+            let client = client(&hub);
+            let part = whole(&client);
+            let options = Options {
+                connections,
+                ..Options::default()
+            };
+            let began = Instant::now();
+            let mut ahead = ReadAhead::start(&[part], &options).unwrap();
+            let mut buf = vec![0; 4 << 20];
+            for _ in 0..SIZE / buf.len() as u64 {
+                ahead.read_exact(&mut buf).unwrap();
+            }
+            let rate = SIZE as f64 / began.elapsed().as_secs_f64() / 1e9;
+            let traffic = client.traffic();
+            println!(
+                "{latency} ms, {connections} connections: {rate:.2} GB/s, {} requests, {:.4} of the bytes",
+                traffic.requests,
+                traffic.bytes as f64 / SIZE as f64
+            );
+        }
+    }
 }
 
 #[test]

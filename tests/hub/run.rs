@@ -53,7 +53,7 @@ fn a_model_of_the_hub_is_fetched_once_and_run() {
     let stderr = text(&fetched.stderr);
     assert!(fetched.status.success(), "{stderr}");
     assert_eq!(fetched.stdout, local.stdout);
-    assert!(stderr.starts_with("note: fetching `x.gguf`, "), "{stderr}");
+    assert!(stderr.starts_with("fetching `x.gguf`, "), "{stderr}");
     assert!(hub.is_done_failing());
     assert!(hub.sent() > size as u64);
 
@@ -71,6 +71,16 @@ fn a_model_of_the_hub_is_fetched_once_and_run() {
             .success()
     );
     assert_eq!(hub.seen().len(), seen);
+
+    drop(hub);
+    let hub = Hub::start();
+    hub.fail(On::Info, 99, Fault::Reset(None));
+    let unreachable = run(&hub, dir.path(), name, &[]);
+    assert!(unreachable.status.success());
+    assert_eq!(
+        text(&unreachable.stderr),
+        "the hub cannot be reached, `x.gguf` is as the cache has it\n"
+    );
 }
 
 #[test]
@@ -79,7 +89,8 @@ fn what_cannot_be_fetched() {
     let hub = Hub::start();
     hub.put(REPO, "x.gguf", File::small("no GGUF"));
     let end = hub.endpoint();
-    let cases: [(&str, &[(&str, &str)], String); 5] = [
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], String);
+    let cases: [Case<'_>; 5] = [
         (
             "hf:org/model",
             &[],

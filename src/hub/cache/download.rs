@@ -27,11 +27,12 @@ pub(super) struct Download<'a> {
 }
 
 impl Download<'_> {
-    pub(super) fn run(&self) -> Result<(), HubError> {
+    /// Fetches the file, unless the cache has it; whether it had not.
+    pub(super) fn run(&self) -> Result<bool, HubError> {
         let info = self.snapshot.file(self.path)?;
         let link = self.link();
         if fs::metadata(&link).is_ok_and(|found| info.size.is_none_or(|size| size == found.len())) {
-            return Ok(());
+            return Ok(false);
         }
         let file = self.client.open(self.snapshot, self.path)?;
         let digest = info.digest.clone().or_else(|| {
@@ -47,13 +48,17 @@ impl Download<'_> {
 
         let blob = blobs.join(file.etag());
         let there = fs::metadata(&blob).is_ok_and(|found| found.len() == file.size());
-        if !there {
-            let incomplete = blobs.join(format!("{}.incomplete", file.etag()));
+        let incomplete = blobs.join(format!("{}.incomplete", file.etag()));
+        if there {
+            // Of a run of ours that another program was faster than.
+            let _ = fs::remove_file(&incomplete);
+        } else {
             self.fill(file, digest, &incomplete)?;
             fs::rename(&incomplete, &blob).map_err(HubError::io(&blob))?;
             sync_folder(&blobs);
         }
-        make_link(&link, self.path, &blob)
+        make_link(&link, self.path, &blob)?;
+        Ok(true)
     }
 
     /// Where the file is found.
@@ -85,8 +90,13 @@ impl Download<'_> {
         self.require_room(size - there)?;
         let mut hasher = digest.as_ref().map(|digest| digest.hasher(size));
         let mut part = vec![0; self.options.piece.max(1)];
-        self.hash_what_is_there(&mut file, there, &mut hasher, &mut part)
-            .map_err(HubError::io(path))?;
+        match &mut hasher {
+            Some(hasher) => self.hash_what_is_there(&mut file, there, hasher, &mut part, path)?,
+            None => {
+                file.seek(SeekFrom::Start(there))
+                    .map_err(HubError::io(path))?;
+            }
+        }
 
         let what = format!("`{}` of {}", self.path, self.snapshot.repo);
         let mut source = Source::open(remote, there, self.options)?;
@@ -112,27 +122,25 @@ impl Download<'_> {
         file.sync_all().map_err(HubError::io(path))
     }
 
-    /// Hashes the file's first `len` bytes, and is behind them then.
+    /// Hashes the beginning of `file`, `len` bytes, and is behind it then.
     fn hash_what_is_there(
         &self,
         file: &mut File,
         len: u64,
-        hasher: &mut Option<Hasher>,
+        hasher: &mut Hasher,
         part: &mut [u8],
-    ) -> io::Result<()> {
-        let Some(hasher) = hasher else {
-            file.seek(SeekFrom::Start(len))?;
-            return Ok(());
-        };
+        path: &Path,
+    ) -> Result<(), HubError> {
         let mut left = len;
         while left > 0 {
+            if !self.client.is_wanted() {
+                return Err(HubError::Interrupted);
+            }
             let n = left.min(part.len() as u64) as usize;
-            file.read_exact(&mut part[..n])?;
+            file.read_exact(&mut part[..n])
+                .map_err(HubError::io(path))?;
             hasher.update(&part[..n]);
             left -= n as u64;
-            if !self.client.is_wanted() {
-                return Err(io::ErrorKind::Interrupted.into());
-            }
         }
         Ok(())
     }
