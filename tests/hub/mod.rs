@@ -2,6 +2,8 @@
 
 mod cache;
 mod client;
+#[cfg(unix)]
+mod convert;
 mod faults;
 mod read_ahead;
 mod run;
