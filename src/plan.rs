@@ -238,6 +238,7 @@ fn mix_model(config: &ModelConfig, key_values: &KeyValues, tensors: &[ModelTenso
         n_expert: hyper_parameter("llama.expert_count", n_expert),
         tied: !tensors.iter().any(|t| t.name == "output.weight"),
         n_attn_v: attn_v.count() as u32,
+        has_imatrix: false,
     }
 }
 

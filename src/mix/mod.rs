@@ -34,6 +34,8 @@ pub struct MixModel {
     pub tied: bool,
     /// Number of `attn_v` tensors.
     pub n_attn_v: u32,
+    /// Whether there is an importance matrix, which some mixes spare bits for and some add bits to.
+    pub has_imatrix: bool,
 }
 
 /// A `--tensor-type` pattern that takes too long on a tensor's name.
@@ -122,7 +124,7 @@ impl<'a> Mix<'a> {
 }
 
 const OUTPUT: &str = "output.weight";
-const TOKEN_EMBD: &str = "token_embd.weight";
+pub(crate) const TOKEN_EMBD: &str = "token_embd.weight";
 
 fn never_quantized(name: &str, dims: &[u64]) -> Option<Reason> {
     if dims.len() < 2 {
