@@ -4,6 +4,7 @@
 //! The modules, in the order that data takes:
 //!
 //! - [`source`]: a checkpoint folder, its config and the tensors of its safetensors shards
+//! - [`imatrix`]: how much each column of a tensor matters, as llama-imatrix measures it
 //! - [`model`]: hyper-parameters, tensor names, vocabulary and metadata
 //! - [`file_type`], [`mix`], [`plan`]: which type each tensor gets, and where it will lie
 //! - [`convert`]: executes the plan in one pass
@@ -22,6 +23,7 @@ pub mod compare;
 pub mod convert;
 pub mod file_type;
 pub mod gguf;
+pub mod imatrix;
 pub mod inspect;
 pub mod mix;
 pub mod model;
