@@ -4,6 +4,7 @@ mod bench;
 mod convert;
 mod diff;
 mod gguf;
+mod imatrix;
 mod inspect;
 mod kernels;
 mod knobs;

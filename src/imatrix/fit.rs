@@ -1,5 +1,7 @@
 //! Whether an importance matrix is that of a model.
 
+use swallow_quant::GgmlType;
+
 use super::{Imatrix, ImatrixError};
 use crate::{
     gguf::{TensorInfo, escape},
@@ -60,11 +62,12 @@ impl Imatrix {
 
     /// Holds the matrix against the tensors of a file to be written, and returns a line for each
     /// kind of thing that should be known: tensors without an entry, experts that no token has
-    /// reached, entries without a tensor. Only tensors of quantized types need entries.
+    /// reached, entries without a tensor. Only tensors of types that importance changes need
+    /// entries.
     ///
     /// # Errors
-    /// Where no tensor has an entry; and where an entry is of another length than its quantized
-    /// tensor needs, but for the embedding's, which is let go as in llama.cpp.
+    /// Where no tensor has an entry; and where an entry is of another length than its tensor needs,
+    /// but for the embedding's, which is let go as in llama.cpp.
     pub fn check(&self, tensors: &[TensorInfo]) -> Result<Vec<String>, ImatrixError> {
         let is_there = |name: &str| tensors.iter().any(|tensor| tensor.name == name);
         let unknown: Vec<&str> = self.tensors().filter(|name| !is_there(name)).collect();
@@ -79,9 +82,10 @@ impl Imatrix {
         }
 
         let (mut missing, mut unseen, mut notes) = (Vec::new(), Vec::new(), Vec::new());
-        for tensor in tensors.iter().filter(|tensor| tensor.ty.is_quantized()) {
+        for tensor in tensors {
+            let is_weighed = is_weighed(tensor.ty);
             match self.fit(&tensor.name, &tensor.dims) {
-                Fit::Missing => missing.push(tensor.name.clone()),
+                Fit::Missing if is_weighed => missing.push(tensor.name.clone()),
                 Fit::WrongLength { expected, found } if tensor.name == TOKEN_EMBD => {
                     notes.push(format!(
                         "`{TOKEN_EMBD}` is quantized without importance: the matrix has {found} \
@@ -91,13 +95,13 @@ impl Imatrix {
                 Fit::WrongLength { expected, found } => {
                     return Err(self.wrong_length(tensor, expected, found));
                 }
-                Fit::Fits { unseen: none, .. } if none.is_empty() => {}
                 Fit::Fits {
                     unseen: experts, ..
-                } => {
+                } if is_weighed && !experts.is_empty() => {
                     let experts: Vec<String> = experts.iter().map(usize::to_string).collect();
                     unseen.push(format!("{} ({})", tensor.name, experts.join(", ")));
                 }
+                Fit::Missing | Fit::Fits { .. } => {}
             }
         }
         let unknown = unknown.iter().map(|name| escape(name.as_bytes()));
@@ -133,6 +137,12 @@ impl Imatrix {
             experts,
         }
     }
+}
+
+/// Whether importance changes the blocks of this type. Q8_0 has one scale in a block, which is not
+/// searched for.
+fn is_weighed(ty: GgmlType) -> bool {
+    ty.is_quantized() && ty != GgmlType::Q8_0
 }
 
 /// The row length, and how many matrices are stacked.

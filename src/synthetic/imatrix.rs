@@ -9,7 +9,7 @@
 //!
 //! let model = Gguf::open("model-BF16.gguf".as_ref())?;
 //! let spec = Spec { seed: 1, output: false, unseen: true };
-//! std::fs::write("imatrix.gguf", write_gguf(&measure(&model.tensors, &spec), "text.txt"))?;
+//! std::fs::write("imatrix.gguf", write_gguf(&measure(&model.tensors, &spec), "text.txt")?)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -19,7 +19,7 @@ use rand_distr::{Distribution, LogNormal};
 use swallow_quant::GgmlType;
 
 use super::fnv1a;
-use crate::gguf::{self, Array, KeyValues, TensorInfo, lay_out};
+use crate::gguf::{self, Array, KeyValues, LayoutError, TensorInfo, lay_out};
 
 /// Tokens in a chunk of text, as llama-imatrix has it by default.
 const CHUNK_TOKENS: u32 = 512;
@@ -95,9 +95,9 @@ fn measure_one(tensor: &TensorInfo, spec: &Spec) -> Measured {
 
 /// The bytes of a matrix in the format of today, made from the text `dataset`.
 ///
-/// # Panics
+/// # Errors
 /// Where a name is longer than a tensor's can be with `.in_sum2` behind it.
-pub fn write_gguf(measured: &[Measured], dataset: &str) -> Vec<u8> {
+pub fn write_gguf(measured: &[Measured], dataset: &str) -> Result<Vec<u8>, LayoutError> {
     let datasets = Array::String(vec![dataset.into()]);
     let key_values: KeyValues = vec![
         ("general.type".into(), "imatrix".into()),
@@ -116,10 +116,7 @@ pub fn write_gguf(measured: &[Measured], dataset: &str) -> Vec<u8> {
         for (ending, numbers) in [("in_sum2", sums), ("counts", &counts)] {
             let dims = vec![(numbers.len() / counts.len()) as u64, counts.len() as u64];
             let name = format!("{tensor}.{ending}");
-            match TensorInfo::new(name, dims, GgmlType::F32) {
-                Ok(info) => tensors.push(info),
-                Err(error) => panic!("{error}"),
-            }
+            tensors.push(TensorInfo::new(name, dims, GgmlType::F32)?);
             data.push(
                 numbers
                     .iter()
@@ -130,15 +127,13 @@ pub fn write_gguf(measured: &[Measured], dataset: &str) -> Vec<u8> {
         }
     }
     let alignment = gguf::DEFAULT_ALIGNMENT;
-    if let Err(error) = lay_out(&mut tensors, alignment) {
-        unreachable!("the data is in memory: {error}");
-    }
+    lay_out(&mut tensors, alignment)?;
     let mut file = gguf::encode_header(&key_values, &tensors, alignment);
     for bytes in data {
         file.extend(bytes);
         file.resize(file.len().next_multiple_of(alignment as usize), 0);
     }
-    file
+    Ok(file)
 }
 
 /// The bytes of a matrix in the older format, made from the text `dataset`. It has no counts, so

@@ -61,7 +61,7 @@ fn an_entry_has_a_value_for_each_column_of_each_expert() {
 #[test]
 fn what_should_be_known_is_noted_by_name() {
     let files = Files::new();
-    let measured = |spec| write_gguf(&measure(&model(), &spec), "t");
+    let measured = |spec| write_gguf(&measure(&model(), &spec), "t").unwrap();
     let notes = |matrix: &Imatrix| matrix.check(&model()).unwrap();
     let missing = "quantized without importance, for the matrix has no entry: ";
     let unseen = "no token has reached these experts, so their columns count alike: \
@@ -78,6 +78,21 @@ fn what_should_be_known_is_noted_by_name() {
     };
     let whole = files.read(&measured(spec)).unwrap();
     assert_eq!(notes(&whole), [format!("{missing}token_embd.weight")]);
+
+    // Where importance changes nothing, nothing is missing.
+    let with_types = |change: fn(GgmlType) -> GgmlType| {
+        let with_type = |t: TensorInfo| TensorInfo::new(t.name, t.dims, change(t.ty)).unwrap();
+        model().into_iter().map(with_type).collect::<Vec<_>>()
+    };
+    let q8_0 = with_types(|ty| match ty {
+        GgmlType::F32 => GgmlType::F32,
+        _ => GgmlType::Q8_0,
+    });
+    assert_eq!(partial.check(&q8_0).unwrap(), [""; 0]);
+    assert_eq!(
+        partial.check(&with_types(|_| GgmlType::F16)).unwrap(),
+        [""; 0]
+    );
 
     // An embedding that does not fit is done without, and an entry may be of no use.
     let mut more = whole.clone();
@@ -113,10 +128,9 @@ fn the_matrix_of_another_model_is_refused_with_what_was_expected() {
         "importance matrix `m.gguf` has no entry for any tensor of this model: it has \
          `layers.0.q.weight`, expected names like `blk.0.ffn_up_exps.weight`"
     );
-    // A router is not quantized, so that its entry may be anything.
-    assert!(
-        matrix(&[("blk.0.ffn_gate_inp", &[1.0])])
-            .check(&model())
-            .is_ok()
+    assert_eq!(
+        error(&matrix(&[("blk.0.ffn_gate_inp", &[1.0])])),
+        "importance matrix `m.gguf` has 1 values for `blk.0.ffn_gate_inp.weight`, expected 256 (256 \
+         columns × 1): it was made for another model"
     );
 }
