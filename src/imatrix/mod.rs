@@ -122,7 +122,7 @@ impl Imatrix {
 
     /// Forgets entries as llama-quantize does for `--include-weights` and `--exclude-weights`: those
     /// with a part of `exclude` in the tensor's name and, where `include` has any, those with none
-    /// of its parts.
+    /// of its parts. A matrix that is then empty counts as none.
     pub fn select(&mut self, include: &[String], exclude: &[String]) {
         let has_one_of =
             |name: &str, parts: &[String]| parts.iter().any(|part| name.contains(part));
@@ -133,8 +133,12 @@ impl Imatrix {
 
     /// What a quantized file says of its importance matrix: llama-quantize's keys, in its order.
     /// They come last in the file, behind overridden ones. Of several datasets only the first is
-    /// named, and long names are cut after 127 bytes, as llama-quantize does.
+    /// named, and long names are cut after 127 bytes, as llama-quantize does. Of an empty matrix
+    /// nothing is said.
     pub fn key_values(&self) -> KeyValues {
+        if self.is_empty() {
+            return KeyValues::new();
+        }
         let string = |bytes: &[u8]| Value::String(cut(bytes).into());
         let mut key_values: KeyValues = vec![(
             "quantize.imatrix.file".into(),

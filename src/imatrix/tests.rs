@@ -250,6 +250,8 @@ fn what_a_quantized_file_says() {
     );
     matrix.datasets.clear();
     assert_eq!(values(&matrix).len(), 2);
+    matrix.entries.clear();
+    assert_eq!(values(&matrix), [""; 0]);
 }
 
 #[test]
