@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use swallow_quant::GgmlType;
 
+use crate::mix::is_token_embd;
+
 /// A file type: the mix of tensor types that goes by one name (`llama_ftype`).
 #[allow(non_camel_case_types, reason = "the field writes Q4_K_M")]
 #[allow(missing_docs, reason = "the variants are the field's own names")]
@@ -149,8 +151,8 @@ impl FileType {
         }
     }
 
-    /// Every type that a tensor can get from the mix or from the fallback for odd row lengths,
-    /// F32 and F16 aside.
+    /// Every type that a tensor can get from the mix, with an importance matrix or without, or from
+    /// the fallback for odd row lengths, F32 and F16 aside.
     pub fn tensor_types(self) -> &'static [GgmlType] {
         use GgmlType::*;
         match self {
@@ -158,9 +160,9 @@ impl FileType {
             Self::BF16 => &[BF16],
             Self::Q8_0 => &[Q8_0],
             Self::Q6_K => &[Q6_K, Q8_0],
-            Self::Q4_0 => &[Q4_0, Q6_K, Q8_0],
+            Self::Q4_0 => &[Q4_0, Q4_1, Q6_K, Q8_0],
             Self::Q4_1 => &[Q4_1, Q6_K, Q8_0],
-            Self::Q5_0 => &[Q5_0, Q6_K, Q8_0],
+            Self::Q5_0 => &[Q5_0, Q5_1, Q6_K, Q8_0],
             Self::Q5_1 => &[Q5_1, Q6_K, Q8_0],
             Self::Q2_K => &[Q2_K, Q3_K, Q4_0, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0],
             Self::Q2_K_S => &[Q2_K, Q4_0, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0],
@@ -175,11 +177,18 @@ impl FileType {
     }
 
     /// Whether tensors of this type need an importance matrix in a file of this file type, as
-    /// llama-quantize has it. The embedding and the output do without.
+    /// llama-quantize has it: the IQ types below IQ3_S, and Q2_K in a Q2_K_S file. The embedding and
+    /// the output do without.
     pub fn needs_importance_matrix(self, tensor: &str, ty: GgmlType) -> bool {
-        self == Self::Q2_K_S
-            && ty == GgmlType::Q2_K
-            && !matches!(tensor, "token_embd.weight" | "output.weight")
+        use GgmlType::*;
+        if is_token_embd(tensor) || tensor == "output.weight" {
+            return false;
+        }
+        match ty {
+            IQ1_S | IQ1_M | IQ2_XXS | IQ2_XS | IQ2_S | IQ3_XXS => true,
+            Q2_K => self == Self::Q2_K_S,
+            _ => false,
+        }
     }
 
     /// The file types whose every tensor type we write, in the order of [`FileType::ALL`].
@@ -255,6 +264,22 @@ mod tests {
         }
         let error = "q4".parse::<FileType>().unwrap_err().to_string();
         assert!(error.contains("expected one of Q4_K_M, "), "{error}");
+    }
+
+    #[test]
+    fn who_needs_an_importance_matrix() {
+        use GgmlType::*;
+        let layer = "blk.3.ffn_up_exps.weight";
+        for ty in GgmlType::ALL.iter().copied() {
+            let small = matches!(ty, IQ1_S | IQ1_M | IQ2_XXS | IQ2_XS | IQ2_S | IQ3_XXS);
+            for file_type in FileType::ALL {
+                let needed = small || file_type == FileType::Q2_K_S && ty == Q2_K;
+                assert_eq!(file_type.needs_importance_matrix(layer, ty), needed);
+                for spared in ["token_embd.weight", "output.weight"] {
+                    assert!(!file_type.needs_importance_matrix(spared, ty));
+                }
+            }
+        }
     }
 
     #[test]

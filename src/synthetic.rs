@@ -1,7 +1,10 @@
-//! Makes checkpoints: random weights in real shapes, for tests and benchmarks.
+//! Makes checkpoints: random weights in real shapes, for tests and benchmarks; and importance
+//! matrices for their models, in [`imatrix`].
 //!
 //! The weights are Gaussian, drawn once and repeated from random places on, so that gigabytes are
 //! made at the speed of the disk; what a conversion costs does not depend on more.
+
+pub mod imatrix;
 
 use std::{
     collections::BTreeMap,

@@ -13,6 +13,7 @@ use swallow_gguf::{
     file_type::FileType,
     gguf::Gguf,
     gguf::Value,
+    imatrix::Imatrix,
     source::Dtype,
     synthetic::{self, Layout, Sizes, Spec},
 };
@@ -156,6 +157,8 @@ pub(crate) struct LlamaKnobs<'a> {
     /// Patterns, in lower case as llama-quantize hands them on.
     pub(crate) tensor_types: &'a [(&'a str, GgmlType)],
     pub(crate) overrides: &'a [(&'a str, Value)],
+    /// As llama-quantize does, this adds the matrix's keys behind `overrides`.
+    pub(crate) imatrix: Option<&'a Imatrix>,
 }
 
 /// llama.cpp's own quantizer, in process, on one thread; whether it succeeds.
@@ -196,10 +199,42 @@ pub(crate) fn llama_quantize(
         .iter()
         .map(|(key, value)| llama_override(key, value))
         .collect();
+    let imatrix_keys = knobs.imatrix.map(Imatrix::key_values).unwrap_or_default();
+    overrides.extend(
+        imatrix_keys
+            .iter()
+            .map(|(key, value)| llama_override(key, value)),
+    );
+    let has_overrides = !overrides.is_empty();
     // The end of the list is an empty key.
     overrides.push(llama_override("", &Value::Bool(false)));
-    // SAFETY: the strings and both lists, which end as llama.cpp expects it, outlive the call; the
-    // other parameters are llama.cpp's own defaults but for plain values.
+    let named_importance: Vec<(CString, &[f32])> = knobs
+        .imatrix
+        .into_iter()
+        .flat_map(|imatrix| {
+            imatrix
+                .tensors()
+                .map(|name| (name, imatrix.get(name).unwrap()))
+        })
+        .map(|(name, importance)| (CString::new(name).unwrap(), importance))
+        .collect();
+    let mut imatrix: Vec<_> = named_importance
+        .iter()
+        .map(
+            |(name, importance)| llama_cpp_sys_2::llama_model_imatrix_data {
+                name: name.as_ptr(),
+                data: importance.as_ptr(),
+                size: importance.len(),
+            },
+        )
+        .collect();
+    imatrix.push(llama_cpp_sys_2::llama_model_imatrix_data {
+        name: std::ptr::null(),
+        data: std::ptr::null(),
+        size: 0,
+    });
+    // SAFETY: the strings, numbers and lists, which end as llama.cpp expects it, outlive the call;
+    // the other parameters are llama.cpp's own defaults but for plain values.
     let status = unsafe {
         BACKEND.call_once(|| {
             llama_cpp_sys_2::llama_backend_init();
@@ -220,8 +255,11 @@ pub(crate) fn llama_quantize(
         if !knobs.tensor_types.is_empty() {
             params.tt_overrides = tensor_types.as_ptr();
         }
-        if !knobs.overrides.is_empty() {
+        if has_overrides {
             params.kv_overrides = overrides.as_ptr();
+        }
+        if knobs.imatrix.is_some() {
+            params.imatrix = imatrix.as_ptr();
         }
         llama_cpp_sys_2::llama_model_quantize(input.as_ptr(), output.as_ptr(), &params)
     };

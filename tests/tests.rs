@@ -5,6 +5,7 @@ mod convert;
 mod diff;
 mod gguf;
 mod hub;
+mod imatrix;
 mod inspect;
 mod kernels;
 mod knobs;

@@ -38,7 +38,7 @@ impl Mix<'_> {
                 Some(layer) if m.n_expert > 1 => layer,
                 _ => counted,
             };
-            ffn_down(self.file_type, i, m.n_layer)
+            ffn_down(self.file_type, i, m)
         } else {
             None
         };
@@ -121,9 +121,10 @@ fn attn_output(file_type: FileType, m: MixModel) -> Option<(GgmlType, Reason)> {
     }
 }
 
-/// The type of `ffn_down` in layer `i` of `n`, where it is not the file type's own.
-fn ffn_down(file_type: FileType, i: u32, n: u32) -> Option<(GgmlType, Reason)> {
-    use GgmlType::{Q3_K, Q4_K, Q5_K, Q6_K};
+/// The type of `ffn_down` in layer `i`, where it is not the file type's own.
+fn ffn_down(file_type: FileType, i: u32, m: MixModel) -> Option<(GgmlType, Reason)> {
+    use GgmlType::{Q3_K, Q4_1, Q4_K, Q5_1, Q5_K, Q6_K};
+    let n = m.n_layer;
     let more_bits = Reason::MoreBits(file_type);
     let sensitive = Reason::Sensitive(file_type);
     match file_type {
@@ -133,7 +134,12 @@ fn ffn_down(file_type: FileType, i: u32, n: u32) -> Option<(GgmlType, Reason)> {
         Q3_K_M => Some((Q4_K, sensitive)),
         Q3_K_L => Some((Q5_K, sensitive)),
         Q4_K_M | Q5_K_M if use_more_bits(i, n) => Some((Q6_K, more_bits)),
-        Q4_K_S | IQ4_NL | IQ4_XS if i < n / 8 => Some((Q5_K, more_bits)),
+        Q4_K_S if i < n / 8 => Some((Q5_K, more_bits)),
+        IQ4_NL | IQ4_XS if !m.has_imatrix && i < n / 8 => Some((Q5_K, more_bits)),
+        // A scale alone goes astray in the first layers when columns are weighted. Without a
+        // matrix these stay as they were before there were any.
+        Q4_0 if m.has_imatrix && i < n / 8 => Some((Q4_1, more_bits)),
+        Q5_0 if m.has_imatrix && i < n / 8 => Some((Q5_1, more_bits)),
         _ => None,
     }
 }

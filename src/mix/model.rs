@@ -17,6 +17,8 @@ pub struct MixModel {
     pub tied: bool,
     /// Number of `attn_v` tensors, and of those that hold the same among others.
     pub n_attn_v: u32,
+    /// Whether there is an importance matrix, which some mixes spare bits for and some add bits to.
+    pub has_imatrix: bool,
     /// Whether llama.cpp takes it for one of the 70 B models with few key and value heads.
     pub is_70b: bool,
 }
@@ -117,6 +119,7 @@ impl MixModel {
             n_expert: number("expert_count").unwrap_or(0),
             tied: true,
             n_attn_v: 0,
+            has_imatrix: false,
             is_70b: is_70b(architecture, n_layer, n_head != n_head_kv),
         };
         for name in tensors {

@@ -14,6 +14,7 @@ fn model(n_layer: u32, n_expert: u32) -> MixModel {
         tied: false,
         n_attn_v: n_layer,
         is_70b: false,
+        has_imatrix: false,
     }
 }
 
@@ -123,6 +124,44 @@ fn the_small_mixes() {
     }
 }
 
+/// The only tensors whose type depends on it: `ffn_down` in the first eighth of the layers.
+#[test]
+fn what_an_importance_matrix_changes() {
+    let kinds = ["attn_q", "attn_k", "attn_v", "attn_output"]
+        .into_iter()
+        .chain(["ffn_gate_exps", "ffn_up_exps", "ffn_down_exps"]);
+    for file_type in FileType::ALL {
+        let changed = match file_type {
+            IQ4_NL | IQ4_XS => Some((Q5_K, file_type.default_type())),
+            FileType::Q4_0 => Some((GgmlType::Q4_0, GgmlType::Q4_1)),
+            FileType::Q5_0 => Some((Q5_0, Q5_1)),
+            _ => None,
+        };
+        for n_expert in [0, 2, 8] {
+            let without = model(33, n_expert);
+            let with = MixModel {
+                has_imatrix: true,
+                ..without
+            };
+            for kind in kinds.clone() {
+                let mut expected = layers(file_type, without, kind);
+                if let ("ffn_down_exps", Some((before, after))) = (kind, changed) {
+                    assert_eq!(
+                        expected[..5],
+                        [before, before, before, before, file_type.default_type()]
+                    );
+                    expected[..4].fill(after);
+                }
+                assert_eq!(
+                    layers(file_type, with, kind),
+                    expected,
+                    "{file_type} {kind}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn grouped_queries_and_the_70b() {
     let grouped = MixModel {
@@ -185,11 +224,16 @@ fn no_mix_leaves_its_file_types_tensor_types() {
         let mut seen = Vec::new();
         for n_expert in [0, 2, 8] {
             for (n_layer, n_head_kv) in [(1, 32), (40, 32), (40, 8), (80, 8)] {
-                for (tied, row) in [(true, 256), (false, 256), (true, 32), (false, 32)] {
+                let shapes = [(true, 256), (false, 256), (true, 32), (false, 32)];
+                for ((tied, row), has_imatrix) in shapes
+                    .into_iter()
+                    .flat_map(|shape| [(shape, false), (shape, true)])
+                {
                     let model = MixModel {
                         tied,
                         n_head_kv,
                         is_70b: n_layer == 80,
+                        has_imatrix,
                         ..model(n_layer, n_expert)
                     };
                     let mut mix = Mix::new(file_type, &knobs, model);

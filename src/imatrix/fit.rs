@@ -1,0 +1,152 @@
+//! Whether an importance matrix is that of a model.
+
+use swallow_quant::GgmlType;
+
+use super::{Imatrix, ImatrixError};
+use crate::{
+    gguf::{TensorInfo, escape},
+    mix::TOKEN_EMBD,
+};
+
+/// How the entry of a tensor fits the tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fit<'a> {
+    /// There is no entry.
+    Missing,
+    /// The entry is of another shape. Such a tensor's own entry cannot be used.
+    WrongLength {
+        /// Values that the tensor needs: one for each column of each expert.
+        expected: u64,
+        /// Values that the entry has.
+        found: u64,
+    },
+    /// The entry fits.
+    Fits {
+        /// The importance of each column of each expert, expert after expert.
+        importance: &'a [f32],
+        /// The experts, counted from 0, that no token has reached. A matrix that is no stack is
+        /// expert 0.
+        unseen: Vec<usize>,
+    },
+}
+
+impl Imatrix {
+    /// How the entry of `tensor`, whose dimensions are `dims` (row length first, experts third),
+    /// fits it.
+    pub fn fit(&self, tensor: &str, dims: &[u64]) -> Fit<'_> {
+        let Some(importance) = self.get(tensor) else {
+            return Fit::Missing;
+        };
+        let (columns, experts) = columns_and_experts(dims);
+        let (expected, found) = (columns.saturating_mul(experts), importance.len() as u64);
+        if found != expected {
+            return Fit::WrongLength { expected, found };
+        }
+        let all_one = |importance: &[f32]| importance.iter().all(|value| *value == 1.0);
+        // Not 0, for the entry has values.
+        let by_expert = importance.chunks(columns as usize).enumerate();
+        let unseen = by_expert.filter(|(_, i)| all_one(i)).map(|(e, _)| e);
+        Fit::Fits {
+            importance,
+            unseen: unseen.collect(),
+        }
+    }
+
+    /// The importance that `tensor` is quantized with, `None` where it is quantized without one.
+    pub fn importance(&self, tensor: &str, dims: &[u64]) -> Option<&[f32]> {
+        match self.fit(tensor, dims) {
+            Fit::Fits { importance, .. } => Some(importance),
+            Fit::Missing | Fit::WrongLength { .. } => None,
+        }
+    }
+
+    /// Holds the matrix against the tensors of a file to be written, and returns a line for each
+    /// kind of thing that should be known: tensors without an entry, experts that no token has
+    /// reached, entries without a tensor. Only tensors of types that importance changes need
+    /// entries.
+    ///
+    /// # Errors
+    /// Where no tensor has an entry; and where an entry is of another length than its tensor needs,
+    /// but for the embedding's, which is let go as in llama.cpp.
+    pub fn check(&self, tensors: &[TensorInfo]) -> Result<Vec<String>, ImatrixError> {
+        let is_there = |name: &str| tensors.iter().any(|tensor| tensor.name == name);
+        let unknown: Vec<&str> = self.tensors().filter(|name| !is_there(name)).collect();
+        if let (Some(tensor), Some(has)) = (tensors.last(), unknown.first())
+            && unknown.len() == self.len()
+        {
+            return Err(ImatrixError::OtherModel {
+                path: self.file.clone(),
+                has: escape(has.as_bytes()),
+                wanted: tensor.name.clone(),
+            });
+        }
+
+        let (mut missing, mut unseen, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+        for tensor in tensors {
+            let is_weighed = is_weighed(tensor.ty);
+            match self.fit(&tensor.name, &tensor.dims) {
+                Fit::Missing if is_weighed => missing.push(tensor.name.clone()),
+                Fit::WrongLength { expected, found } if tensor.name == TOKEN_EMBD => {
+                    notes.push(format!(
+                        "`{TOKEN_EMBD}` is quantized without importance: the matrix has {found} \
+                         values for it, expected {expected}"
+                    ));
+                }
+                Fit::WrongLength { expected, found } => {
+                    return Err(self.wrong_length(tensor, expected, found));
+                }
+                Fit::Fits {
+                    unseen: experts, ..
+                } if is_weighed && !experts.is_empty() => {
+                    let experts: Vec<String> = experts.iter().map(usize::to_string).collect();
+                    unseen.push(format!("{} ({})", tensor.name, experts.join(", ")));
+                }
+                Fit::Missing | Fit::Fits { .. } => {}
+            }
+        }
+        let unknown = unknown.iter().map(|name| escape(name.as_bytes()));
+        for (what, names) in [
+            (
+                "quantized without importance, for the matrix has no entry",
+                missing,
+            ),
+            (
+                "no token has reached these experts, so their columns count alike",
+                unseen,
+            ),
+            (
+                "entries of the importance matrix without a tensor",
+                unknown.collect(),
+            ),
+        ] {
+            if !names.is_empty() {
+                notes.push(format!("{what}: {}", names.join(", ")));
+            }
+        }
+        Ok(notes)
+    }
+
+    fn wrong_length(&self, tensor: &TensorInfo, expected: u64, found: u64) -> ImatrixError {
+        let (columns, experts) = columns_and_experts(&tensor.dims);
+        ImatrixError::WrongLength {
+            path: self.file.clone(),
+            tensor: tensor.name.clone(),
+            found,
+            expected,
+            columns,
+            experts,
+        }
+    }
+}
+
+/// Whether importance changes the blocks of this type. Q8_0 has one scale in a block, which is not
+/// searched for.
+fn is_weighed(ty: GgmlType) -> bool {
+    ty.is_quantized() && ty != GgmlType::Q8_0
+}
+
+/// The row length, and how many matrices are stacked.
+fn columns_and_experts(dims: &[u64]) -> (u64, u64) {
+    let dim = |i: usize| dims.get(i).copied().unwrap_or(1);
+    (dim(0), dim(2))
+}

@@ -1,0 +1,136 @@
+//! Whether a matrix is that of a model.
+
+use super::*;
+
+fn matrix(entries: &[(&str, &[f32])]) -> Imatrix {
+    let entry = |(tensor, values): &(&str, &[f32])| (format!("{tensor}.weight"), values.to_vec());
+    Imatrix {
+        file: "m.gguf".into(),
+        datasets: Vec::new(),
+        chunk_count: 1,
+        entries: entries.iter().map(entry).collect(),
+    }
+}
+
+#[test]
+fn an_entry_has_a_value_for_each_column_of_each_expert() {
+    let values = [0.5, 0.0, 1.0, 1.0, 1.0, 2.0];
+    let matrix = matrix(&[("a", &values)]);
+    let fit = |dims: &[u64]| matrix.fit("a.weight", dims);
+    let fits = |unseen: &[usize]| Fit::Fits {
+        importance: &values,
+        unseen: unseen.to_vec(),
+    };
+    for (dims, expected) in [
+        (&[6][..], fits(&[])),
+        (&[6, 9], fits(&[])),
+        (&[2, 9, 3], fits(&[1])),
+        (&[1, 9, 6], fits(&[2, 3, 4])),
+        (&[6, 9, 1, 2], fits(&[])),
+        (
+            &[3, 9, 3],
+            Fit::WrongLength {
+                expected: 9,
+                found: 6,
+            },
+        ),
+        (
+            &[3, 9],
+            Fit::WrongLength {
+                expected: 3,
+                found: 6,
+            },
+        ),
+        (
+            &[0, 9, 3],
+            Fit::WrongLength {
+                expected: 0,
+                found: 6,
+            },
+        ),
+    ] {
+        assert_eq!(fit(dims), expected, "{dims:?}");
+        let fits = matches!(expected, Fit::Fits { .. });
+        let importance = matrix.importance("a.weight", dims);
+        assert_eq!(importance, fits.then_some(&values[..]), "{dims:?}");
+    }
+    assert_eq!(matrix.fit("a", &[6]), Fit::Missing);
+    assert_eq!(matrix.importance("a", &[6]), None);
+}
+
+#[test]
+fn what_should_be_known_is_noted_by_name() {
+    let files = Files::new();
+    let measured = |spec| write_gguf(&measure(&model(), &spec), "t").unwrap();
+    let notes = |matrix: &Imatrix| matrix.check(&model()).unwrap();
+    let missing = "quantized without importance, for the matrix has no entry: ";
+    let unseen = "no token has reached these experts, so their columns count alike: \
+                  blk.0.ffn_down_exps.weight (1), blk.0.ffn_up_exps.weight (1)";
+
+    let partial = files.read(&measured(SPEC)).unwrap();
+    let outer = format!("{missing}output.weight, token_embd.weight");
+    assert_eq!(notes(&partial), [outer, unseen.to_owned()]);
+
+    let spec = Spec {
+        output: true,
+        unseen: false,
+        ..SPEC
+    };
+    let whole = files.read(&measured(spec)).unwrap();
+    assert_eq!(notes(&whole), [format!("{missing}token_embd.weight")]);
+
+    // Where importance changes nothing, nothing is missing.
+    let with_types = |change: fn(GgmlType) -> GgmlType| {
+        let with_type = |t: TensorInfo| TensorInfo::new(t.name, t.dims, change(t.ty)).unwrap();
+        model().into_iter().map(with_type).collect::<Vec<_>>()
+    };
+    let q8_0 = with_types(|ty| match ty {
+        GgmlType::F32 => GgmlType::F32,
+        _ => GgmlType::Q8_0,
+    });
+    assert_eq!(partial.check(&q8_0).unwrap(), [""; 0]);
+    assert_eq!(
+        partial.check(&with_types(|_| GgmlType::F16)).unwrap(),
+        [""; 0]
+    );
+
+    // An embedding that does not fit is done without, and an entry may be of no use.
+    let mut more = whole.clone();
+    let long = vec![0.5; 300];
+    more.entries.insert("token_embd.weight".into(), long);
+    more.entries
+        .insert("blk.1.attn\x1b.weight".into(), vec![1.0]);
+    assert_eq!(
+        notes(&more),
+        [
+            "`token_embd.weight` is quantized without importance: the matrix has 300 values for it, \
+             expected 256",
+            "entries of the importance matrix without a tensor: blk.1.attn\\u{1b}.weight",
+        ]
+    );
+}
+
+#[test]
+fn the_matrix_of_another_model_is_refused_with_what_was_expected() {
+    let error = |matrix: &Imatrix| matrix.check(&model()).unwrap_err().to_string();
+    assert_eq!(
+        error(&matrix(&[("blk.0.attn_q", &[1.0; 128])])),
+        "importance matrix `m.gguf` has 128 values for `blk.0.attn_q.weight`, expected 256 (256 \
+         columns × 1): it was made for another model"
+    );
+    assert_eq!(
+        error(&matrix(&[("blk.0.ffn_up_exps", &[1.0; 256 * 8])])),
+        "importance matrix `m.gguf` has 2048 values for `blk.0.ffn_up_exps.weight`, expected 512 \
+         (256 columns × 2): it was made for another model"
+    );
+    assert_eq!(
+        error(&matrix(&[("layers.0.q", &[1.0; 256])])),
+        "importance matrix `m.gguf` has no entry for any tensor of this model: it has \
+         `layers.0.q.weight`, expected names like `blk.0.ffn_up_exps.weight`"
+    );
+    assert_eq!(
+        error(&matrix(&[("blk.0.ffn_gate_inp", &[1.0])])),
+        "importance matrix `m.gguf` has 1 values for `blk.0.ffn_gate_inp.weight`, expected 256 (256 \
+         columns × 1): it was made for another model"
+    );
+}

@@ -1,0 +1,197 @@
+//! Importance matrices: what llama.cpp's quantizer makes of the values and keys that we read, and
+//! which types it then gives to tensors.
+
+use std::{fs, path::PathBuf};
+
+use swallow_gguf::{
+    file_type::FileType::{self, *},
+    gguf::{Gguf, KeyValues},
+    imatrix::{Fit, Imatrix},
+    mix::{Knobs, Mix, MixModel},
+    synthetic::{
+        Sizes,
+        imatrix::{Spec, measure, write_gguf, write_legacy},
+    },
+};
+use swallow_quant::GgmlType;
+use tempfile::TempDir;
+
+use crate::support::{LlamaKnobs, checkpoint, converted, llama_quantize, small_moe};
+
+/// A model in a GGUF for llama.cpp to start from, and importance matrices for it.
+struct Model {
+    dir: TempDir,
+    sizes: Sizes,
+    plain: PathBuf,
+}
+
+impl Model {
+    fn new(change: impl FnOnce(&mut Sizes)) -> Self {
+        let mut spec = small_moe();
+        change(&mut spec.sizes);
+        let dir = tempfile::tempdir().unwrap();
+        let source = checkpoint(dir.path(), "Test-Model-v1.0", &spec);
+        let plain = dir.path().join("plain.gguf");
+        converted(&source, &plain, &["-t", "bf16"]);
+        Self {
+            dir,
+            sizes: spec.sizes,
+            plain,
+        }
+    }
+
+    fn matrix(&self, seed: u64, legacy: bool) -> Imatrix {
+        let spec = Spec {
+            seed,
+            output: false,
+            unseen: true,
+        };
+        let measured = measure(&Gguf::open(&self.plain).unwrap().tensors, &spec);
+        let path = self.dir.path().join("imatrix");
+        let bytes = match legacy {
+            true => write_legacy(&measured, "text.txt"),
+            false => write_gguf(&measured, "text.txt").unwrap(),
+        };
+        fs::write(&path, bytes).unwrap();
+        Imatrix::open(&path).unwrap()
+    }
+
+    /// What llama.cpp writes, `None` where it refuses.
+    fn quantized(&self, file_type: FileType, imatrix: Option<&Imatrix>) -> Option<Quantized> {
+        let output = self.dir.path().join("theirs.gguf");
+        let knobs = LlamaKnobs {
+            imatrix,
+            ..LlamaKnobs::default()
+        };
+        llama_quantize(&self.plain, &output, file_type, &knobs).then(|| Quantized {
+            gguf: Gguf::open(&output).unwrap(),
+            bytes: fs::read(&output).unwrap(),
+        })
+    }
+}
+
+struct Quantized {
+    gguf: Gguf,
+    bytes: Vec<u8>,
+}
+
+impl Quantized {
+    fn data(&self, tensor: &str) -> &[u8] {
+        let info = self.gguf.tensor(tensor).unwrap();
+        let begin = (self.gguf.data_offset + info.offset) as usize;
+        &self.bytes[begin..begin + info.size() as usize]
+    }
+
+    fn keys_at_the_end(&self, count: usize) -> KeyValues {
+        let keys = &self.gguf.key_values;
+        keys[keys.len() - count..].to_vec()
+    }
+}
+
+#[test]
+fn llama_cpp_takes_the_values_and_the_keys() {
+    let model = Model::new(|_| {});
+    assert!(model.quantized(Q2_K_S, None).is_none());
+    for legacy in [false, true] {
+        let [first, second] = [1, 2].map(|seed| model.matrix(seed, legacy));
+        let [a, b] = [&first, &second].map(|m| model.quantized(Q2_K_S, Some(m)).unwrap());
+        assert_eq!(a.keys_at_the_end(4), first.key_values());
+        // Each expert is weighed by its own values: none for the second, which no token reached.
+        let up = "blk.0.ffn_up_exps.weight";
+        let (a_up, b_up) = (a.data(up), b.data(up));
+        let half = a_up.len() / 2;
+        assert!(a_up[..half] != b_up[..half]);
+        assert!(a_up[half..] == b_up[half..]);
+        let dims = &a.gguf.tensor(up).unwrap().dims;
+        match first.fit(up, dims) {
+            Fit::Fits { unseen, .. } => assert_eq!(unseen, [1]),
+            other => panic!("{other:?}"),
+        }
+        // There is no entry for the output.
+        assert!(a.data("output.weight") == b.data("output.weight"));
+    }
+}
+
+#[test]
+fn llama_cpp_refuses_what_we_do() {
+    let model = Model::new(|_| {});
+    let whole = model.matrix(1, false);
+    let tensors = model.quantized(Q4_K_M, Some(&whole)).unwrap();
+    assert!(whole.check(&tensors.gguf.tensors).is_ok());
+
+    // An entry less: no trouble but where it is needed.
+    let mut less = whole.clone();
+    less.select(&[], &["blk.1.ffn_up".into()]);
+    assert!(less.check(&tensors.gguf.tensors).is_ok());
+    assert!(model.quantized(Q4_K_M, Some(&less)).is_some());
+    assert!(model.quantized(Q2_K_S, Some(&less)).is_none());
+    let up = "blk.1.ffn_up_exps.weight";
+    assert_eq!(less.fit(up, &[256, 512, 2]), Fit::Missing);
+    assert!(Q2_K_S.needs_importance_matrix(up, GgmlType::Q2_K));
+
+    // The matrix of a model with more experts.
+    let other = Model::new(|sizes| sizes.num_local_experts = 3);
+    let wrong = other.matrix(1, false);
+    assert!(wrong.check(&tensors.gguf.tensors).is_err());
+    assert!(model.quantized(Q4_K_M, Some(&wrong)).is_none());
+}
+
+#[test]
+fn columns_without_importance_are_no_trouble() {
+    let model = Model::new(|_| {});
+    let spec = Spec {
+        seed: 1,
+        output: true,
+        unseen: false,
+    };
+    let mut zeroed = measure(&Gguf::open(&model.plain).unwrap().tensors, &spec);
+    for measured in &mut zeroed {
+        let half = measured.sums.len() / 2;
+        measured.sums[..half].fill(0.0);
+    }
+    let path = model.dir.path().join("zeroed");
+    fs::write(&path, write_gguf(&zeroed, "t").unwrap()).unwrap();
+    let matrix = Imatrix::open(&path).unwrap();
+    for file_type in FileType::offered() {
+        let written = model.quantized(file_type, Some(&matrix));
+        assert!(written.is_some(), "{file_type}");
+    }
+}
+
+#[test]
+fn mixes_with_an_importance_matrix_are_llama_cpps() {
+    let knobs = Knobs::default();
+    for experts in [0, 2] {
+        let model = Model::new(|sizes| {
+            sizes.num_hidden_layers = 9;
+            sizes.num_local_experts = experts;
+            sizes.intermediate_size = 256;
+        });
+        let matrix = model.matrix(1, false);
+        let plain = Gguf::open(&model.plain).unwrap();
+        // Those that a matrix changes, and one that it does not.
+        for file_type in [IQ4_NL, IQ4_XS, Q4_0, Q5_0, Q4_K_S] {
+            let s = model.sizes;
+            let mix_model = MixModel {
+                n_layer: s.num_hidden_layers as u32,
+                n_head: s.num_attention_heads as u32,
+                n_head_kv: s.num_key_value_heads as u32,
+                n_expert: s.num_local_experts as u32,
+                tied: false,
+                n_attn_v: s.num_hidden_layers as u32,
+                has_imatrix: true,
+                is_70b: false,
+            };
+            let mut mix = Mix::new(file_type, &knobs, mix_model);
+            let theirs = model.quantized(file_type, Some(&matrix)).unwrap();
+            for (plain, theirs) in plain.tensors.iter().zip(&theirs.gguf.tensors) {
+                let ours = mix.choose(&plain.name, &plain.dims, plain.ty).unwrap();
+                assert_eq!(
+                    (&plain.name, ours.ty),
+                    (&theirs.name, theirs.ty),
+                    "{file_type}, {experts} experts"
+                );
+            }
+        }
+    }
+}
