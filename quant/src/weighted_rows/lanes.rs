@@ -318,18 +318,16 @@ fn importance_in_lanes<const N: usize, const LEN: usize>(
     first: usize,
 ) -> Lanes<N, LEN> {
     let sub_blocks = importance.as_chunks::<LEN>().0;
-    let mut lanes = Lanes::ZERO;
-    let mut at = first % sub_blocks.len();
-    for n in 0..N {
-        for (lanes, &importance) in lanes.0.iter_mut().zip(&sub_blocks[at]) {
-            lanes[n] = importance;
-        }
-        at += 1;
-        if at == sub_blocks.len() {
-            at = 0;
-        }
+    let first = first % sub_blocks.len();
+    if let Some(sub_blocks) = sub_blocks[first..].first_chunk::<N>() {
+        return to_lanes(sub_blocks.as_flattened());
     }
-    lanes
+    // The row ends here, and the next one begins.
+    let mut of_rows = [[0.0; LEN]; N];
+    for (n, of_rows) in of_rows.iter_mut().enumerate() {
+        *of_rows = sub_blocks[(first + n) % sub_blocks.len()];
+    }
+    to_lanes(of_rows.as_flattened())
 }
 
 /// The sum of each lane.

@@ -9,7 +9,7 @@
 )]
 
 use super::{FIRST, STEP, STEPS, Steps, TENTHS, UNIT_ROUNDS, UNIT_TENTHS, scalar};
-use crate::rounding::{nearest_between, nearest_int};
+use crate::rounding::{nearest_between, nearest_int, nearest_up_to};
 use crate::search::lanes::{Lanes, error, largest_of_lanes, select};
 use crate::search::{ALL_ZERO, IQ4_PROPOSALS, Measure, grid};
 
@@ -35,7 +35,7 @@ pub(crate) fn levels_from<const LEN: usize>(
 ) -> [u8; LEN] {
     let mut levels = [0; LEN];
     for (level, x) in levels.iter_mut().zip(x) {
-        *level = level_from(*x, level_per_x, from, max_level) as u8;
+        *level = nearest_int(level_from(*x, level_per_x, from, max_level)) as u8;
     }
     levels
 }
@@ -66,29 +66,30 @@ pub(crate) fn scale_and_min<const N: usize, const LEN: usize>(
             sum_x[n] += w * x;
         }
     }
-    let (mut constant, mut lowest) = ([false; N], [0.0; N]);
-    let (mut scale, mut level_per_x) = ([0.0; N], [0.0; N]);
+    let (mut scale, mut first_per_x) = ([0.0; N], [0.0; N]);
     for n in 0..N {
         min[n] = select(min[n] > 0.0, 0.0, min[n]);
-        lowest[n] = min[n];
-        constant[n] = max[n] <= min[n];
         let per_x = max_level / (max[n] - min[n]);
         scale[n] = 1.0 / per_x;
-        // The range is next to nothing: the reference rounds infinities, which become level 0.
-        level_per_x[n] = select(per_x == f32::INFINITY, 0.0, per_x);
+        // Infinite where there is no range or next to none. If none, scale 0 and this minimum are
+        // what the reference returns, and no proposal can change them. If next to none, the
+        // reference rounds infinities, which become level 0.
+        first_per_x[n] = select(per_x == f32::INFINITY, 0.0, per_x);
     }
-    let (mut fit_per_x, mut fit_from) = (level_per_x, min);
+    // NaN stands for the first proposal.
+    let (mut fit_range, mut fit_from) = ([f32::NAN; N], min);
 
     let mut levels = Lanes::<N, LEN>::ZERO;
     for i in 0..LEN {
         for n in 0..N {
-            levels.0[i][n] = level_from(x.0[i][n], level_per_x[n], min[n], max_level);
+            levels.0[i][n] = level_from(x.0[i][n], first_per_x[n], min[n], max_level);
         }
     }
     let mut least_error = error(x, w, &levels, &scale, &min, Measure::Squares);
 
     for step in 0..=STEPS {
         let stretched = FIRST + STEP * f32::from(step) + max_level;
+        let mut level_per_x = [0.0; N];
         for n in 0..N {
             level_per_x[n] = stretched / (max[n] - min[n]);
         }
@@ -115,7 +116,7 @@ pub(crate) fn scale_and_min<const N: usize, const LEN: usize>(
         let error = error(x, w, &levels, &line_scale, &line_min, Measure::Squares);
         for n in 0..N {
             let better = (determinant[n] > 0.0) & (error[n] < least_error[n]);
-            fit_per_x[n] = select(better, level_per_x[n], fit_per_x[n]);
+            fit_range[n] = select(better, stretched, fit_range[n]);
             fit_from[n] = select(better, min[n], fit_from[n]);
             least_error[n] = select(better, error[n], least_error[n]);
             scale[n] = select(better, line_scale[n], scale[n]);
@@ -123,15 +124,16 @@ pub(crate) fn scale_and_min<const N: usize, const LEN: usize>(
         }
     }
 
+    let mut level_per_x = [0.0; N];
     for n in 0..N {
-        scale[n] = select(constant[n], 0.0, scale[n]);
-        min[n] = -select(constant[n], lowest[n], min[n]);
-        fit_per_x[n] = select(constant[n], 0.0, fit_per_x[n]);
+        min[n] = -min[n];
+        let per_x = fit_range[n] / (max[n] - fit_from[n]);
+        level_per_x[n] = select(fit_range[n].is_nan(), first_per_x[n], per_x);
     }
     Fit {
         scale,
         min,
-        level_per_x: fit_per_x,
+        level_per_x,
         from: fit_from,
     }
 }
@@ -154,7 +156,8 @@ pub(crate) fn levels_around_zero<const LEN: usize>(
     let half = f32::from(half);
     let mut levels = [0; LEN];
     for (level, x) in levels.iter_mut().zip(x) {
-        *level = (nearest_between(level_per_x * x, -half, half - 1.0) + half) as u8;
+        let l = nearest_between(level_per_x * x, -half, half - 1.0);
+        *level = nearest_int(l + half) as u8;
     }
     levels
 }
@@ -177,14 +180,21 @@ pub(crate) fn scale<const N: usize, const LEN: usize>(
     let half = f32::from(half);
     let (mut scale, mut best, mut fit) = ([0.0; N], [0.0; N], [0.0; N]);
     for tenths in TENTHS {
+        let proposal = -(half + 0.1 * f32::from(tenths));
         let mut level_per_x = [0.0; N];
         for n in 0..N {
-            level_per_x[n] = -(half + 0.1 * f32::from(tenths)) / largest[n];
+            level_per_x[n] = proposal / largest[n];
         }
         let (mut sum_xl, mut sum_l2) = ([0.0; N], [0.0; N]);
         for i in 0..LEN {
             for n in 0..N {
-                let l = nearest_between(level_per_x[n] * x.0[i][n], -half, half - 1.0);
+                let value = level_per_x[n] * x.0[i][n];
+                // Less than half a level beyond the lowest level rounds to that by itself.
+                let l = if tenths < 5 {
+                    nearest_up_to(value, half - 1.0)
+                } else {
+                    nearest_between(value, -half, half - 1.0)
+                };
                 sum_xl[n] += wx.0[i][n] * l;
                 sum_l2[n] += w.0[i][n] * l * l;
             }
@@ -199,14 +209,14 @@ pub(crate) fn scale<const N: usize, const LEN: usize>(
             };
             scale[n] = select(better, fitted, scale[n]);
             best[n] = select(better, fitted * sum_xl[n], best[n]);
-            fit[n] = select(better, level_per_x[n], fit[n]);
+            fit[n] = select(better, proposal, fit[n]);
         }
     }
 
     for n in 0..N {
         let all_zero = largest[n].abs() < ALL_ZERO;
         scale[n] = select(all_zero, 0.0, scale[n]);
-        fit[n] = select(all_zero, f32::NAN, fit[n]);
+        fit[n] = select(all_zero, f32::NAN, fit[n] / largest[n]);
     }
     ScaleFit {
         scale,
