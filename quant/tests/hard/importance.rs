@@ -22,10 +22,13 @@ pub(crate) enum Kind {
     Denormal,
     /// Up to the largest f32: sums overflow.
     Huge,
+    /// Of either sign. No importance matrix has that, but it makes scales negative, which
+    /// otherwise only errors of rounding do.
+    Signed,
 }
 
 /// Each kind once.
-pub(crate) const KINDS: [Kind; 9] = [
+pub(crate) const KINDS: [Kind; 10] = [
     Kind::Ones,
     Kind::Squares,
     Kind::Sparse,
@@ -35,6 +38,7 @@ pub(crate) const KINDS: [Kind; 9] = [
     Kind::AnySize,
     Kind::Denormal,
     Kind::Huge,
+    Kind::Signed,
 ];
 
 /// The importance of `n` columns.
@@ -42,7 +46,8 @@ pub(crate) fn of_kind(kind: Kind, n: usize, random: &mut Random) -> Vec<f32> {
     let outlier = random.below(n);
     (0..n)
         .map(|i| {
-            let square = random.noise().powi(2);
+            let noise = random.noise();
+            let square = noise.powi(2);
             match kind {
                 Kind::Ones => 1.0,
                 Kind::Squares => square,
@@ -51,6 +56,7 @@ pub(crate) fn of_kind(kind: Kind, n: usize, random: &mut Random) -> Vec<f32> {
                 Kind::Outlier(size) if i == outlier => size,
                 Kind::Outlier(_) => square,
                 Kind::AnySize => square * 10f32.powi(random.below(41) as i32 - 20),
+                Kind::Signed => noise,
                 Kind::Denormal => f32::from_bits(random.next() as u32 & 0x007f_ffff),
                 Kind::Huge => f32::from_bits(0x7f7f_ffff - (random.next() as u32 & 0x00ff_ffff)),
             }
