@@ -170,6 +170,10 @@ pub struct BenchQuantizeArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = seconds)]
     pub seconds: f64,
 
+    /// Measure with a generated importance matrix
+    #[arg(long)]
+    pub imatrix: bool,
+
     /// Print JSON on stdout
     #[arg(long)]
     pub json: bool,

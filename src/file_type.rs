@@ -205,13 +205,9 @@ impl FileType {
     }
 }
 
-/// The names of the file types on offer, the usual one first; but for Q2_K_S, which is refused for
-/// most models as long as we read no importance matrices.
+/// The names of the file types on offer, the usual one first.
 pub fn offered_names() -> String {
-    let names: Vec<&str> = FileType::offered()
-        .filter(|t| *t != FileType::Q2_K_S)
-        .map(FileType::name)
-        .collect();
+    let names: Vec<&str> = FileType::offered().map(FileType::name).collect();
     names.join(", ")
 }
 

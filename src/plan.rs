@@ -5,7 +5,7 @@
 
 mod files;
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, sync::Arc};
 
 use swallow_quant::GgmlType;
 
@@ -14,6 +14,7 @@ pub use files::{PlannedFile, paths};
 use crate::{
     file_type::FileType,
     gguf::{KeyValues, LayoutError, TensorInfo},
+    imatrix::{Imatrix, ImatrixError},
     mix::{Choice, Knobs, Mix, MixModel, Reason, SlowPattern, has_common_mix, layer_of},
     model::{KeyOverride, ModelTensor, OverrideError, TensorData, key_override},
 };
@@ -27,6 +28,8 @@ pub struct Wishes {
     pub knobs: Knobs,
     /// Metadata in the place of the model's own.
     pub overrides: Vec<KeyOverride>,
+    /// How much each column of a tensor matters.
+    pub imatrix: Option<Arc<Imatrix>>,
     /// Whether weights that are quantized already may be quantized again. Q8_0 may always: it
     /// is as good as the original.
     pub allow_requantize: bool,
@@ -41,6 +44,7 @@ impl From<FileType> for Wishes {
             file_type,
             knobs: Knobs::default(),
             overrides: Vec::new(),
+            imatrix: None,
             allow_requantize: false,
             split_max_bytes: None,
         }
@@ -61,7 +65,7 @@ pub enum PlanError {
     Pattern(#[from] SlowPattern),
     /// The file type is only good with an importance matrix.
     #[error(
-        "tensor `{tensor}` as {ty} needs an importance matrix in a {file_type} file, which we cannot read yet: choose another file type"
+        "tensor `{tensor}` as {ty} needs an importance matrix in a {file_type} file, and {has}: give one with `--imatrix`, or choose another file type"
     )]
     NeedsImportanceMatrix {
         /// The first such tensor.
@@ -70,7 +74,12 @@ pub enum PlanError {
         ty: GgmlType,
         /// The file type asked for.
         file_type: FileType,
+        /// What there is.
+        has: &'static str,
     },
+    /// The importance matrix is not this model's.
+    #[error(transparent)]
+    Imatrix(#[from] ImatrixError),
     /// Weights would be quantized a second time.
     #[error(
         "tensor `{tensor}` is quantized already, to {from}, and would become {to}: start from F16, BF16 or F32 weights, or allow the loss with `--allow-requantize`"
@@ -147,6 +156,9 @@ pub struct PlannedTensor {
     pub data: TensorData,
     /// Why it has its type.
     pub choice: Choice,
+    /// How much each of its columns matters, expert after expert, where that is known and makes a
+    /// difference.
+    pub importance: Option<Vec<f32>>,
 }
 
 impl PlannedTensor {
@@ -196,17 +208,28 @@ impl ConversionPlan {
             key_values.push((key.into(), value.into()));
         }
         let mut notes = key_override::apply(&wishes.overrides, &mut key_values)?;
+        let imatrix = wishes.imatrix.as_deref().filter(|m| !m.is_empty());
+        for (key, value) in imatrix.map(Imatrix::key_values).unwrap_or_default() {
+            key_values.retain(|(k, _)| *k != key);
+            key_values.push((key, value));
+        }
 
         require_known_mix(&key_values, wishes)?;
         tensors.sort_by(|a, b| file_order(&a.name, &b.name));
         let names = tensors.iter().map(|tensor| tensor.name.as_str());
-        let model = MixModel::new(&key_values, names);
+        let model = MixModel {
+            has_imatrix: imatrix.is_some(),
+            ..MixModel::new(&key_values, names)
+        };
         let mut mix = Mix::new(file_type, &wishes.knobs, model);
         let mut planned = Vec::with_capacity(tensors.len());
         for tensor in tensors {
             let choice = mix.choose(&tensor.name, &tensor.dims, tensor.stored)?;
-            require_possible(&tensor, &choice, wishes)?;
+            let importance = imatrix.and_then(|m| m.importance(&tensor.name, &tensor.dims));
+            require_possible(&tensor, &choice, wishes, importance.is_some())?;
+            let is_quantized = choice.ty.is_quantized() && tensor.data.ggml_type() != choice.ty;
             planned.push(PlannedTensor {
+                importance: importance.filter(|_| is_quantized).map(<[f32]>::to_vec),
                 info: TensorInfo::new(tensor.name, tensor.dims, choice.ty)?,
                 file: 0,
                 data: tensor.data,
@@ -219,6 +242,11 @@ impl ConversionPlan {
             .collect();
         let quantized = file_type.default_type().is_quantized();
         notes.extend(wishes.knobs.without_effect(&reasons, quantized)?);
+
+        if let Some(imatrix) = imatrix {
+            let infos: Vec<TensorInfo> = planned.iter().map(|t| t.info.clone()).collect();
+            notes.extend(imatrix.check(&infos)?);
+        }
 
         let files = files::lay_out(&mut planned, &key_values, wishes.split_max_bytes)?;
         Ok(Self {
@@ -303,14 +331,19 @@ fn require_possible(
     tensor: &ModelTensor,
     choice: &Choice,
     wishes: &Wishes,
+    has_importance: bool,
 ) -> Result<(), PlanError> {
     let (file_type, to) = (wishes.file_type, choice.ty);
     let name = || tensor.name.clone();
-    if file_type.needs_importance_matrix(&tensor.name, to) {
+    if !has_importance && file_type.needs_importance_matrix(&tensor.name, to) {
         return Err(PlanError::NeedsImportanceMatrix {
             tensor: name(),
             ty: to,
             file_type,
+            has: match wishes.imatrix {
+                Some(_) => "the one given has no entry for it",
+                None => "none is given",
+            },
         });
     }
     // What stays of its type is copied, whatever it is.

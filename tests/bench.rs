@@ -29,17 +29,43 @@ fn the_table_has_a_line_for_ggml_and_each_instruction_set() {
 }
 
 #[test]
-fn json_has_the_machine_and_the_kernels() {
-    let run = bench(&["--types", "Q6_K", "--json"]);
+fn with_an_importance_matrix_the_table_says_so() {
+    let run = bench(&["--types", "Q4_K,Q5_0", "--imatrix"]);
     assert!(run.status.success(), "{}", text(&run.stderr));
-    let report: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
-    assert_eq!(report["machine"]["ggml_built_as_expected"], true);
-    let kernels = report["kernels"].as_array().unwrap();
-    assert_eq!(kernels.len(), 1 + Isa::available().len());
-    for kernel in kernels {
-        assert_eq!(kernel["type"], "Q6_K");
-        assert_eq!(kernel["same_bytes"], true);
-        assert!(kernel["ns_per_weight"].as_f64().unwrap() > 0.0);
+    let table = text(&run.stdout);
+    let said = table.lines().nth(1);
+    assert_eq!(
+        said,
+        Some(
+            "bf16 to f32 to blocks, with an importance matrix: ggml by its own functions, \
+             the others by ours"
+        )
+    );
+    for ty in ["Q4_K", "Q5_0"] {
+        let lines = table.lines().filter(|line| line.starts_with(ty));
+        let lines: Vec<&str> = lines.collect();
+        assert_eq!(lines.len(), 1 + Isa::available().len(), "{table}");
+        assert!(lines.iter().all(|line| line.ends_with("same")), "{table}");
+    }
+}
+
+#[test]
+fn json_has_the_machine_and_the_kernels() {
+    for (imatrix, option) in [(false, None), (true, Some("--imatrix"))] {
+        let mut args = vec!["--types", "Q6_K", "--json"];
+        args.extend(option);
+        let run = bench(&args);
+        assert!(run.status.success(), "{}", text(&run.stderr));
+        let report: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+        assert_eq!(report["machine"]["ggml_built_as_expected"], true);
+        assert_eq!(report["importance_matrix"], imatrix);
+        let kernels = report["kernels"].as_array().unwrap();
+        assert_eq!(kernels.len(), 1 + Isa::available().len());
+        for kernel in kernels {
+            assert_eq!(kernel["type"], "Q6_K");
+            assert_eq!(kernel["same_bytes"], true);
+            assert!(kernel["ns_per_weight"].as_f64().unwrap() > 0.0);
+        }
     }
 }
 

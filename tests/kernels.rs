@@ -3,7 +3,7 @@
 #[path = "../quant/tests/hard/mod.rs"]
 mod hard;
 
-use hard::{QUANTIZED, Random, difference, quantize};
+use hard::{QUANTIZED, Random, WEIGHTED, difference, importance, quantize};
 use proptest::prelude::*;
 use swallow_gguf::bench::ggml;
 use swallow_quant::{GgmlType, Isa};
@@ -35,8 +35,35 @@ fn check_quantize(row: &[f32]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// What ggml itself makes of rows whose columns have an importance.
+fn quantize_with_importance_by_ggml(ty: GgmlType, importance: &[f32], rows: &[f32]) -> Vec<u8> {
+    let mut blocks = vec![0x33; ty.row_bytes(rows.len()).expect("rows are whole blocks")];
+    ggml::quantize_with_importance(ty, importance, rows, &mut blocks);
+    blocks
+}
+
+fn check_quantize_with_importance(importance: &[f32], rows: &[f32]) -> Result<(), TestCaseError> {
+    for ty in QUANTIZED {
+        let expected = quantize_with_importance_by_ggml(ty, importance, rows);
+        for isa in Isa::available() {
+            let found = importance::quantize(ty, isa, importance, rows, 0xaa);
+            if let Some(difference) =
+                importance::difference(ty, importance, rows, &expected, &found)
+            {
+                return Err(TestCaseError::fail(format!("{isa}: {difference}")));
+            }
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn every_isa_writes_ggmls_bytes_with_importance((importance, rows) in importance::rows()) {
+        check_quantize_with_importance(&importance, &rows)?;
+    }
 
     #[test]
     fn every_isa_writes_ggmls_bytes(row in hard::rows()) {
@@ -57,6 +84,39 @@ fn a_long_row_of_weights_is_written_as_ggml_writes_it() {
         );
     }
     check_quantize(&row).unwrap();
+}
+
+#[test]
+fn weights_of_every_size_are_written_as_ggml_writes_them_with_every_importance() {
+    let mut random = Random(5);
+    for kind in importance::KINDS {
+        // Rows of 256 · 19 columns: the last group of super-blocks is never full.
+        let importance = importance::of_kind(kind, 256 * 19, &mut random);
+        let mut rows = Vec::new();
+        for exponent in -8..4 {
+            hard::fill(
+                hard::Kind::Noise(10f32.powi(exponent)),
+                importance.len(),
+                &mut random,
+                &mut rows,
+            );
+        }
+        check_quantize_with_importance(&importance, &rows).unwrap();
+    }
+}
+
+#[test]
+fn an_importance_makes_a_difference_to_ggml_just_where_it_does_to_us() {
+    let mut random = Random(6);
+    let mut row = Vec::new();
+    hard::fill(hard::Kind::Noise(0.02), 256 * 8, &mut random, &mut row);
+    let importance = importance::of_kind(importance::Kind::Squares, row.len(), &mut random);
+    for ty in QUANTIZED {
+        let without = quantize_by_ggml(ty, &row);
+        let with = quantize_with_importance_by_ggml(ty, &importance, &row);
+        assert_eq!(with != without, WEIGHTED.contains(&ty), "{ty}");
+        assert_eq!(quantize(ty, Isa::best(), &row, 0xaa), without, "{ty}");
+    }
 }
 
 #[test]

@@ -5,12 +5,14 @@ use std::path::Path;
 use swallow_gguf::{
     file_type::FileType,
     gguf::Gguf,
+    imatrix::Imatrix,
     source::Dtype,
     synthetic::{Layout, Sizes, Spec},
 };
 
 use crate::support::{
     LlamaKnobs, checkpoint, convert, converted, fixtures, llama_quantize, small_moe, text,
+    write_imatrix,
 };
 
 /// Fails with what differs: a key-value, a tensor's entry, or the first bytes of a tensor.
@@ -74,22 +76,38 @@ fn every_file_type_of_folder_equals(case: &str, source: &Path, dir: &Path, dtype
         Dtype::F32 => "f32",
     };
     converted(source, &plain, &["-t", own_type]);
-    for file_type in FileType::offered() {
-        let (ours, theirs) = (dir.join("ours.gguf"), dir.join("theirs.gguf"));
-        let done = llama_quantize(&plain, &theirs, file_type, &LlamaKnobs::default());
-        let args = ["-t", file_type.name(), "--force"];
-        let run = convert(source, &ours, &args);
-        let case = format!("{case} as {file_type}");
-        assert_eq!(run.status.success(), done, "{case}: {}", text(&run.stderr));
-        if done {
-            let [ours, theirs] = [ours, theirs].map(|path| std::fs::read(path).unwrap());
-            assert_same_file(&case, &ours, &theirs);
-        } else {
-            let why = text(&run.stderr);
-            assert!(
-                why.contains("needs an importance matrix in a Q2_K_S file"),
-                "{why}"
-            );
+    // One matrix in each of the two formats, with an expert that no token has reached.
+    let matrices = [("gguf", false), ("dat", true)].map(|(ending, legacy)| {
+        let path = dir.join(format!("imatrix.{ending}"));
+        write_imatrix(&plain, &path, legacy);
+        Imatrix::open(&path).unwrap()
+    });
+    for (i, file_type) in FileType::offered().enumerate() {
+        for imatrix in [None, Some(&matrices[i % 2])] {
+            let (ours, theirs) = (dir.join("ours.gguf"), dir.join("theirs.gguf"));
+            let knobs = LlamaKnobs {
+                imatrix,
+                ..LlamaKnobs::default()
+            };
+            let done = llama_quantize(&plain, &theirs, file_type, &knobs);
+            let mut args = vec!["-t", file_type.name(), "--force"];
+            if let Some(imatrix) = imatrix {
+                args.extend(["--imatrix", imatrix.file.to_str().unwrap()]);
+            }
+            let run = convert(source, &ours, &args);
+            let with = imatrix.map_or("without importance", |_| "with importance");
+            let case = format!("{case} as {file_type} {with}");
+            assert_eq!(run.status.success(), done, "{case}: {}", text(&run.stderr));
+            if done {
+                let [ours, theirs] = [ours, theirs].map(|path| std::fs::read(path).unwrap());
+                assert_same_file(&case, &ours, &theirs);
+            } else {
+                let why = text(&run.stderr);
+                assert!(
+                    why.contains("needs an importance matrix in a Q2_K_S file, and none is given"),
+                    "{why}"
+                );
+            }
         }
     }
 }

@@ -64,6 +64,21 @@ pub(crate) fn converted(source: &Path, output: &Path, args: &[&str]) -> Vec<u8> 
     std::fs::read(output).unwrap()
 }
 
+/// Writes a generated importance matrix of the model in `model`, in today's format or the older one.
+pub(crate) fn write_imatrix(model: &Path, path: &Path, legacy: bool) {
+    let spec = synthetic::imatrix::Spec {
+        seed: 5,
+        output: true,
+        unseen: true,
+    };
+    let measured = synthetic::imatrix::measure(&Gguf::open(model).unwrap().tensors, &spec);
+    let bytes = match legacy {
+        true => synthetic::imatrix::write_legacy(&measured, "text.txt"),
+        false => synthetic::imatrix::write_gguf(&measured, "text.txt").unwrap(),
+    };
+    std::fs::write(path, bytes).unwrap();
+}
+
 /// Flips bits of one byte of a block of a tensor.
 pub(crate) fn flip(file: &Path, tensor: &str, block: usize, byte: usize, bits: u8) {
     let gguf = Gguf::open(file).unwrap();

@@ -5,7 +5,7 @@
 //! set, and everything it calls is inlined into it. A call covers a whole run of rows, so
 //! the choice costs nothing.
 
-use crate::{GgmlType, Isa, Unsupported, convert, rows};
+use crate::{GgmlType, Isa, Unsupported, convert, rows, weighted_rows};
 
 /// Lanes of a search: enough independent sums that the latency of an addition is hidden, also
 /// where a vector holds 16. Measured with 16, 32 and 64; 32 is within 5 % of the fastest on each
@@ -53,6 +53,20 @@ pub(crate) fn quantize(
         return rows::scalar(ty, src, dst);
     }
     call_compiled_for!(isa, rows::lanes::<LANES>, (ty: GgmlType, src: &[f32], dst: &mut [u8]) -> Result<(), Unsupported>)
+}
+
+/// Quantizes with the kernel of `isa` for columns of an importance, which is not empty.
+pub(crate) fn quantize_with_importance(
+    ty: GgmlType,
+    isa: Isa,
+    importance: &[f32],
+    src: &[f32],
+    dst: &mut [u8],
+) -> Result<(), Unsupported> {
+    if isa == Isa::Scalar {
+        return weighted_rows::scalar::quantize(ty, importance, src, dst);
+    }
+    call_compiled_for!(isa, weighted_rows::lanes::quantize::<LANES>, (ty: GgmlType, importance: &[f32], src: &[f32], dst: &mut [u8]) -> Result<(), Unsupported>)
 }
 
 /// As [`crate::bf16_to_f32`], on the best instruction set.

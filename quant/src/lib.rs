@@ -8,13 +8,14 @@
 //! - `search`: the best scale (and minimum) for a block; the algorithms are told there, the
 //!   reference is `search/scalar.rs`, the fast one `search/lanes.rs`
 //! - `formats`: how levels and scales lie in a block's bytes, one file per layout
-//! - `rows`: searches and formats put together, for [`Isa::Scalar`] and for lanes
+//! - `rows`: searches and formats put together, for [`Isa::Scalar`] and for lanes; `weighted_rows`
+//!   is the same where an importance matrix says which columns count more
 //! - `dispatch`: the same code compiled for each instruction set
 //!
-//! The bytes are those of ggml's reference quantizers without an importance matrix, on every
-//! instruction set and processor: nothing is contracted to a fused multiply-add, and sums run in
-//! ggml's order. For weights that are not finite the bytes are unspecified; see
-//! [`first_non_finite`].
+//! The bytes are those of ggml's reference quantizers, without an importance matrix ([`quantize`])
+//! and with one ([`quantize_with_importance`]), on every instruction set and processor: nothing is
+//! contracted to a fused multiply-add, and sums run in ggml's order. For weights that are not
+//! finite the bytes are unspecified; see [`first_non_finite`].
 
 mod convert;
 mod dispatch;
@@ -25,6 +26,7 @@ mod rounding;
 mod rows;
 mod search;
 mod types;
+mod weighted_rows;
 
 pub use convert::{bf16_to_f32, f16_to_f32, f32_to_f32, first_non_finite};
 pub use isa::Isa;
@@ -39,6 +41,15 @@ pub struct Unsupported {
     /// The type asked for.
     pub ty: GgmlType,
     what: &'static str,
+}
+
+impl Unsupported {
+    fn quantize(ty: GgmlType) -> Self {
+        Self {
+            ty,
+            what: "quantize to",
+        }
+    }
 }
 
 /// Whether [`quantize`] writes this type.
@@ -79,6 +90,40 @@ pub fn quantize(ty: GgmlType, isa: Isa, src: &[f32], dst: &mut [u8]) -> Result<(
 /// Whether [`dequantize`] reads this type.
 pub fn can_dequantize(ty: GgmlType) -> bool {
     dequantize(ty, &[], &mut []).is_ok()
+}
+
+/// Quantizes `src`, any number of whole rows, where an error in a weight counts as much as
+/// `importance` has it for the weight's column. A row is as long as `importance`.
+///
+/// `importance` is what an importance matrix has for the tensor: of each column the mean square
+/// of the activations that it is multiplied with, so finite and not negative. To types whose scales
+/// are not searched for (Q8_0, F16, BF16, F32) it makes no difference.
+///
+/// # Errors
+/// [`Unsupported`] for a type that [`can_quantize`] does not have.
+///
+/// # Panics
+/// Where a row is not a whole number of blocks, where `src` is not a whole number of rows, where
+/// `dst` is not `ty.row_bytes(src.len())` long, and where this processor cannot run `isa`.
+pub fn quantize_with_importance(
+    ty: GgmlType,
+    isa: Isa,
+    importance: &[f32],
+    src: &[f32],
+    dst: &mut [u8],
+) -> Result<(), Unsupported> {
+    check_lengths(ty, dst.len(), src.len());
+    let columns = importance.len();
+    assert!(
+        columns.is_multiple_of(ty.block_len()) && src.len().is_multiple_of(columns),
+        "{} weights as {ty} in rows of {columns}",
+        src.len()
+    );
+    if weighted_rows::has_weighted_search(ty) && !src.is_empty() {
+        dispatch::quantize_with_importance(ty, isa, importance, src, dst)
+    } else {
+        dispatch::quantize(ty, isa, src, dst)
+    }
 }
 
 /// Dequantizes `src`, any number of whole blocks, as a reader of the file computes the weights.

@@ -29,6 +29,15 @@ pub(crate) fn nearest_between(value: f32, lowest: f32, highest: f32) -> f32 {
     rounded - TO_MANTISSA
 }
 
+/// As [`nearest_between`], for values that no lower limit is needed for.
+#[inline(always)]
+pub(crate) fn nearest_up_to(value: f32, highest: f32) -> f32 {
+    let highest = TO_MANTISSA + highest;
+    let rounded = value + TO_MANTISSA;
+    let rounded = if rounded < highest { rounded } else { highest };
+    rounded - TO_MANTISSA
+}
+
 /// Whether [`nearest_between`] is right for a value, and for all between it and another such.
 #[inline(always)]
 pub(crate) fn is_in_range(value: f32) -> bool {
@@ -106,6 +115,17 @@ mod tests {
         for (value, expected) in [(most, 15.0), (-most, 0.0), (f32::NAN, 0.0)] {
             assert_eq!(nearest_between(value, 0.0, 15.0), expected, "{value}");
             assert_eq!(nearest_int(value).clamp(0, 15) as f32, expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn nearest_up_to_is_nearest_between_without_the_lower_limit() {
+        for quarter in -140..200 {
+            let value = quarter as f32 / 4.0;
+            for highest in [3.0, 7.0, 15.0, 31.0] {
+                let expected = nearest_between(value, -100.0, highest);
+                assert_eq!(nearest_up_to(value, highest), expected, "{value}");
+            }
         }
     }
 

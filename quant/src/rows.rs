@@ -208,7 +208,7 @@ pub(crate) fn lanes<const N: usize>(
 
 /// Puts up to `N` sub-blocks of `LEN` weights into a lane each; lanes without one are zero.
 #[inline(always)]
-fn to_lanes<const N: usize, const LEN: usize>(x: &[f32]) -> Lanes<N, LEN> {
+pub(crate) fn to_lanes<const N: usize, const LEN: usize>(x: &[f32]) -> Lanes<N, LEN> {
     let mut lanes = Lanes::ZERO;
     for (n, x) in x.as_chunks::<LEN>().0.iter().enumerate() {
         for (lanes, &x) in lanes.0.iter_mut().zip(x) {
@@ -238,10 +238,7 @@ fn numbers(ty: GgmlType, src: &[f32], dst: &mut [u8]) -> Result<(), Unsupported>
             }
         }
         _ => {
-            return Err(Unsupported {
-                ty,
-                what: "quantize to",
-            });
+            return Err(Unsupported::quantize(ty));
         }
     }
     Ok(())
@@ -249,7 +246,7 @@ fn numbers(ty: GgmlType, src: &[f32], dst: &mut [u8]) -> Result<(), Unsupported>
 
 /// The blocks of a row beside their places in the output.
 #[inline(always)]
-fn blocks<'a, const LEN: usize, const BYTES: usize>(
+pub(crate) fn blocks<'a, const LEN: usize, const BYTES: usize>(
     src: &'a [f32],
     dst: &'a mut [u8],
 ) -> impl Iterator<Item = (&'a [f32; LEN], &'a mut [u8; BYTES])> {

@@ -28,6 +28,22 @@ fn the_bytes_of_a_row_do_not_change() {
     }
 }
 
+#[test]
+fn the_bytes_of_a_row_with_importance_do_not_change() {
+    let row = row();
+    let importance: Vec<f32> = (0..256u32)
+        .map(|i| ((i * 83 + 7) % 64) as f32 / 16.0)
+        .collect();
+    for (ty, expected) in GOLDEN_WITH_IMPORTANCE {
+        for isa in Isa::available() {
+            let (row, importance) = (&row[..ty.block_len()], &importance[..ty.block_len()]);
+            let mut block = vec![0xaa; ty.block_bytes()];
+            swallow_quant::quantize_with_importance(ty, isa, importance, row, &mut block).unwrap();
+            assert_eq!(hex(&block), expected, "{ty} on {isa}");
+        }
+    }
+}
+
 const GOLDEN: [(GgmlType, &str); 15] = [
     (
         GgmlType::F32,
@@ -92,5 +108,62 @@ const GOLDEN: [(GgmlType, &str); 15] = [
          c53fe9610ca32ed750fa821dc53fe861c0168ef35bd128af057de24ac0169ef3fb821dc53fe9610c\
          a32ed740fa821db56de23ac0168ef35bd128af057de24ac02ed750fb821dc53fe9610ca32ed740fa\
          28af047de23ac0169ef35cd128af057d",
+    ),
+];
+
+const GOLDEN_WITH_IMPORTANCE: [(GgmlType, &str); 11] = [
+    (
+        GgmlType::Q2_K,
+        "edfddddefeacddfedceeccacedeeddadd8b62d8761d8721c872dcb72d8b62d8761c87218876dcb62\
+         d8b61d8761c87218721c872dcb72d8b62d8761d8721c872d8761d8721d8721d87218862d8761d872\
+         1e29492b",
+    ),
+    (
+        GgmlType::Q3_K,
+        "f0c73cc31ff00f7cc33cf10ff0c73cc31ef00f78c33cf30ff08f3cc33ef00ff839f6c6935c6c39c5\
+         d6936f6c39f6c6936f6c39f9c69793687d3586d35f6c39f939c6c6936f6c39f6c6936c6c39c6c693\
+         6f6c39f9c6929c6d39f6c693636c3939b8f96671adc96681ffff0000ed20",
+    ),
+    (
+        GgmlType::Q4_K,
+        "23180824fcfffffffef6faf6fd5fcb5ab24bd57e07903ac35de68f19a24bd46e07902ac35ce68f18\
+         a14bd46e079029b3f58e18b14ad47d069039c25ce58e18a14ad46d069029b25be57e17a14ad36c06\
+         3ac35de68f19a24bd56e07902ac35de68f18a24bd46e07902ab35ce57f18a13b7e07a03ad36df68f\
+         18b14be47e07a03ac35cf58f18b14be47e079029c25cf58f",
+    ),
+    (
+        GgmlType::Q5_K,
+        "24140324fbfbfffffef9fffadb8beb8b5a2d9669b45aa5d269964ba55a2d9669b45aa5d269964ba5\
+         5a2d9669b45aa5d27497d9fd1f4164a6cafc1f317397c9ec0e406496b9fb1f316386c8ec0e305395\
+         ec1e416496b9eb1e316386b8eb0d306385b8eb0d306385b8db0d305385a8da0d64a6cafc1f317397\
+         c9ec0e406496b9fb1f316386c8ec0e305395b9eb0e206286fd1f4164a6cafc1f317397c9ec0e4064\
+         96b9fb1f316386c8ec0e305395b9eb0e",
+    ),
+    (
+        GgmlType::Q6_K,
+        "87fe3269ed1198dc0387be3276ed2158cc1276cc0167bb1167cb1155bb0165bb0fbb5400bc6501ba\
+         6610cb6710cc6511de5623eb6730bc8901ce9612ef6734fc98dd1388ce3277ed2268dd1187cc0277\
+         bd2166dc1157cb0076bb0166ac1055cb00cb5511ab6501bb7601cb5611dc6622bc7801cd8612de67\
+         23ec7831cd8912de107ae14bad14bed04be107be147ae14bad14bed04be107be147ae14bad14bed0\
+         bed04be107be147ae14bad14bed04be107be147ae14bad14bed04be107be147a888078758a857e75\
+         85867f7888877878158c",
+    ),
+    (GgmlType::IQ4_NL, "ce1f610ca42ed750fa821dc53fe9610ca32e"),
+    (
+        GgmlType::IQ4_XS,
+        "f38bccccf1f0f0f1610ca42ed750fa821dc53fe9610ca32ef35bd128af047de23ac0169ef35cd128\
+         c53fe9610ca42ed750fa821db53fe861c0168ef35bd128af057de23ac0169ef3fb821dc53fe9610c\
+         a42ed750fa821db56de23ac0168ef35cd128af057de24ac02ed750fb821dc53fe9610ca32ed740fa\
+         28af047de23ac0169ef35cd128bf057d",
+    ),
+    (GgmlType::Q4_0, "0b30720ba53ec761fa832cb64fd8720b943e"),
+    (GgmlType::Q4_1, "c02fd9bb720ca53ed760fa831db64fe9720ba43e"),
+    (
+        GgmlType::Q5_0,
+        "d92b4aadd44ae407396c9fb1e406396c8fb1d306395c",
+    ),
+    (
+        GgmlType::Q5_1,
+        "a52bcdbb4aadd44ae407496d9fb1f4163a6c8fc1e307395c",
     ),
 ];

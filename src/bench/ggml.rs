@@ -21,20 +21,43 @@ pub fn version() -> String {
 /// Where the type is not one that [`swallow_quant::can_quantize`], the lengths do not fit, or
 /// `dst` begins at an odd address (ggml's blocks begin with an f16).
 pub fn quantize(ty: GgmlType, row: &[f32], dst: &mut [u8]) {
+    quantize_rows(ty, row.len(), None, row, dst);
+}
+
+/// Quantizes whole rows, as long as `importance`, which has a number for each column.
+///
+/// # Panics
+/// As [`quantize`], and where `src` is not a whole number of rows.
+pub fn quantize_with_importance(ty: GgmlType, importance: &[f32], src: &[f32], dst: &mut [u8]) {
+    quantize_rows(ty, importance.len(), Some(importance), src, dst);
+}
+
+fn quantize_rows(
+    ty: GgmlType,
+    columns: usize,
+    importance: Option<&[f32]>,
+    src: &[f32],
+    dst: &mut [u8],
+) {
     assert!(swallow_quant::can_quantize(ty), "ggml would abort on {ty}");
-    assert_eq!(ty.row_bytes(row.len()), Some(dst.len()));
+    if src.is_empty() {
+        return;
+    }
+    assert!(src.len().is_multiple_of(columns) && columns.is_multiple_of(ty.block_len()));
+    assert_eq!(ty.row_bytes(src.len()), Some(dst.len()));
     assert!(dst.as_ptr().cast::<f32>().is_aligned());
-    // SAFETY: ggml knows the type and needs no importance matrix for it; `row` is one row of
-    // whole blocks, and `dst` as long as they are and aligned for every block format.
+    // SAFETY: ggml knows the type and needs no importance matrix for it; `src` are whole rows of
+    // whole blocks, `importance` is as long as a row where there is one, and `dst` is as long as
+    // the blocks and aligned for every block format.
     let written = unsafe {
         llama_cpp_sys_2::ggml_quantize_chunk(
             ty as u32,
-            row.as_ptr(),
+            src.as_ptr(),
             dst.as_mut_ptr().cast::<c_void>(),
             0,
-            1,
-            row.len() as i64,
-            std::ptr::null(),
+            (src.len() / columns) as i64,
+            columns as i64,
+            importance.map_or(std::ptr::null(), <[f32]>::as_ptr),
         )
     };
     assert_eq!(written, dst.len());

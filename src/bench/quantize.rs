@@ -1,7 +1,8 @@
 //! `bench quantize`: the kernels of every instruction set beside ggml's own, on one core.
 //!
 //! What is timed is what converting does with a chunk of a tensor: bf16 to f32, then f32 to
-//! blocks. For ggml both steps are ggml's own, for us both are ours. The contestants take turns
+//! blocks. For ggml both steps are ggml's own, for us both are ours. With an importance matrix the
+//! searches are others and slower, so they are measured apart. The contestants take turns
 //! within each repetition, so that what else the machine does hits all of them; a time is the
 //! median over the repetitions, a ratio the median of the ratios within each.
 
@@ -35,6 +36,9 @@ pub const TYPES: [GgmlType; 14] = [
 /// and that the slowest contestant's turn is shorter than a time slice. On a busy machine the long
 /// turns would otherwise be interrupted and the short ones not.
 const WEIGHTS: usize = 16 * 1024;
+
+/// Weights in a row of them, so columns of the importance matrix.
+const COLUMNS: usize = 4096;
 
 /// Repetitions at least, however long one takes.
 const REPETITIONS: usize = 5;
@@ -120,9 +124,11 @@ impl fmt::Display for Measurement {
     }
 }
 
-/// Measures ggml and every available instruction set on one type, for about `seconds`.
-pub fn measure(ty: GgmlType, seconds: f64) -> Vec<Measurement> {
+/// Measures ggml and every available instruction set on one type, for about `seconds`: the
+/// quantizers with an importance matrix or those without.
+pub fn measure(ty: GgmlType, with_imatrix: bool, seconds: f64) -> Vec<Measurement> {
     let bf16 = weights();
+    let importance = with_imatrix.then(importance);
     let mut values = vec![0.0; WEIGHTS];
     let mut blocks = vec![0; ty.row_bytes(WEIGHTS).unwrap_or(0)];
 
@@ -141,12 +147,27 @@ pub fn measure(ty: GgmlType, seconds: f64) -> Vec<Measurement> {
             match contestant {
                 None => {
                     ggml::dequantize(GgmlType::BF16, &bf16, &mut values);
-                    ggml::quantize(ty, &values, &mut blocks);
+                    match &importance {
+                        None => ggml::quantize(ty, &values, &mut blocks),
+                        Some(importance) => {
+                            ggml::quantize_with_importance(ty, importance, &values, &mut blocks);
+                        }
+                    }
                 }
                 Some(isa) => {
                     swallow_quant::bf16_to_f32(&bf16, &mut values);
                     // A type that cannot be quantized leaves the buffer as it was, which shows.
-                    same_bytes[i] &= swallow_quant::quantize(ty, isa, &values, &mut blocks).is_ok();
+                    let written = match &importance {
+                        None => swallow_quant::quantize(ty, isa, &values, &mut blocks),
+                        Some(importance) => swallow_quant::quantize_with_importance(
+                            ty,
+                            isa,
+                            importance,
+                            &values,
+                            &mut blocks,
+                        ),
+                    };
+                    same_bytes[i] &= written.is_ok();
                 }
             }
             times[i].push(start.elapsed().as_secs_f64());
@@ -189,19 +210,30 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 
 /// bf16 weights as a trained model has them: about normal, of size 0.02, the same every time.
 fn weights() -> Vec<u8> {
-    let mut state = 1u64;
-    let mut uniform = || {
+    normals(1)
+        .take(WEIGHTS)
+        .flat_map(|normal| half::bf16::from_f32(0.02 * normal).to_le_bytes())
+        .collect()
+}
+
+/// The importance of columns as an importance matrix has it, a mean of squares of activations.
+fn importance() -> Vec<f32> {
+    normals(2)
+        .take(COLUMNS)
+        .map(|normal| normal * normal)
+        .collect()
+}
+
+/// Numbers that are about normal, the same for the same seed.
+fn normals(seed: u64) -> impl Iterator<Item = f32> {
+    let mut state = seed;
+    let mut uniform = move || {
         state = state
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f32 / (1u64 << 24) as f32
     };
-    (0..WEIGHTS)
-        .flat_map(|_| {
-            let normal = (0..12).map(|_| uniform()).sum::<f32>() - 6.0;
-            half::bf16::from_f32(0.02 * normal).to_le_bytes()
-        })
-        .collect()
+    std::iter::repeat_with(move || (0..12).map(|_| uniform()).sum::<f32>() - 6.0)
 }
 
 /// The processor as it names itself, or at least its architecture.
@@ -224,8 +256,8 @@ mod tests {
 
     #[test]
     fn every_kernel_has_a_line_with_ggmls_bytes() {
-        for ty in TYPES {
-            let lines = measure(ty, 0.0);
+        for (ty, with_imatrix) in TYPES.into_iter().flat_map(|ty| [(ty, false), (ty, true)]) {
+            let lines = measure(ty, with_imatrix, 0.0);
             let mut kernels = vec!["ggml"];
             kernels.extend(Isa::available().into_iter().map(Isa::name));
             assert_eq!(

@@ -24,6 +24,24 @@ pub struct WriteArgs {
     )]
     pub file_type: FileType,
 
+    /// Importance matrix, as llama-imatrix writes it (.gguf or .dat): what the model looks at most
+    /// is kept most exactly
+    #[arg(long, value_name = "FILE")]
+    pub imatrix: Option<PathBuf>,
+
+    /// Use the importance matrix for tensors with this in their names only. May be repeated
+    #[arg(long, value_name = "NAME", requires = "imatrix")]
+    pub include_weights: Vec<String>,
+
+    /// Use the importance matrix for no tensor with this in its name. May be repeated
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "imatrix",
+        conflicts_with = "include_weights"
+    )]
+    pub exclude_weights: Vec<String>,
+
     /// Print the plan (every tensor's source, type, size and reason) and write nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -25,16 +25,27 @@ fn quantize(args: &BenchQuantizeArgs) -> anyhow::Result<()> {
     } else {
         args.types.as_slice()
     };
-    let measurements = types.iter().map(|&ty| quantize::measure(ty, args.seconds));
+    let measurements = types
+        .iter()
+        .map(|&ty| quantize::measure(ty, args.imatrix, args.seconds));
     if args.json {
         let kernels: Vec<Measurement> = measurements.flatten().collect();
-        let report = serde_json::json!({ "machine": machine, "kernels": kernels });
+        let report = serde_json::json!({
+            "machine": machine,
+            "importance_matrix": args.imatrix,
+            "kernels": kernels,
+        });
         writeln!(out, "{report:#}")?;
     } else {
         writeln!(out, "{machine}")?;
+        let imatrix = if args.imatrix {
+            ", with an importance matrix"
+        } else {
+            ""
+        };
         writeln!(
             out,
-            "bf16 to f32 to blocks: ggml by its own functions, the others by ours\n"
+            "bf16 to f32 to blocks{imatrix}: ggml by its own functions, the others by ours\n"
         )?;
         writeln!(out, "{}", Measurement::HEADER)?;
         for lines in measurements {

@@ -16,6 +16,7 @@ use anyhow::Context;
 use crate::{
     cli::{KnobArgs, TensorTypeArg, WriteArgs},
     convert::{Conversion, WriteOptions},
+    imatrix::{Imatrix, ImatrixError},
     mix::{self, Knobs},
     plan::Wishes,
 };
@@ -66,9 +67,19 @@ pub(super) fn wishes(args: &WriteArgs) -> anyhow::Result<Wishes> {
     Ok(Wishes {
         knobs: knobs(&args.knobs)?,
         overrides: args.knobs.overrides.clone(),
+        imatrix: imatrix(args)?,
         split_max_bytes: args.split_max_size,
         ..args.file_type.into()
     })
+}
+
+fn imatrix(args: &WriteArgs) -> Result<Option<Arc<Imatrix>>, ImatrixError> {
+    let Some(path) = &args.imatrix else {
+        return Ok(None);
+    };
+    let mut imatrix = Imatrix::open(path)?;
+    imatrix.select(&args.include_weights, &args.exclude_weights);
+    Ok(Some(Arc::new(imatrix)))
 }
 
 fn knobs(args: &KnobArgs) -> anyhow::Result<Knobs> {

@@ -127,13 +127,14 @@ fn part_lens(tensor: &PlannedTensor) -> Vec<u64> {
 }
 
 /// Weights of a chunk of this tensor: as many as usual, in whole units of what must stay together.
-/// That is a head where its rows change their order.
+/// That is a head where its rows change their order, and a row where each column has its importance.
 fn chunk_weights(tensor: &PlannedTensor) -> u64 {
     let unit = match &tensor.data {
         TensorData::Rows {
             order: RowOrder::Rotary { head_rows },
             ..
         } => head_rows * tensor.row_len(),
+        _ if tensor.importance.is_some() => tensor.row_len(),
         _ => 1,
     };
     (CHUNK_WEIGHTS / unit.max(1)).max(1) * unit.max(1)

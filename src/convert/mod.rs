@@ -177,6 +177,8 @@ impl Conversion {
             digest.update(shard.fingerprint().as_bytes());
         }
         for tensor in &self.plan.tensors {
+            let importance = tensor.importance.iter().flatten();
+            importance.for_each(|value| digest.update(&value.to_le_bytes()));
             match &tensor.data {
                 TensorData::Computed(values) => {
                     values.iter().for_each(|v| digest.update(&v.to_le_bytes()));

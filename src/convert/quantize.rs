@@ -1,13 +1,13 @@
 //! One chunk: source numbers → f32 → checked → blocks, on all threads of the pool.
 
 use rayon::prelude::*;
-use swallow_quant::{GgmlType, Isa};
+use swallow_quant::{GgmlType, Isa, Unsupported};
 
 use super::{
     chunks::{self, Chunk},
     error::ConvertError,
 };
-use crate::plan::ConversionPlan;
+use crate::plan::{ConversionPlan, PlannedTensor};
 
 /// Weights that one thread takes at a time: their f32 values stay in its cache. A multiple of
 /// every block length.
@@ -30,29 +30,41 @@ pub(super) fn quantize_chunk(
     isa: Isa,
     dst: &mut Vec<u8>,
 ) -> Result<(), ConvertError> {
-    let (from, to) = (chunk.source_type(plan), plan.tensors[chunk.tensor].info.ty);
+    let tensor = &plan.tensors[chunk.tensor];
+    let (from, to) = (chunk.source_type(plan), tensor.info.ty);
+    let weighing = Weighing::of(tensor, chunk.first_weight(plan));
+    let task_weights = weighing
+        .as_ref()
+        .map_or(TASK_WEIGHTS, Weighing::task_weights);
     dst.resize(bytes_of(to, chunk.len() as usize), 0);
 
-    let first_bad = src
-        .par_chunks(bytes_of(from, TASK_WEIGHTS))
-        .zip(dst.par_chunks_mut(bytes_of(to, TASK_WEIGHTS)))
-        .enumerate()
-        .map_init(
-            || vec![0.0; TASK_WEIGHTS],
-            |weights, (task, (src, dst))| {
-                let n = src.len() / from.block_bytes() * from.block_len();
-                let bad = match from == to {
-                    true => copy_task(from, src, &mut weights[..n], dst),
-                    false => quantize_task(from, to, isa, src, &mut weights[..n], dst),
-                };
-                bad.map(|bad| BadWeight {
-                    at: task * TASK_WEIGHTS + bad.at,
-                    ..bad
-                })
-            },
-        )
-        .flatten()
-        .min_by_key(|bad| bad.at);
+    let first_bad =
+        src.par_chunks(bytes_of(from, task_weights))
+            .zip(dst.par_chunks_mut(bytes_of(to, task_weights)))
+            .enumerate()
+            .map_init(
+                || vec![0.0; task_weights],
+                |weights, (task, (src, dst))| {
+                    let n = src.len() / from.block_bytes() * from.block_len();
+                    let weights = &mut weights[..n];
+                    let first = task * task_weights;
+                    let bad = match from == to {
+                        true => copy_task(from, src, weights, dst),
+                        false => quantize_task(from, to, src, weights, dst, |weights, dst| {
+                            match &weighing {
+                                Some(weighing) => weighing.quantize(to, isa, first, weights, dst),
+                                None => swallow_quant::quantize(to, isa, weights, dst),
+                            }
+                        }),
+                    };
+                    bad.map(|bad| BadWeight {
+                        at: first + bad.at,
+                        ..bad
+                    })
+                },
+            )
+            .flatten()
+            .min_by_key(|bad| bad.at);
 
     let Some(BadWeight { at, value }) = first_bad else {
         return Ok(());
@@ -82,6 +94,61 @@ fn bytes_of(ty: GgmlType, weights: usize) -> usize {
     weights / ty.block_len() * ty.block_bytes()
 }
 
+/// The importance of the columns of a chunk's rows.
+struct Weighing<'a> {
+    /// Expert after expert.
+    importance: &'a [f32],
+    /// Columns of a row.
+    row: usize,
+    /// Rows of an expert.
+    expert_rows: usize,
+    /// The row of the tensor that the chunk begins with.
+    first_row: usize,
+}
+
+impl<'a> Weighing<'a> {
+    /// `None` where all columns count alike. A chunk of others is whole rows.
+    fn of(tensor: &'a PlannedTensor, first_weight: u64) -> Option<Self> {
+        let importance = tensor.importance.as_deref()?;
+        let row = tensor.row_len();
+        Some(Self {
+            importance,
+            row: row as usize,
+            expert_rows: tensor.info.dims.get(1).copied().unwrap_or(1) as usize,
+            first_row: (first_weight / row) as usize,
+        })
+    }
+
+    /// Weights that one thread takes at a time: whole rows.
+    fn task_weights(&self) -> usize {
+        (TASK_WEIGHTS / self.row).max(1) * self.row
+    }
+
+    /// Quantizes rows, the first of which begins with the chunk's weight `first`; each row with the
+    /// importance of its expert.
+    fn quantize(
+        &self,
+        ty: GgmlType,
+        isa: Isa,
+        first: usize,
+        mut weights: &[f32],
+        mut dst: &mut [u8],
+    ) -> Result<(), Unsupported> {
+        let mut row = self.first_row + first / self.row;
+        while !weights.is_empty() {
+            let expert = row / self.expert_rows;
+            let importance = &self.importance[expert * self.row..][..self.row];
+            let rows = ((expert + 1) * self.expert_rows - row).min(weights.len() / self.row);
+            let (own, rest) = weights.split_at(rows * self.row);
+            let (own_dst, rest_dst) = dst.split_at_mut(bytes_of(ty, own.len()));
+            swallow_quant::quantize_with_importance(ty, isa, importance, own, own_dst)?;
+            (weights, dst) = (rest, rest_dst);
+            row += rows;
+        }
+        Ok(())
+    }
+}
+
 /// Copies what stays of its type, and looks whether its weights are finite where that can be told.
 fn copy_task(ty: GgmlType, src: &[u8], weights: &mut [f32], dst: &mut [u8]) -> Option<BadWeight> {
     dst.copy_from_slice(src);
@@ -91,14 +158,14 @@ fn copy_task(ty: GgmlType, src: &[u8], weights: &mut [f32], dst: &mut [u8]) -> O
     Some(BadWeight { at, value })
 }
 
-/// Quantizes weights, unless one of them is not finite or does not fit.
+/// Quantizes weights by `quantize`, unless one of them is not finite or does not fit.
 fn quantize_task(
     from: GgmlType,
     to: GgmlType,
-    isa: Isa,
     src: &[u8],
     weights: &mut [f32],
     dst: &mut [u8],
+    quantize: impl FnOnce(&[f32], &mut [u8]) -> Result<(), Unsupported>,
 ) -> Option<BadWeight> {
     if let Err(unsupported) = swallow_quant::dequantize(from, src, weights) {
         // The plan has seen to it that this type is read; see `require_possible` there.
@@ -115,7 +182,7 @@ fn quantize_task(
             value: weights[at],
         });
     }
-    if let Err(unsupported) = swallow_quant::quantize(to, isa, weights, dst) {
+    if let Err(unsupported) = quantize(weights, dst) {
         // As above: the plan has seen to it that this type is written.
         unreachable!("{unsupported}");
     }

@@ -20,17 +20,29 @@ pub(crate) const Q5_1_BYTES: usize = 24;
 #[inline(always)]
 pub(crate) fn encode_q5_0(x: &[f32; 32], largest: f32, block: &mut [u8; Q5_0_BYTES]) {
     let (scale, levels) = levels_around_zero::<16>(x, largest);
+    store_q5_0(scale, &levels, block);
+}
+
+/// Stores a Q5_0 block.
+#[inline(always)]
+pub(crate) fn store_q5_0(scale: f32, levels: &[u8; 32], block: &mut [u8; Q5_0_BYTES]) {
     block[..2].copy_from_slice(&f32_to_f16(scale).to_le_bytes());
-    store_levels(&levels, &mut block[2..]);
+    store_levels(levels, &mut block[2..]);
 }
 
 /// Makes a Q5_1 block, given its smallest and largest weight.
 #[inline(always)]
 pub(crate) fn encode_q5_1(x: &[f32; 32], (min, max): (f32, f32), block: &mut [u8; Q5_1_BYTES]) {
     let (scale, levels) = levels_above::<31>(x, min, max);
+    store_q5_1(scale, min, &levels, block);
+}
+
+/// Stores a Q5_1 block.
+#[inline(always)]
+pub(crate) fn store_q5_1(scale: f32, min: f32, levels: &[u8; 32], block: &mut [u8; Q5_1_BYTES]) {
     block[..2].copy_from_slice(&f32_to_f16(scale).to_le_bytes());
     block[2..4].copy_from_slice(&f32_to_f16(min).to_le_bytes());
-    store_levels(&levels, &mut block[4..]);
+    store_levels(levels, &mut block[4..]);
 }
 
 /// Reads a Q5_0 block back.

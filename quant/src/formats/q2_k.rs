@@ -10,7 +10,7 @@
 use super::{read_f16, two_bits};
 use crate::float::{f16_to_f32, f32_to_f16};
 use crate::rounding::nearest_int;
-use crate::search;
+use crate::search::{self, weighted::Steps};
 
 /// Bytes of a block.
 pub(crate) const BYTES: usize = 84;
@@ -23,11 +23,32 @@ pub(crate) fn encode(
     mins: &[f32; 16],
     block: &mut [u8; BYTES],
 ) {
-    let (d, scales) = four_bits(scales);
-    let (dmin, mins) = four_bits(mins);
+    let sub_blocks = x.as_chunks::<16>().0;
+    let levels_of_search =
+        |j: usize| search::scalar::scale_and_min(&sub_blocks[j], search::Q2_K).levels;
+    encode_steps(
+        x,
+        &four_bits(scales),
+        &four_bits(mins),
+        levels_of_search,
+        block,
+    );
+}
+
+/// Makes a block, given scales and minimums in steps of their units, and how to get the levels of
+/// the search for a sub-block.
+#[inline(always)]
+pub(crate) fn encode_steps(
+    x: &[f32; 256],
+    scales: &Steps<16>,
+    mins: &Steps<16>,
+    levels_of_search: impl Fn(usize) -> [u8; 16],
+    block: &mut [u8; BYTES],
+) {
+    let (d, dmin) = (f32_to_f16(scales.unit), f32_to_f16(mins.unit));
     // Not masked, as ggml does not: a scale below zero sets the minimum's bits, too.
     let mut packed = [0; 16];
-    for ((packed, scale), min) in packed.iter_mut().zip(scales).zip(mins) {
+    for ((packed, scale), min) in packed.iter_mut().zip(scales.steps).zip(mins.steps) {
         *packed = scale | min << 4;
     }
 
@@ -37,7 +58,7 @@ pub(crate) fn encode(
         let scale = unit * f32::from(packed[j] & 15);
         let min = min_unit * f32::from(packed[j] >> 4);
         if scale == 0.0 {
-            levels[j] = search::scalar::scale_and_min(x, search::Q2_K).levels;
+            levels[j] = levels_of_search(j);
         } else {
             for (level, x) in levels[j].iter_mut().zip(x) {
                 *level = nearest_int((x + min) / scale).clamp(0, 3) as u8;
@@ -51,9 +72,9 @@ pub(crate) fn encode(
     block[82..].copy_from_slice(&dmin.to_le_bytes());
 }
 
-/// The unit of scales or of minimums as f16, and each in fifteenths of the largest.
+/// Scales or minimums in fifteenths of the largest.
 #[inline(always)]
-fn four_bits(values: &[f32; 16]) -> (u16, [u8; 16]) {
+fn four_bits(values: &[f32; 16]) -> Steps<16> {
     let mut largest = 0.0;
     for &value in values {
         if value > largest {
@@ -62,10 +83,15 @@ fn four_bits(values: &[f32; 16]) -> (u16, [u8; 16]) {
     }
     if largest > 0.0 {
         let per_unit = 15.0 / largest;
-        let steps = values.map(|value| nearest_int(per_unit * value) as u8);
-        (f32_to_f16(largest / 15.0), steps)
+        Steps {
+            unit: largest / 15.0,
+            steps: values.map(|value| nearest_int(per_unit * value) as u8),
+        }
     } else {
-        (0, [0; 16])
+        Steps {
+            unit: 0.0,
+            steps: [0; 16],
+        }
     }
 }
 

@@ -31,16 +31,31 @@ pub(crate) fn encode(x: &[f32; 256], scales: &[f32; 16], block: &mut [u8; BYTES]
         steps = scales.map(|scale| (nearest_int(per_unit * scale) as i8).clamp(-32, 31));
     }
 
+    let sub_blocks = x.as_chunks::<16>().0;
+    let levels_of_search = |j: usize| search::scalar::refined_scale(&sub_blocks[j]).levels;
+    encode_steps(x, unit, &steps, levels_of_search, block);
+}
+
+/// Makes a block, given its unit as f16, the scales in steps of it from -32 to 31, and how to get
+/// the levels of the search for a sub-block.
+#[inline(always)]
+pub(crate) fn encode_steps(
+    x: &[f32; 256],
+    unit: u16,
+    steps: &[i8; 16],
+    levels_of_search: impl Fn(usize) -> [u8; 16],
+    block: &mut [u8; BYTES],
+) {
     let mut levels = [0; 256];
     let sub_blocks = x
         .as_chunks::<16>()
         .0
         .iter()
         .zip(levels.as_chunks_mut::<16>().0);
-    for ((x, levels), step) in sub_blocks.zip(steps) {
-        let scale = f16_to_f32(unit) * f32::from(step);
+    for (j, (x, levels)) in sub_blocks.enumerate() {
+        let scale = f16_to_f32(unit) * f32::from(steps[j]);
         if scale == 0.0 {
-            *levels = search::scalar::refined_scale(x).levels;
+            *levels = levels_of_search(j);
         } else {
             for (level, x) in levels.iter_mut().zip(x) {
                 *level = (nearest_int(x / scale).clamp(-4, 3) + 4) as u8;

@@ -7,7 +7,7 @@
 //! ```
 
 use super::six_bit_scales;
-use crate::search;
+use crate::search::{self, weighted::Steps};
 
 /// Bytes of a block.
 pub(crate) const BYTES: usize = 144;
@@ -17,6 +17,26 @@ pub(crate) const BYTES: usize = 144;
 pub(crate) fn encode(x: &[f32; 256], scales: &[f32; 8], mins: &[f32; 8], block: &mut [u8; BYTES]) {
     let (header, low) = block.split_at_mut(six_bit_scales::BYTES);
     let levels = six_bit_scales::encode(x, scales, mins, search::Q4_K, header);
+    store_levels(&levels, low);
+}
+
+/// Makes a block, given scales and minimums in steps of their units, and how to get the levels of
+/// the search for a sub-block.
+#[inline(always)]
+pub(crate) fn encode_steps(
+    x: &[f32; 256],
+    scales: &Steps<8>,
+    mins: &Steps<8>,
+    levels_of_search: impl Fn(usize) -> [u8; 32],
+    block: &mut [u8; BYTES],
+) {
+    let (header, low) = block.split_at_mut(six_bit_scales::BYTES);
+    let levels = six_bit_scales::encode_steps(x, scales, mins, 15, levels_of_search, header);
+    store_levels(&levels, low);
+}
+
+#[inline(always)]
+fn store_levels(levels: &[[u8; 32]; 8], low: &mut [u8]) {
     for (low, levels) in low
         .as_chunks_mut::<32>()
         .0

@@ -7,7 +7,7 @@
 //! ```
 
 use super::six_bit_scales;
-use crate::search;
+use crate::search::{self, weighted::Steps};
 
 /// Bytes of a block.
 pub(crate) const BYTES: usize = 176;
@@ -16,8 +16,34 @@ pub(crate) const BYTES: usize = 176;
 #[inline(always)]
 pub(crate) fn encode(x: &[f32; 256], scales: &[f32; 8], mins: &[f32; 8], block: &mut [u8; BYTES]) {
     let (header, bits) = block.split_at_mut(six_bit_scales::BYTES);
-    let (high, low) = bits.split_at_mut(32);
     let levels = six_bit_scales::encode(x, scales, mins, search::Q5_K, header);
+    store_levels(&levels, bits);
+}
+
+/// Makes a block, given scales and minimums in steps of their units, and how to get the levels of
+/// the search for a sub-block.
+#[inline(always)]
+pub(crate) fn encode_steps(
+    x: &[f32; 256],
+    scales: &Steps<8>,
+    mins: &Steps<8>,
+    levels_of_search: impl Fn(usize) -> [u8; 32],
+    block: &mut [u8; BYTES],
+) {
+    // Limited, which ggml does in Q5_K only.
+    let limited = |steps: &Steps<8>| Steps {
+        unit: steps.unit,
+        steps: steps.steps.map(|step| step.min(63)),
+    };
+    let (scales, mins) = (limited(scales), limited(mins));
+    let (header, bits) = block.split_at_mut(six_bit_scales::BYTES);
+    let levels = six_bit_scales::encode_steps(x, &scales, &mins, 31, levels_of_search, header);
+    store_levels(&levels, bits);
+}
+
+#[inline(always)]
+fn store_levels(levels: &[[u8; 32]; 8], bits: &mut [u8]) {
+    let (high, low) = bits.split_at_mut(32);
     high.fill(0);
     for (j, levels) in levels.iter().enumerate() {
         for (high, level) in high.iter_mut().zip(levels) {

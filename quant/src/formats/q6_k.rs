@@ -20,6 +20,19 @@ pub(crate) const BYTES: usize = 210;
 /// Makes a block, given each sub-block's scale.
 #[inline(always)]
 pub(crate) fn encode(x: &[f32; 256], scales: &[f32; 16], block: &mut [u8; BYTES]) {
+    let sub_blocks = x.as_chunks::<16>().0;
+    let levels_of_search = |j: usize| search::scalar::scale(&sub_blocks[j]).levels;
+    encode_scales(x, scales, levels_of_search, block);
+}
+
+/// Makes a block, given each sub-block's scale and how to get the levels of its search.
+#[inline(always)]
+pub(crate) fn encode_scales(
+    x: &[f32; 256],
+    scales: &[f32; 16],
+    levels_of_search: impl Fn(usize) -> [u8; 16],
+    block: &mut [u8; BYTES],
+) {
     let (mut magnitude, mut largest) = (0.0, 0.0);
     for &scale in scales {
         if scale.abs() > magnitude {
@@ -43,10 +56,10 @@ pub(crate) fn encode(x: &[f32; 256], scales: &[f32; 16], block: &mut [u8; BYTES]
         .0
         .iter()
         .zip(levels.as_chunks_mut::<16>().0);
-    for ((x, levels), scale) in sub_blocks.zip(scales) {
-        let scale = f16_to_f32(unit) * f32::from(scale);
+    for (j, (x, levels)) in sub_blocks.enumerate() {
+        let scale = f16_to_f32(unit) * f32::from(scales[j]);
         if scale == 0.0 {
-            *levels = search::scalar::scale(x).levels;
+            *levels = levels_of_search(j);
         } else {
             for (level, x) in levels.iter_mut().zip(x) {
                 *level = (nearest_int(x / scale).clamp(-32, 31) + 32) as u8;

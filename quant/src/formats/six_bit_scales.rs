@@ -13,7 +13,7 @@
 use super::read_f16;
 use crate::float::f32_to_f16;
 use crate::rounding::nearest_int;
-use crate::search::{self, ScaleAndMinSearch};
+use crate::search::{self, ScaleAndMinSearch, weighted::Steps};
 
 /// Bytes of the two units and the packed scales: the `header` of the functions here.
 pub(crate) const BYTES: usize = 16;
@@ -33,13 +33,26 @@ fn store(scales: &[f32; 8], mins: &[f32; 8], header: &mut [u8]) {
     let (max_scale, max_min) = (largest(scales), largest(mins));
     let six_bits = |values: &[f32; 8], max: f32| {
         let per_unit = if max > 0.0 { 63.0 / max } else { 0.0 };
-        // Through u8, so that a negative value becomes 63 and not 0: ggml does so.
-        values.map(|value| (nearest_int(per_unit * value) as u8).min(63))
+        Steps {
+            unit: max / 63.0,
+            // Through u8, so that a negative value becomes 63 and not 0: ggml does so.
+            steps: values.map(|value| (nearest_int(per_unit * value) as u8).min(63)),
+        }
     };
-    let (s, m) = (six_bits(scales, max_scale), six_bits(mins, max_min));
+    store_steps(
+        &six_bits(scales, max_scale),
+        &six_bits(mins, max_min),
+        header,
+    );
+}
 
-    header[0..2].copy_from_slice(&f32_to_f16(max_scale / 63.0).to_le_bytes());
-    header[2..4].copy_from_slice(&f32_to_f16(max_min / 63.0).to_le_bytes());
+/// Stores scales and minimums that are in steps of their units. A step above 63 spills over into
+/// the bits of another, as ggml lets it.
+#[inline(always)]
+fn store_steps(scales: &Steps<8>, mins: &Steps<8>, header: &mut [u8]) {
+    let (s, m) = (scales.steps, mins.steps);
+    header[0..2].copy_from_slice(&f32_to_f16(scales.unit).to_le_bytes());
+    header[2..4].copy_from_slice(&f32_to_f16(mins.unit).to_le_bytes());
     for j in 0..4 {
         header[4 + j] = s[j] | (s[4 + j] >> 4) << 6;
         header[8 + j] = m[j] | (m[4 + j] >> 4) << 6;
@@ -62,8 +75,7 @@ pub(crate) fn load(header: &[u8]) -> ([f32; 8], [f32; 8]) {
     (scales, mins)
 }
 
-/// Stores the scales and gives the levels of the weights: rounded anew for the stored scales,
-/// except where a stored scale is 0. There the levels of the search stay.
+/// Stores the scales and gives the levels of the weights, see [`levels`].
 #[inline(always)]
 pub(crate) fn encode(
     x: &[f32; 256],
@@ -73,16 +85,45 @@ pub(crate) fn encode(
     header: &mut [u8],
 ) -> [[u8; 32]; 8] {
     store(scales, mins, header);
+    let sub_blocks = x.as_chunks::<32>().0;
+    let levels_of_search = |j: usize| search::scalar::scale_and_min(&sub_blocks[j], search).levels;
+    levels(x, header, search.max_level as i32, levels_of_search)
+}
+
+/// As [`encode`], given scales and minimums in steps of their units, and how to get the levels of
+/// the search for a sub-block.
+#[inline(always)]
+pub(crate) fn encode_steps(
+    x: &[f32; 256],
+    scales: &Steps<8>,
+    mins: &Steps<8>,
+    max_level: i32,
+    levels_of_search: impl Fn(usize) -> [u8; 32],
+    header: &mut [u8],
+) -> [[u8; 32]; 8] {
+    store_steps(scales, mins, header);
+    levels(x, header, max_level, levels_of_search)
+}
+
+/// The levels of the weights: rounded anew for the stored scales, except where a stored scale is 0.
+/// There the levels of the search stay.
+#[inline(always)]
+fn levels(
+    x: &[f32; 256],
+    header: &[u8],
+    max_level: i32,
+    levels_of_search: impl Fn(usize) -> [u8; 32],
+) -> [[u8; 32]; 8] {
     let (scales, mins) = load(header);
     let mut levels = [[0; 32]; 8];
     for (j, x) in x.as_chunks::<32>().0.iter().enumerate() {
         let (scale, min) = (scales[j], mins[j]);
         if scale == 0.0 {
-            levels[j] = search::scalar::scale_and_min(x, search).levels;
+            levels[j] = levels_of_search(j);
         } else {
             for (level, &x) in levels[j].iter_mut().zip(x) {
                 let l = nearest_int((x + min) / scale);
-                *level = l.clamp(0, search.max_level as i32) as u8;
+                *level = l.clamp(0, max_level) as u8;
             }
         }
     }

@@ -43,6 +43,7 @@
 pub(crate) mod grid;
 pub(crate) mod lanes;
 pub(crate) mod scalar;
+pub(crate) mod weighted;
 
 /// A search for scale and minimum: the levels and the range of proposals.
 #[derive(Clone, Copy, Debug)]

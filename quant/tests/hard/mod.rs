@@ -3,6 +3,8 @@
 //! Used by the tests of every instruction set against the scalar reference, and by the tests of
 //! both against ggml.
 
+pub(crate) mod importance;
+
 use proptest::prelude::*;
 use swallow_quant::{GgmlType, Isa};
 
@@ -23,6 +25,21 @@ pub(crate) const QUANTIZED: [GgmlType; 15] = [
     GgmlType::F16,
     GgmlType::BF16,
     GgmlType::F32,
+];
+
+/// The types that an importance of columns makes a difference to.
+pub(crate) const WEIGHTED: [GgmlType; 11] = [
+    GgmlType::IQ4_NL,
+    GgmlType::IQ4_XS,
+    GgmlType::Q2_K,
+    GgmlType::Q3_K,
+    GgmlType::Q4_K,
+    GgmlType::Q5_K,
+    GgmlType::Q6_K,
+    GgmlType::Q4_0,
+    GgmlType::Q4_1,
+    GgmlType::Q5_0,
+    GgmlType::Q5_1,
 ];
 
 /// What a stretch of weights looks like.
