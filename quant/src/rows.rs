@@ -208,7 +208,7 @@ pub(crate) fn lanes<const N: usize>(
 
 /// Puts up to `N` sub-blocks of `LEN` weights into a lane each; lanes without one are zero.
 #[inline(always)]
-fn to_lanes<const N: usize, const LEN: usize>(x: &[f32]) -> Lanes<N, LEN> {
+pub(crate) fn to_lanes<const N: usize, const LEN: usize>(x: &[f32]) -> Lanes<N, LEN> {
     let mut lanes = Lanes::ZERO;
     for (n, x) in x.as_chunks::<LEN>().0.iter().enumerate() {
         for (lanes, &x) in lanes.0.iter_mut().zip(x) {

@@ -54,6 +54,12 @@ pub(crate) fn encode(x: &[f32; 256], scales: &[f32; 16], block: &mut [u8; BYTES]
         }
     }
 
+    pack(unit, &scales, &levels, block);
+}
+
+/// Makes a block of its parts: the unit (f16), the scales and the levels plus 32.
+#[inline(always)]
+pub(crate) fn pack(unit: u16, scales: &[i8; 16], levels: &[u8; 256], block: &mut [u8; BYTES]) {
     let (low, rest) = block.split_at_mut(128);
     let (high, rest) = rest.split_at_mut(64);
     let halves = low
@@ -71,7 +77,7 @@ pub(crate) fn encode(x: &[f32; 256], scales: &[f32; 16], block: &mut [u8; BYTES]
         }
     }
     for (byte, scale) in rest.iter_mut().zip(scales) {
-        *byte = scale as u8;
+        *byte = *scale as u8;
     }
     rest[16..].copy_from_slice(&unit.to_le_bytes());
 }

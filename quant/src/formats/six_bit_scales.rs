@@ -38,8 +38,15 @@ fn store(scales: &[f32; 8], mins: &[f32; 8], header: &mut [u8]) {
     };
     let (s, m) = (six_bits(scales, max_scale), six_bits(mins, max_min));
 
-    header[0..2].copy_from_slice(&f32_to_f16(max_scale / 63.0).to_le_bytes());
-    header[2..4].copy_from_slice(&f32_to_f16(max_min / 63.0).to_le_bytes());
+    let (d, dmin) = (f32_to_f16(max_scale / 63.0), f32_to_f16(max_min / 63.0));
+    write(d, dmin, &s, &m, header);
+}
+
+/// Writes the two units, f16, and the scales and minimums, below 64.
+#[inline(always)]
+pub(crate) fn write(d: u16, dmin: u16, s: &[u8; 8], m: &[u8; 8], header: &mut [u8]) {
+    header[0..2].copy_from_slice(&d.to_le_bytes());
+    header[2..4].copy_from_slice(&dmin.to_le_bytes());
     for j in 0..4 {
         header[4 + j] = s[j] | (s[4 + j] >> 4) << 6;
         header[8 + j] = m[j] | (m[4 + j] >> 4) << 6;
