@@ -7,8 +7,8 @@
 )]
 
 use super::{
-    KEEP, KEEP_UNITS, Line, RAY_SHIFTS, Ray, RayUnits, SHIFTS, Sums, Totals, UNITS, Units, places,
-    proposals, ray_proposals, reciprocal,
+    KEEP, KEEP_UNITS, Line, RAY_SHIFTS, Ray, RayUnits, SHIFTS, Sums, Totals, UNITS, Units,
+    proposals, rank, ray_proposals, reciprocal,
 };
 use crate::rounding::nearest_between;
 use crate::search::lanes::{Lanes, largest_of_lanes, select};
@@ -52,7 +52,7 @@ fn level_sums<const N: usize>(
 ) -> ([f32; N], [f32; N], [f32; N]) {
     let mut per_scale = [0.0; N];
     for n in 0..N {
-        per_scale[n] = select(scale[n] != 0.0, 1.0 / scale[n], 0.0);
+        per_scale[n] = reciprocal(scale[n]);
     }
     let (mut sum_l, mut sum_l2, mut sum_xl) = ([0.0; N], [0.0; N], [0.0; N]);
     for i in 0..32 {
@@ -102,14 +102,22 @@ struct KeptLines<const N: usize> {
     curvature: [[f32; N]; KEEP],
 }
 
-/// Puts a value where its form belongs in a lane.
+/// Puts a number of a new form where it belongs in a lane, given the new form's rank and the errors
+/// of those that are kept.
 #[inline(always)]
-fn insert<const N: usize>(kept: &mut [[f32; N]; KEEP], n: usize, places: [bool; KEEP], new: f32) {
-    for k in (1..KEEP).rev() {
-        let moved = select(places[k - 1], kept[k - 1][n], new);
-        kept[k][n] = select(places[k], moved, kept[k][n]);
-    }
-    kept[0][n] = select(places[0], new, kept[0][n]);
+fn insert<const N: usize>(
+    kept: &mut [[f32; N]; KEEP],
+    n: usize,
+    new: f32,
+    rank: f32,
+    errors: [f32; KEEP],
+) {
+    let [first, second, third] = [kept[0][n], kept[1][n], kept[2][n]];
+    kept[0][n] = select(rank < errors[0], new, first);
+    let moved = select(rank < errors[0], first, new);
+    kept[1][n] = select(rank < errors[1], moved, second);
+    let moved = select(rank < errors[1], second, new);
+    kept[2][n] = select(rank < errors[2], moved, third);
 }
 
 /// The best forms that are found for the sub-block of each lane.
@@ -194,13 +202,13 @@ fn keep<const N: usize>(
                 xl: xl[n],
             },
         );
-        let [first, second, third] = kept.error;
-        let places = places(line.error, [first[n], second[n], third[n]]);
-        insert(&mut kept.error, n, places, line.error);
-        insert(&mut kept.scale, n, places, line.scale);
-        insert(&mut kept.min, n, places, line.min);
-        insert(&mut kept.slope, n, places, line.slope);
-        insert(&mut kept.curvature, n, places, line.curvature);
+        let errors = [kept.error[0][n], kept.error[1][n], kept.error[2][n]];
+        let rank = rank(line.error, errors);
+        insert(&mut kept.error, n, line.error, rank, errors);
+        insert(&mut kept.scale, n, line.scale, rank, errors);
+        insert(&mut kept.min, n, line.min, rank, errors);
+        insert(&mut kept.slope, n, line.slope, rank, errors);
+        insert(&mut kept.curvature, n, line.curvature, rank, errors);
     }
 }
 
@@ -273,7 +281,7 @@ pub(crate) fn units(lines: &[[Line; KEEP]; 8], totals: &[Totals; 8]) -> Units {
 fn reciprocals(units: &[f32; UNITS]) -> [f32; UNITS] {
     let mut reciprocals = [0.0; UNITS];
     for c in 0..UNITS {
-        reciprocals[c] = select(units[c] != 0.0, 1.0 / units[c], 0.0);
+        reciprocals[c] = reciprocal(units[c]);
     }
     reciprocals
 }
@@ -345,7 +353,7 @@ pub(crate) fn rays<const N: usize>(
     let largest = largest_of_lanes(x);
     let mut per_largest = [0.0; N];
     for n in 0..N {
-        per_largest[n] = select(largest[n] != 0.0, 1.0 / largest[n], 0.0);
+        per_largest[n] = reciprocal(largest[n]);
     }
 
     let mut kept = KeptRays {
@@ -366,7 +374,7 @@ pub(crate) fn rays<const N: usize>(
     for scale in scales {
         let mut per_scale = [0.0; N];
         for n in 0..N {
-            per_scale[n] = select(scale[n] != 0.0, 1.0 / scale[n], 0.0);
+            per_scale[n] = reciprocal(scale[n]);
         }
         keep_ray(x, w, wxx, &per_scale, &mut kept);
     }
@@ -395,11 +403,11 @@ fn keep_ray<const N: usize>(
     let (xl, l2) = ray_sums(x, w, per_scale);
     for n in 0..N {
         let ray = Ray::of(wxx[n], xl[n], l2[n]);
-        let [first, second, third] = kept.error;
-        let places = places(ray.error, [first[n], second[n], third[n]]);
-        insert(&mut kept.error, n, places, ray.error);
-        insert(&mut kept.scale, n, places, ray.scale);
-        insert(&mut kept.l2, n, places, ray.l2);
+        let errors = [kept.error[0][n], kept.error[1][n], kept.error[2][n]];
+        let rank = rank(ray.error, errors);
+        insert(&mut kept.error, n, ray.error, rank, errors);
+        insert(&mut kept.scale, n, ray.scale, rank, errors);
+        insert(&mut kept.l2, n, ray.l2, rank, errors);
     }
 }
 

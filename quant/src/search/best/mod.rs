@@ -47,6 +47,7 @@ pub(crate) mod rows;
 pub(crate) mod scalar;
 mod super_block;
 
+use super::lanes::select;
 use crate::float::{f16_to_f32, f32_to_f16};
 use crate::rounding::nearest_between;
 
@@ -128,22 +129,16 @@ impl Line {
     pub(crate) fn of(totals: Totals, sums: Sums) -> Self {
         let Totals { w, wx, wxx } = totals;
         let Sums { l, l2, xl } = sums;
-        let per_w = if w > 0.0 { 1.0 / w } else { 0.0 };
+        let per_w = reciprocal(w);
         let determinant = w * l2 - l * l;
         let slanted = determinant > 0.0;
         let through_origin = l2 > 0.0;
-        let flat_scale = if through_origin { xl / l2 } else { 0.0 };
-        let flat_min = if through_origin { 0.0 } else { -wx * per_w };
-        let scale = if slanted {
-            (w * xl - wx * l) / determinant
-        } else {
-            flat_scale
-        };
-        let min = if slanted {
-            (l * xl - l2 * wx) / determinant
-        } else {
-            flat_min
-        };
+        let flat_scale = select(through_origin, xl / l2, 0.0);
+        let flat_min = select(through_origin, 0.0, -wx * per_w);
+        let line_scale = (w * xl - wx * l) / determinant;
+        let line_min = (l * xl - l2 * wx) / determinant;
+        let scale = select(slanted, line_scale, flat_scale);
+        let min = select(slanted, line_min, flat_min);
         let slope = l * per_w;
         let curvature = l2 - l * slope;
         Self {
@@ -151,7 +146,7 @@ impl Line {
             scale,
             min,
             slope,
-            curvature: if curvature > 0.0 { curvature } else { 0.0 },
+            curvature: select(curvature > 0.0, curvature, 0.0),
         }
     }
 
@@ -172,7 +167,7 @@ impl Line {
     pub(crate) fn sides(&self, per_d: f32) -> [f32; 2] {
         let below = nearest_between(self.scale * per_d - 0.5, 0.0, 63.0);
         let above = below + 1.0;
-        [below, if above < 63.0 { above } else { 63.0 }]
+        [below, select(above < 63.0, above, 63.0)]
     }
 }
 
@@ -199,7 +194,7 @@ impl Ray {
     /// The form for levels with these sums; `wxx` is Σw·x².
     #[inline(always)]
     pub(crate) fn of(wxx: f32, xl: f32, l2: f32) -> Self {
-        let scale = if l2 > 0.0 { xl / l2 } else { 0.0 };
+        let scale = select(l2 > 0.0, xl / l2, 0.0);
         Self {
             error: wxx - scale * xl,
             scale,
@@ -392,15 +387,15 @@ pub(crate) fn nearest_unit(unit: f32) -> f32 {
 /// The reciprocal of a scale or unit; 0 for 0.
 #[inline(always)]
 pub(crate) fn reciprocal(value: f32) -> f32 {
-    if value != 0.0 { 1.0 / value } else { 0.0 }
+    select(value != 0.0, 1.0 / value, 0.0)
 }
 
-/// Which of the kept forms a new one comes before, where it does: `[before the first, …]`. A form with
-/// the error of a kept one is taken for the same.
+/// The error of a new form, for finding its place among the kept ones. A form with just the error of
+/// a kept one is taken for the same, and comes after all.
 #[inline(always)]
-pub(crate) fn places(error: f32, kept: [f32; KEEP]) -> [bool; KEEP] {
+pub(crate) fn rank(error: f32, kept: [f32; KEEP]) -> f32 {
     let same = (error == kept[0]) | (error == kept[1]) | (error == kept[2]);
-    kept.map(|kept| (error < kept) & !same)
+    select(same, f32::INFINITY, error)
 }
 
 /// The proposals for the unit of scales or minimums, the largest of which is `largest`: it becomes 63
@@ -410,7 +405,7 @@ pub(crate) fn proposals(largest: f32) -> [f32; UNITS] {
     let mut units = [0.0; UNITS];
     for (i, unit) in units.iter_mut().enumerate() {
         let unrounded = largest / (63.0 - UNIT_STEP * i as f32);
-        *unit = nearest_unit(if largest > 0.0 { unrounded } else { 0.0 });
+        *unit = nearest_unit(select(largest > 0.0, unrounded, 0.0));
     }
     units
 }

@@ -1,8 +1,8 @@
 //! The search for better blocks, one sub-block and one proposal after the other: the reference.
 
 use super::{
-    KEEP, KEEP_UNITS, Line, RAY_SHIFTS, Ray, RayUnits, SHIFTS, Sums, Totals, UNITS, Units, places,
-    proposals, ray_proposals, reciprocal,
+    KEEP, KEEP_UNITS, Line, RAY_SHIFTS, Ray, RayUnits, SHIFTS, Sums, Totals, UNITS, Units,
+    proposals, rank, ray_proposals, reciprocal,
 };
 use crate::rounding::nearest_between;
 use crate::search::scalar::largest;
@@ -51,7 +51,7 @@ pub(crate) fn lines(x: &[f32; 32], w: &[f32; 32], totals: Totals, max_level: f32
     let mut kept = [Line::NONE; KEEP];
     let mut keep = |scale: f32, min: f32| {
         let line = Line::of(totals, sums(x, w, scale, min, max_level));
-        insert(line, line.error, &mut kept, |line| line.error);
+        insert(line, &mut kept, |line| line.error);
         kept
     };
 
@@ -70,9 +70,10 @@ pub(crate) fn lines(x: &[f32; 32], w: &[f32; 32], totals: Totals, max_level: f32
 }
 
 /// Puts a form among those that are kept, if it belongs there.
-fn insert<T: Copy>(form: T, error: f32, kept: &mut [T; KEEP], error_of: impl Fn(&T) -> f32) {
-    let errors = [error_of(&kept[0]), error_of(&kept[1]), error_of(&kept[2])];
-    if let Some(place) = places(error, errors).iter().position(|&before| before) {
+fn insert<T: Copy>(form: T, kept: &mut [T; KEEP], error: impl Fn(&T) -> f32) {
+    let errors = [error(&kept[0]), error(&kept[1]), error(&kept[2])];
+    let rank = rank(error(&form), errors);
+    if let Some(place) = errors.iter().position(|&kept| rank < kept) {
         kept[place..].rotate_right(1);
         kept[place] = form;
     }
@@ -166,7 +167,7 @@ pub(crate) fn rays(x: &[f32; 16], w: &[f32; 16], wxx: f32) -> [Ray; KEEP] {
     let mut keep = |per_scale: f32| {
         let (xl, l2) = ray_sums(x, w, per_scale);
         let ray = Ray::of(wxx, xl, l2);
-        insert(ray, ray.error, &mut kept, |ray| ray.error);
+        insert(ray, &mut kept, |ray| ray.error);
         kept
     };
 
