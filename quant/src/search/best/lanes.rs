@@ -7,7 +7,7 @@
 )]
 
 use super::{
-    KEEP, KEEP_UNITS, Line, RAY_SHIFTS, Ray, RayUnits, SHIFTS, Sums, Totals, UNITS, Units,
+    KEEP, KEEP_UNITS, Line, RAY_SHIFTS, Ray, RayUnits, SHIFTS, Sums, Totals, UNITS, Units, offers,
     proposals, rank, ray_proposals, reciprocal,
 };
 use crate::rounding::nearest_between;
@@ -151,8 +151,8 @@ pub(crate) fn lines<const N: usize>(
         for high in SHIFTS {
             let (mut scale, mut min) = ([0.0; N], [0.0; N]);
             for n in 0..N {
-                scale[n] = range[n] * (1.0 + (high - low) / max_level);
-                min[n] = -least[n] - low * range[n];
+                scale[n] = range[n] * (1.0 + (low + high) / max_level);
+                min[n] = low * range[n] - least[n];
             }
             keep(x, w, totals, &scale, &min, max_level, &mut kept);
         }
@@ -255,13 +255,10 @@ pub(crate) fn units(lines: &[[Line; KEEP]; 8], totals: &[Totals; 8]) -> Units {
         let mut errors = [0.0; UNITS];
         for j in 0..8 {
             let mut least = [f32::INFINITY; UNITS];
-            for line in &lines[j] {
-                for s in line.sides(reciprocal(d)) {
-                    for c in 0..UNITS {
-                        let (_, error) =
-                            line.fit_min(totals[j].w, d * s, min_units[c], per_min_unit[c]);
-                        least[c] = select(error < least[c], error, least[c]);
-                    }
+            for offer in offers(d, &lines[j]) {
+                for c in 0..UNITS {
+                    let (_, error) = offer.fit(totals[j].w, min_units[c], per_min_unit[c]);
+                    least[c] = select(error < least[c], error, least[c]);
                 }
             }
             for c in 0..UNITS {

@@ -55,26 +55,26 @@ use crate::rounding::nearest_between;
 pub(crate) const KEEP: usize = 3;
 
 /// How far an end of the range is moved, in levels; both ends take each of these.
-pub(crate) const SHIFTS: [f32; 5] = [0.0, -1.0, -0.5, 0.5, 1.0];
+pub(crate) const SHIFTS: [f32; 5] = [0.0, -0.35, 0.35, 0.7, 1.05];
 
 /// How far the largest weight is moved from the last level of Q6_K.
 pub(crate) const RAY_SHIFTS: [f32; 11] =
     [0.0, -4.0, -3.2, -2.4, -1.6, -0.8, 0.8, 1.6, 2.4, 3.2, 4.0];
 
 /// Proposals for a unit.
-pub(crate) const UNITS: usize = 64;
+pub(crate) const UNITS: usize = 32;
 
 /// Units of the scales that units of the minimums are proposed for.
-pub(crate) const KEEP_UNITS: usize = 4;
+pub(crate) const KEEP_UNITS: usize = 2;
 
 /// How often levels and scales are fitted to each other in the end.
 pub(crate) const ROUNDS: usize = 2;
 
 /// What a proposal for a unit of Q4_K and Q5_K lowers the largest multiple by: to 50.4 in the end.
-pub(crate) const UNIT_STEP: f32 = 0.2;
+pub(crate) const UNIT_STEP: f32 = 0.4;
 
 /// What a proposal for a unit of Q6_K lowers the largest multiple by: to 102.8 in the end.
-pub(crate) const RAY_UNIT_STEP: f32 = 0.4;
+pub(crate) const RAY_UNIT_STEP: f32 = 0.8;
 
 /// Sums over a sub-block that do not depend on levels.
 #[derive(Clone, Copy, Debug)]
@@ -150,25 +150,51 @@ impl Line {
         }
     }
 
-    /// The best multiple `m` of `dmin` for a scale, and the error with both. `per_dmin` is the
-    /// reciprocal of `dmin`, 0 where that is 0; `w` is the sum of weights.
+    /// What it comes to with a multiple `s` of `d` for the scale.
     #[inline(always)]
-    pub(crate) fn fit_min(&self, w: f32, scale: f32, dmin: f32, per_dmin: f32) -> (f32, f32) {
-        let beside = scale - self.scale;
-        let min = self.min + self.slope * beside;
-        let m = nearest_between(min * per_dmin, 0.0, 63.0);
-        let off = dmin * m - min;
-        let error = self.error + self.curvature * beside * beside + w * off * off;
-        (m, error)
+    pub(crate) fn at(&self, d: f32, s: f32) -> Offer {
+        let beside = d * s - self.scale;
+        Offer {
+            s,
+            error: self.error + self.curvature * beside * beside,
+            min: self.min + self.slope * beside,
+        }
     }
+}
 
-    /// The multiples of `d` on either side of the best scale.
+/// A form with the scale settled.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Offer {
+    /// The scale, in units.
+    s: f32,
+    /// The error with the best minimum.
+    pub(crate) error: f32,
+    /// The best minimum.
+    min: f32,
+}
+
+impl Offer {
+    /// The best multiple of `dmin` for the minimum, and the error with it. `per_dmin` is the
+    /// reciprocal of `dmin`, `w` the sum of weights.
     #[inline(always)]
-    pub(crate) fn sides(&self, per_d: f32) -> [f32; 2] {
-        let below = nearest_between(self.scale * per_d - 0.5, 0.0, 63.0);
-        let above = below + 1.0;
-        [below, select(above < 63.0, above, 63.0)]
+    pub(crate) fn fit(&self, w: f32, dmin: f32, per_dmin: f32) -> (f32, f32) {
+        let m = nearest_between(self.min * per_dmin, 0.0, 63.0);
+        let off = dmin * m - self.min;
+        (m, self.error + w * off * off)
     }
+}
+
+/// For each form the multiples of `d` on either side of its best scale.
+#[inline(always)]
+pub(crate) fn offers(d: f32, lines: &[Line; KEEP]) -> [Offer; 2 * KEEP] {
+    let per_d = reciprocal(d);
+    let mut offers = [Line::NONE.at(0.0, 0.0); 2 * KEEP];
+    for (k, line) in lines.iter().enumerate() {
+        let below = nearest_between(line.scale * per_d - 0.5, 0.0, 63.0);
+        offers[2 * k] = line.at(d, below);
+        offers[2 * k + 1] = line.at(d, select(below < 63.0, below + 1.0, 63.0));
+    }
+    offers
 }
 
 /// The error of a sub-block of Q6_K for given levels, as a form in the scale:
@@ -250,16 +276,14 @@ impl Units {
         lines: &[[Line; KEEP]; 8],
         totals: &[Totals; 8],
     ) -> Self {
-        let (per_d, per_dmin) = (reciprocal(d), reciprocal(dmin));
+        let per_dmin = reciprocal(dmin);
         let (mut s, mut m) = ([0.0; 8], [0.0; 8]);
         for j in 0..8 {
             let mut least = f32::INFINITY;
-            for line in &lines[j] {
-                for side in line.sides(per_d) {
-                    let (min, error) = line.fit_min(totals[j].w, d * side, dmin, per_dmin);
-                    if error < least {
-                        (least, s[j], m[j]) = (error, side, min);
-                    }
+            for offer in offers(d, &lines[j]) {
+                let (min, error) = offer.fit(totals[j].w, dmin, per_dmin);
+                if error < least {
+                    (least, s[j], m[j]) = (error, offer.s, min);
                 }
             }
         }
@@ -301,8 +325,8 @@ impl Units {
             let mut least = f32::INFINITY;
             for s in [before, before - 1.0, before + 1.0] {
                 if (0.0..=63.0).contains(&s) {
-                    let scale = self.d * s;
-                    let (m, error) = lines[j].fit_min(totals[j].w, scale, self.dmin, per_dmin);
+                    let offer = lines[j].at(self.d, s);
+                    let (m, error) = offer.fit(totals[j].w, self.dmin, per_dmin);
                     if error < least {
                         (least, self.s[j], self.m[j]) = (error, s, m);
                     }

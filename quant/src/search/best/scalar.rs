@@ -1,7 +1,7 @@
 //! The search for better blocks, one sub-block and one proposal after the other: the reference.
 
 use super::{
-    KEEP, KEEP_UNITS, Line, RAY_SHIFTS, Ray, RayUnits, SHIFTS, Sums, Totals, UNITS, Units,
+    KEEP, KEEP_UNITS, Line, RAY_SHIFTS, Ray, RayUnits, SHIFTS, Sums, Totals, UNITS, Units, offers,
     proposals, rank, ray_proposals, reciprocal,
 };
 use crate::rounding::nearest_between;
@@ -58,8 +58,8 @@ pub(crate) fn lines(x: &[f32; 32], w: &[f32; 32], totals: Totals, max_level: f32
     let mut found = [Line::NONE; KEEP];
     for low in SHIFTS {
         for high in SHIFTS {
-            let scale = range * (1.0 + (high - low) / max_level);
-            let min = -least - low * range;
+            let scale = range * (1.0 + (low + high) / max_level);
+            let min = low * range - least;
             found = keep(scale, if min > 0.0 { min } else { 0.0 });
         }
     }
@@ -109,18 +109,16 @@ pub(crate) fn units(lines: &[[Line; KEEP]; 8], totals: &[Totals; 8]) -> Units {
         }
     }
 
+    let min_units = proposals(largest_min);
     let mut best = (f32::INFINITY, 0.0, 0.0);
     for i in least_of(&errors) {
         let d = scale_units[i];
-        for dmin in proposals(largest_min) {
+        for dmin in min_units {
             let mut error = 0.0;
             for (lines, totals) in lines.iter().zip(totals) {
                 let mut least = f32::INFINITY;
-                for line in lines {
-                    for s in line.sides(reciprocal(d)) {
-                        let (_, e) = line.fit_min(totals.w, d * s, dmin, reciprocal(dmin));
-                        least = least.min(e);
-                    }
+                for offer in offers(d, lines) {
+                    least = least.min(offer.fit(totals.w, dmin, reciprocal(dmin)).1);
                 }
                 error += least;
             }
