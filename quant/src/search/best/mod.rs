@@ -58,8 +58,7 @@ pub(crate) const KEEP: usize = 3;
 pub(crate) const SHIFTS: [f32; 5] = [0.0, -0.35, 0.35, 0.7, 1.05];
 
 /// How far the largest weight is moved from the last level of Q6_K.
-pub(crate) const RAY_SHIFTS: [f32; 11] =
-    [0.0, -4.0, -3.2, -2.4, -1.6, -0.8, 0.8, 1.6, 2.4, 3.2, 4.0];
+pub(crate) const RAY_SHIFTS: [f32; 9] = [0.0, -3.2, -2.4, -1.6, -0.8, 0.8, 1.6, 2.4, 3.2];
 
 /// Proposals for a unit.
 pub(crate) const UNITS: usize = 32;
@@ -74,7 +73,7 @@ pub(crate) const ROUNDS: usize = 2;
 pub(crate) const UNIT_STEP: f32 = 0.4;
 
 /// What a proposal for a unit of Q6_K lowers the largest multiple by: to 102.8 in the end.
-pub(crate) const RAY_UNIT_STEP: f32 = 0.8;
+pub(crate) const RAY_UNIT_STEP: f32 = 0.6;
 
 /// Sums over a sub-block that do not depend on levels.
 #[derive(Clone, Copy, Debug)]

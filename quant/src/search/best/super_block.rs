@@ -142,13 +142,13 @@ impl SuperBlock {
     }
 
     /// Whether the weights are read with a lower error after than before. What is not finite before
-    /// (the format overflows) is worse than anything; where some sub-block does not count at all,
-    /// nothing is known to be better.
+    /// (the format overflows) is worse than anything. Where all that a sub-block has counts for
+    /// nothing, its error does not tell how well it is read, and nothing is better.
     #[inline(always)]
     fn is_better(&self, after: &[f32; 256], before: &[f32; 256]) -> bool {
         let (after, before) = (self.error(after), self.error(before));
-        let lower = after < before || before.is_nan();
-        lower && after.is_finite() && self.counts()
+        let better = (after < before && self.counts()) || !before.is_finite();
+        better && after.is_finite()
     }
 
     /// The weighted squared error of what is read. The sum has eight parts, so that it need not wait
