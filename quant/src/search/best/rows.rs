@@ -4,8 +4,10 @@
 //! As in [`crate::rows`], everything under [`lanes`] is inlined into the function that switches an
 //! instruction set on.
 
+use super::forms::{Line, Ray, Sums, Totals, reciprocal};
 use super::super_block::SuperBlock;
-use super::{KEEP, Line, ROUNDS, Ray, Sums, Totals, reciprocal};
+use super::units::{RayUnits, Units};
+use super::{KEEP, ROUNDS};
 use crate::GgmlType;
 use crate::rows::to_lanes;
 
@@ -110,7 +112,7 @@ fn lanes_of_lines(group: &[SuperBlock; GROUP], max_level: f32, blocks: &mut [u8]
     let found = lines(&x, &w, &totals, max_level);
     let (found, totals) = (found.as_chunks::<8>().0, totals.as_chunks::<8>().0);
 
-    let mut all_units = [super::Units::ZERO; GROUP];
+    let mut all_units = [Units::ZERO; GROUP];
     for (i, group_units) in all_units.iter_mut().enumerate() {
         *group_units = units(&found[i], &totals[i]);
     }
@@ -133,7 +135,7 @@ fn lanes_of_lines(group: &[SuperBlock; GROUP], max_level: f32, blocks: &mut [u8]
 
 #[inline(always)]
 fn lanes_of_rays(group: &[SuperBlock; RAY_GROUP], blocks: &mut [u8]) {
-    use super::lanes::{ray_sums, ray_totals, ray_units, rays};
+    use super::ray_lanes::{ray_sums, ray_totals, ray_units, rays};
     let (mut x, mut w) = ([[0.0; 256]; RAY_GROUP], [[0.0; 256]; RAY_GROUP]);
     for (i, super_block) in group.iter().enumerate() {
         (x[i], w[i]) = (super_block.x, super_block.w);
@@ -143,7 +145,7 @@ fn lanes_of_rays(group: &[SuperBlock; RAY_GROUP], blocks: &mut [u8]) {
     let totals = ray_totals(&x, &w);
     let found = rays(&x, &w, &totals);
 
-    let mut all_units = [super::RayUnits::ZERO; RAY_GROUP];
+    let mut all_units = [RayUnits::ZERO; RAY_GROUP];
     for (i, units) in all_units.iter_mut().enumerate() {
         *units = ray_units(&found.as_chunks().0[i]);
     }

@@ -1,9 +1,8 @@
 //! The search for better blocks, one sub-block and one proposal after the other: the reference.
 
-use super::{
-    KEEP, KEEP_UNITS, Line, RAY_SHIFTS, Ray, RayUnits, SHIFTS, Sums, Totals, UNITS, Units, offers,
-    proposals, rank, ray_proposals, reciprocal,
-};
+use super::forms::{Line, Ray, Sums, Totals, offers, rank, reciprocal};
+use super::units::{RayUnits, Units, proposals, ray_proposals};
+use super::{KEEP, KEEP_UNITS, RAY_SHIFTS, SHIFTS, UNITS};
 use crate::rounding::nearest_between;
 use crate::search::scalar::largest;
 
@@ -42,31 +41,26 @@ pub(crate) fn sums(x: &[f32; 32], w: &[f32; 32], scale: f32, min: f32, max_level
 
 /// The best forms that are found for a sub-block.
 pub(crate) fn lines(x: &[f32; 32], w: &[f32; 32], totals: Totals, max_level: f32) -> [Line; KEEP] {
-    let (mut least, mut most) = (0.0, x[0]);
+    let (mut least, mut most) = (0.0f32, x[0]);
     for &x in x {
-        least = if x < least { x } else { least };
-        most = if x > most { x } else { most };
+        (least, most) = (least.min(x), most.max(x));
     }
     let range = (most - least) / max_level;
-    let mut kept = [Line::NONE; KEEP];
-    let mut keep = |scale: f32, min: f32| {
-        let line = Line::of(totals, sums(x, w, scale, min, max_level));
-        insert(line, &mut kept, |line| line.error);
-        kept
-    };
+    let line_at = |scale, min| Line::of(totals, sums(x, w, scale, min, max_level));
 
-    let mut found = [Line::NONE; KEEP];
+    let mut kept = [Line::NONE; KEEP];
     for low in SHIFTS {
         for high in SHIFTS {
             let scale = range * (1.0 + (low + high) / max_level);
             let min = low * range - least;
-            found = keep(scale, if min > 0.0 { min } else { 0.0 });
+            insert(line_at(scale, min.max(0.0)), &mut kept, |line| line.error);
         }
     }
-    for line in found {
-        found = keep(line.scale, if line.min > 0.0 { line.min } else { 0.0 });
+    for line in kept {
+        let again = line_at(line.scale, line.min.max(0.0));
+        insert(again, &mut kept, |line| line.error);
     }
-    found
+    kept
 }
 
 /// Puts a form among those that are kept, if it belongs there.
@@ -81,19 +75,9 @@ fn insert<T: Copy>(form: T, kept: &mut [T; KEEP], error: impl Fn(&T) -> f32) {
 
 /// The best units, and for each sub-block the best multiples of them.
 pub(crate) fn units(lines: &[[Line; KEEP]; 8], totals: &[Totals; 8]) -> Units {
-    let (mut largest_scale, mut largest_min) = (0.0, 0.0);
-    for [best, ..] in lines {
-        largest_scale = if best.scale > largest_scale {
-            best.scale
-        } else {
-            largest_scale
-        };
-        largest_min = if best.min > largest_min {
-            best.min
-        } else {
-            largest_min
-        };
-    }
+    let largest =
+        |of: fn(&Line) -> f32| lines.iter().map(|lines| of(&lines[0])).fold(0.0, f32::max);
+    let (largest_scale, largest_min) = (largest(|line| line.scale), largest(|line| line.min));
 
     let scale_units = proposals(largest_scale);
     let mut errors = [0.0; UNITS];
@@ -161,24 +145,23 @@ pub(crate) fn ray_total(x: &[f32; 16], w: &[f32; 16]) -> f32 {
 /// The best forms that are found for a sub-block of Q6_K.
 pub(crate) fn rays(x: &[f32; 16], w: &[f32; 16], wxx: f32) -> [Ray; KEEP] {
     let per_largest = reciprocal(largest(x));
-    let mut kept = [Ray::NONE; KEEP];
-    let mut keep = |per_scale: f32| {
+    let ray_at = |per_scale| {
         let (xl, l2) = ray_sums(x, w, per_scale);
-        let ray = Ray::of(wxx, xl, l2);
-        insert(ray, &mut kept, |ray| ray.error);
-        kept
+        Ray::of(wxx, xl, l2)
     };
 
-    let mut found = [Ray::NONE; KEEP];
+    let mut kept = [Ray::NONE; KEEP];
     for shift in RAY_SHIFTS {
         for last in [-32.0, 31.0] {
-            found = keep((last + shift) * per_largest);
+            insert(ray_at((last + shift) * per_largest), &mut kept, |ray| {
+                ray.error
+            });
         }
     }
-    for ray in found {
-        found = keep(reciprocal(ray.scale));
+    for ray in kept {
+        insert(ray_at(reciprocal(ray.scale)), &mut kept, |ray| ray.error);
     }
-    found
+    kept
 }
 
 /// The best unit of Q6_K, and for each sub-block the best multiple of it.

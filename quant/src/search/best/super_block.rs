@@ -6,7 +6,8 @@
 //! of its column counts as `q·√(σ² + x²)`, where `σ²` is twice the mean square of the super-block
 //! (Q4_K, Q5_K), or by itself (Q6_K).
 
-use super::{RayUnits, Units, reciprocal};
+use super::forms::reciprocal;
+use super::units::{RayUnits, Units};
 use crate::GgmlType;
 use crate::float::f32_to_f16;
 use crate::formats::{q4_k, q5_k, q6_k, six_bit_scales};
@@ -14,6 +15,21 @@ use crate::rounding::nearest_between;
 
 /// The largest finite f16.
 const LARGEST_UNIT: f32 = 65504.0;
+
+/// Reads the old block and the new one, and keeps the new one if that is better. Not a function, for
+/// the reason that `search_in_lanes` in [`crate::rows`] is none.
+macro_rules! replace_if_better {
+    ($super_block:ident, $block:ident, $new:ident, $decode:path) => {
+        if let Some(old) = $block.first_chunk_mut() {
+            let (mut before, mut after) = ([0.0; 256], [0.0; 256]);
+            $decode(old, &mut before);
+            $decode(&$new, &mut after);
+            if $super_block.is_better(&after, &before) {
+                *old = $new;
+            }
+        }
+    };
+}
 
 /// The weights of a super-block.
 pub(crate) struct SuperBlock {
@@ -92,27 +108,13 @@ impl SuperBlock {
             let (header, low) = new.split_at_mut(six_bit_scales::BYTES);
             six_bit_scales::write(d, dmin, &s, &m, header);
             q4_k::pack(&levels, low);
-            if let Some(old) = block.first_chunk_mut() {
-                let (mut before, mut after) = ([0.0; 256], [0.0; 256]);
-                q4_k::decode(old, &mut before);
-                q4_k::decode(&new, &mut after);
-                if self.is_better(&after, &before) {
-                    *old = new;
-                }
-            }
+            replace_if_better!(self, block, new, q4_k::decode);
         } else {
             let mut new = [0; q5_k::BYTES];
             let (header, bits) = new.split_at_mut(six_bit_scales::BYTES);
             six_bit_scales::write(d, dmin, &s, &m, header);
             q5_k::pack(&levels, bits);
-            if let Some(old) = block.first_chunk_mut() {
-                let (mut before, mut after) = ([0.0; 256], [0.0; 256]);
-                q5_k::decode(old, &mut before);
-                q5_k::decode(&new, &mut after);
-                if self.is_better(&after, &before) {
-                    *old = new;
-                }
-            }
+            replace_if_better!(self, block, new, q5_k::decode);
         }
     }
 
@@ -131,14 +133,7 @@ impl SuperBlock {
         }
         let mut new = [0; q6_k::BYTES];
         q6_k::pack(f32_to_f16(units.d), &s, &levels, &mut new);
-        if let Some(old) = block.first_chunk_mut() {
-            let (mut before, mut after) = ([0.0; 256], [0.0; 256]);
-            q6_k::decode(old, &mut before);
-            q6_k::decode(&new, &mut after);
-            if self.is_better(&after, &before) {
-                *old = new;
-            }
-        }
+        replace_if_better!(self, block, new, q6_k::decode);
     }
 
     /// Whether the weights are read with a lower error after than before. What is not finite before
