@@ -6,7 +6,7 @@ use crate::{
     file_type::{FileType, offered_names},
     mix::tensor_type,
 };
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use swallow_quant::GgmlType;
 
 mod knobs;
@@ -174,6 +174,10 @@ pub struct BenchQuantizeArgs {
     #[arg(short, long, value_name = "TYPES", value_delimiter = ',', value_parser = tensor_type)]
     pub types: Vec<GgmlType>,
 
+    /// Measure the search for better blocks instead: what it gains and what it costs, for Q4_K, Q5_K and Q6_K
+    #[arg(long, value_name = "SEARCH")]
+    pub search: Option<Search>,
+
     /// Seconds to measure each type for
     #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = seconds)]
     pub seconds: f64,
@@ -181,6 +185,13 @@ pub struct BenchQuantizeArgs {
     /// Print JSON on stdout
     #[arg(long)]
     pub json: bool,
+}
+
+/// Another search than ggml's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Search {
+    /// Lower errors in the same format
+    Best,
 }
 
 /// `swallow-gguf bench convert`

@@ -31,7 +31,7 @@
 //!    each sub-block with the form, `s` and `m` that are best for it.
 //! 3. **Rounds.** The levels are rounded for the scales and minimums as they will be read. For these
 //!    levels least squares gives `d` and `dmin`, and each sub-block the best `s`, no more than one
-//!    away, with its `m`. That happens [`ROUNDS`] times; a third gains less than 0.01 %.
+//!    away, with its `m`. That happens [`ROUNDS`] times; more of them gain 0.01 % at most.
 //! 4. **Proof.** The block is written and read back, and stays only where its error, summed in f64,
 //!    is below that of ggml's own block. So no super-block is worse, whatever was rounded on the way.
 //!
