@@ -102,16 +102,15 @@ pub fn quantize_best(
     src: &[f32],
     dst: &mut [u8],
 ) -> Result<(), Unsupported> {
-    quantize(ty, isa, src, dst)?;
     if let Some(importance) = importance {
+        let columns = importance.len();
         assert!(
-            importance.len().is_multiple_of(ty.block_len())
-                && src.len().checked_rem(importance.len()).unwrap_or(src.len()) == 0,
-            "{} weights in rows of {} as {ty}",
-            src.len(),
-            importance.len()
+            columns.is_multiple_of(ty.block_len()) && src.len().is_multiple_of(columns),
+            "{} weights as {ty} in rows of {columns}",
+            src.len()
         );
     }
+    quantize(ty, isa, src, dst)?;
     if can_search_best(ty) {
         dispatch::improve(ty, isa, importance, src, dst);
     }

@@ -215,7 +215,7 @@ fn other_types_have_the_reference_bytes() {
 }
 
 #[test]
-#[should_panic(expected = "512 weights in rows of 384 as Q4_K")]
+#[should_panic(expected = "512 weights as Q4_K in rows of 384")]
 fn an_importance_for_other_rows_is_a_bug() {
     best(
         GgmlType::Q4_K,

@@ -17,12 +17,12 @@ pub(crate) const BYTES: usize = 144;
 pub(crate) fn encode(x: &[f32; 256], scales: &[f32; 8], mins: &[f32; 8], block: &mut [u8; BYTES]) {
     let (header, low) = block.split_at_mut(six_bit_scales::BYTES);
     let levels = six_bit_scales::encode(x, scales, mins, search::Q4_K, header);
-    pack(&levels, low);
+    store_levels(&levels, low);
 }
 
-/// Puts the levels into the bytes behind the header.
+/// Stores the levels in the bytes behind the header.
 #[inline(always)]
-pub(crate) fn pack(levels: &[[u8; 32]; 8], low: &mut [u8]) {
+pub(crate) fn store_levels(levels: &[[u8; 32]; 8], low: &mut [u8]) {
     for (low, levels) in low
         .as_chunks_mut::<32>()
         .0

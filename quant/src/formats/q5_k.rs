@@ -17,12 +17,12 @@ pub(crate) const BYTES: usize = 176;
 pub(crate) fn encode(x: &[f32; 256], scales: &[f32; 8], mins: &[f32; 8], block: &mut [u8; BYTES]) {
     let (header, bits) = block.split_at_mut(six_bit_scales::BYTES);
     let levels = six_bit_scales::encode(x, scales, mins, search::Q5_K, header);
-    pack(&levels, bits);
+    store_levels(&levels, bits);
 }
 
-/// Puts the levels into the bytes behind the header.
+/// Stores the levels in the bytes behind the header.
 #[inline(always)]
-pub(crate) fn pack(levels: &[[u8; 32]; 8], bits: &mut [u8]) {
+pub(crate) fn store_levels(levels: &[[u8; 32]; 8], bits: &mut [u8]) {
     let (high, low) = bits.split_at_mut(32);
     high.fill(0);
     for (j, levels) in levels.iter().enumerate() {

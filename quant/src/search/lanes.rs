@@ -146,7 +146,7 @@ pub(crate) fn scale_and_min<const N: usize, const LEN: usize>(
 
 /// Chooses without a branch, for which a vector has no use.
 #[inline(always)]
-pub(crate) fn select(condition: bool, yes: f32, no: f32) -> f32 {
+pub(super) fn select(condition: bool, yes: f32, no: f32) -> f32 {
     std::hint::select_unpredictable(condition, yes, no)
 }
 
@@ -230,7 +230,7 @@ pub(crate) fn scale<const N: usize>(x: &Lanes<N, 16>) -> [f32; N] {
 
 /// The weight of the largest magnitude in each lane, the first of several.
 #[inline(always)]
-pub(crate) fn largest_of_lanes<const N: usize, const LEN: usize>(x: &Lanes<N, LEN>) -> [f32; N] {
+pub(super) fn largest_of_lanes<const N: usize, const LEN: usize>(x: &Lanes<N, LEN>) -> [f32; N] {
     let mut largest = [0.0f32; N];
     for x in &x.0 {
         for n in 0..N {

@@ -107,13 +107,13 @@ impl SuperBlock {
             let mut new = [0; q4_k::BYTES];
             let (header, low) = new.split_at_mut(six_bit_scales::BYTES);
             six_bit_scales::write(d, dmin, &s, &m, header);
-            q4_k::pack(&levels, low);
+            q4_k::store_levels(&levels, low);
             replace_if_better!(self, block, new, q4_k::decode);
         } else {
             let mut new = [0; q5_k::BYTES];
             let (header, bits) = new.split_at_mut(six_bit_scales::BYTES);
             six_bit_scales::write(d, dmin, &s, &m, header);
-            q5_k::pack(&levels, bits);
+            q5_k::store_levels(&levels, bits);
             replace_if_better!(self, block, new, q5_k::decode);
         }
     }
