@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
-use crate::{file_type::FileType, mix::tensor_type};
+use crate::{file_type::FileType, mix::tensor_type, plan::Search};
 use clap::{Args, Parser, Subcommand};
 use swallow_quant::GgmlType;
 
@@ -165,6 +165,10 @@ pub struct BenchQuantizeArgs {
     /// Types to measure, for example Q4_K,Q6_K [default: all but F32]
     #[arg(short, long, value_name = "TYPES", value_delimiter = ',', value_parser = tensor_type)]
     pub types: Vec<GgmlType>,
+
+    /// Measure the search for better blocks instead: what it gains and what it costs, for Q4_K, Q5_K and Q6_K
+    #[arg(long, value_name = "SEARCH")]
+    pub search: Option<Search>,
 
     /// Seconds to measure each type for
     #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = seconds)]

@@ -30,6 +30,8 @@ pub struct Wishes {
     pub overrides: Vec<KeyOverride>,
     /// How much each column of a tensor matters.
     pub imatrix: Option<Arc<Imatrix>>,
+    /// How scales are searched for.
+    pub search: Search,
     /// Whether weights that are quantized already may be quantized again. Q8_0 may always: it
     /// is as good as the original.
     pub allow_requantize: bool,
@@ -45,10 +47,21 @@ impl From<FileType> for Wishes {
             knobs: Knobs::default(),
             overrides: Vec::new(),
             imatrix: None,
+            search: Search::Reference,
             allow_requantize: false,
             split_max_bytes: None,
         }
     }
+}
+
+/// How the scales of blocks are searched for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Search {
+    /// As ggml does, for ggml's bytes
+    #[default]
+    Reference,
+    /// For a lower error than ggml's search finds, in Q4_K, Q5_K and Q6_K
+    Best,
 }
 
 /// Why there is no plan.
@@ -139,6 +152,8 @@ pub struct ConversionPlan {
     pub key_values: KeyValues,
     /// The tensors, in the order of the file.
     pub tensors: Vec<PlannedTensor>,
+    /// How the scales of blocks are searched for.
+    pub search: Search,
     /// The file, or the files that the model is split into. Never empty.
     pub files: Vec<PlannedFile>,
     /// Wishes that have no effect or look like a slip, a line each.
@@ -207,6 +222,8 @@ impl ConversionPlan {
             key_values.retain(|(k, _)| k != key);
             key_values.push((key.into(), value.into()));
         }
+        // What is said of an input's own quantization is not true of the output's.
+        key_values.retain(|(k, _)| k != SEARCH_KEY);
         let mut notes = key_override::apply(&wishes.overrides, &mut key_values)?;
         let imatrix = wishes.imatrix.as_deref().filter(|m| !m.is_empty());
         for (key, value) in imatrix.map(Imatrix::key_values).unwrap_or_default() {
@@ -248,11 +265,26 @@ impl ConversionPlan {
             notes.extend(imatrix.check(&infos)?);
         }
 
+        let is_searched = |tensor: &PlannedTensor| {
+            swallow_quant::can_search_best(tensor.info.ty)
+                && tensor.data.ggml_type() != tensor.info.ty
+        };
+        if wishes.search == Search::Best {
+            if planned.iter().any(is_searched) {
+                key_values.push((SEARCH_KEY.into(), "best".into()));
+            } else {
+                notes.push(
+                    "`--search best` has no effect: no tensor becomes Q4_K, Q5_K or Q6_K".into(),
+                );
+            }
+        }
+
         let files = files::lay_out(&mut planned, &key_values, wishes.split_max_bytes)?;
         Ok(Self {
             file_type,
             key_values,
             tensors: planned,
+            search: wishes.search,
             files,
             notes,
         })
@@ -305,6 +337,9 @@ impl ConversionPlan {
 const QUANTIZATION_VERSION: u32 = 2;
 
 const QUANTIZATION_VERSION_KEY: &str = "general.quantization_version";
+
+/// Tells that the bytes are not those of ggml's search.
+const SEARCH_KEY: &str = "quantize.search";
 
 const FILE_TYPE_KEY: &str = "general.file_type";
 

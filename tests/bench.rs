@@ -80,3 +80,46 @@ fn a_type_that_is_not_written_is_refused_with_those_that_are() {
     );
     assert_eq!(text(&run.stdout), "");
 }
+
+#[test]
+fn the_better_search_has_a_line_for_ggml_and_each_instruction_set() {
+    let run = bench(&["--search", "best"]);
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    assert_eq!(text(&run.stderr), "");
+    let table = text(&run.stdout);
+    assert!(table.contains("Student-t"), "{table}");
+    for ty in ["Q4_K", "Q5_K", "Q6_K"] {
+        let lines = table.lines().filter(|line| line.starts_with(ty)).count();
+        assert_eq!(lines, 1 + Isa::available().len(), "{table}");
+    }
+}
+
+#[test]
+fn the_better_search_as_json_has_its_gains() {
+    let run = bench(&["--search", "best", "--types", "Q4_K", "--json"]);
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+    let searches = report["searches"].as_array().unwrap();
+    assert_eq!(searches.len(), 1 + Isa::available().len());
+    assert_eq!(searches[0]["kernel"], "ggml");
+    for search in &searches[1..] {
+        assert_eq!(search["type"], "Q4_K");
+        for data in ["gaussian", "student_t"] {
+            assert!(
+                search[data]["weighted"].as_f64().unwrap() >= 4.0,
+                "{search}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_type_without_a_better_search_is_refused_with_those_that_have_one() {
+    let run = bench(&["--search", "best", "--types", "Q4_K,Q8_0"]);
+    assert_eq!(run.status.code(), Some(1));
+    assert_eq!(
+        text(&run.stderr),
+        "error: there is no better search for Q8_0: `--search best` knows Q4_K, Q5_K and Q6_K\n"
+    );
+    assert_eq!(text(&run.stdout), "");
+}

@@ -5,6 +5,7 @@
 //! set, and everything it calls is inlined into it. A call covers a whole run of rows, so
 //! the choice costs nothing.
 
+use crate::search::best;
 use crate::{GgmlType, Isa, Unsupported, convert, rows, weighted_rows};
 
 /// Lanes of a search: enough independent sums that the latency of an addition is hidden, also
@@ -67,6 +68,20 @@ pub(crate) fn quantize_with_importance(
         return weighted_rows::scalar::quantize(ty, importance, src, dst);
     }
     call_compiled_for!(isa, weighted_rows::lanes::quantize::<LANES>, (ty: GgmlType, importance: &[f32], src: &[f32], dst: &mut [u8]) -> Result<(), Unsupported>)
+}
+
+/// Makes blocks better with the kernel of `isa`, see [`best::rows`].
+pub(crate) fn improve(
+    ty: GgmlType,
+    isa: Isa,
+    importance: Option<&[f32]>,
+    src: &[f32],
+    dst: &mut [u8],
+) {
+    if isa == Isa::Scalar {
+        return best::rows::scalar(ty, importance, src, dst);
+    }
+    call_compiled_for!(isa, best::rows::lanes, (ty: GgmlType, importance: Option<&[f32]>, src: &[f32], dst: &mut [u8]))
 }
 
 /// As [`crate::bf16_to_f32`], on the best instruction set.

@@ -126,6 +126,42 @@ pub fn quantize_with_importance(
     }
 }
 
+/// Whether [`quantize_best`] looks for better blocks of this type than [`quantize`] writes.
+pub fn can_search_best(ty: GgmlType) -> bool {
+    matches!(ty, GgmlType::Q4_K | GgmlType::Q5_K | GgmlType::Q6_K)
+}
+
+/// Quantizes `src`, whole rows, to a lower weighted squared error than [`quantize`] comes to, in the
+/// same format: no super-block has a higher one. Types that [`can_search_best`] does not have are
+/// quantized as ever.
+///
+/// The error is weighted as ggml weights it in its search: with the weights' own magnitudes, or with
+/// `importance`, not negative and finite, one value for each column of a row. The bytes are the same on
+/// every instruction set and processor.
+///
+/// # Errors
+/// [`Unsupported`] for a type that [`can_quantize`] does not have.
+///
+/// # Panics
+/// As [`quantize`]; and where `src` is not a whole number of rows as long as `importance`, or this is
+/// not a whole number of blocks.
+pub fn quantize_best(
+    ty: GgmlType,
+    isa: Isa,
+    importance: Option<&[f32]>,
+    src: &[f32],
+    dst: &mut [u8],
+) -> Result<(), Unsupported> {
+    match importance {
+        Some(importance) => quantize_with_importance(ty, isa, importance, src, dst)?,
+        None => quantize(ty, isa, src, dst)?,
+    }
+    if can_search_best(ty) {
+        dispatch::improve(ty, isa, importance, src, dst);
+    }
+    Ok(())
+}
+
 /// Dequantizes `src`, any number of whole blocks, as a reader of the file computes the weights.
 ///
 /// # Errors

@@ -3,3 +3,4 @@
 pub mod convert;
 pub mod ggml;
 pub mod quantize;
+pub mod search;

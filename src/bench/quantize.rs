@@ -35,13 +35,13 @@ pub const TYPES: [GgmlType; 14] = [
 /// Weights in the chunk that is quantized over and over: few enough that it stays in the cache,
 /// and that the slowest contestant's turn is shorter than a time slice. On a busy machine the long
 /// turns would otherwise be interrupted and the short ones not.
-const WEIGHTS: usize = 16 * 1024;
+pub(super) const WEIGHTS: usize = 16 * 1024;
 
 /// Weights in a row of them, so columns of the importance matrix.
 const COLUMNS: usize = 4096;
 
 /// Repetitions at least, however long one takes.
-const REPETITIONS: usize = 5;
+pub(super) const REPETITIONS: usize = 5;
 
 /// What the figures were measured on.
 #[derive(Clone, Debug, Serialize)]
@@ -202,7 +202,7 @@ pub fn measure(ty: GgmlType, with_imatrix: bool, seconds: f64) -> Vec<Measuremen
         .collect()
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(super) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)

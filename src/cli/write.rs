@@ -5,7 +5,10 @@ use std::{num::NonZeroUsize, path::PathBuf};
 use clap::Args;
 
 use super::KnobArgs;
-use crate::file_type::{FileType, offered_names};
+use crate::{
+    file_type::{FileType, offered_names},
+    plan::Search,
+};
 
 /// What to write, where, and how.
 #[derive(Debug, Args)]
@@ -41,6 +44,11 @@ pub struct WriteArgs {
         conflicts_with = "include_weights"
     )]
     pub exclude_weights: Vec<String>,
+
+    /// How scales are searched for: `best` finds a lower error than ggml in Q4_K, Q5_K and Q6_K, and so
+    /// other bytes
+    #[arg(long, value_name = "SEARCH", default_value = "reference")]
+    pub search: Search,
 
     /// Print the plan (every tensor's source, type, size and reason) and write nothing
     #[arg(long)]

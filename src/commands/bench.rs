@@ -2,13 +2,17 @@
 
 use std::io::{self, Write};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use crate::bench::{
     convert::{self, Measured},
     quantize::{self, Machine, Measurement},
+    search,
 };
-use crate::cli::{Bench, BenchConvertArgs, BenchQuantizeArgs};
+use crate::{
+    cli::{Bench, BenchConvertArgs, BenchQuantizeArgs},
+    plan::Search,
+};
 
 pub(super) fn execute(args: Bench) -> anyhow::Result<()> {
     match args {
@@ -18,6 +22,9 @@ pub(super) fn execute(args: Bench) -> anyhow::Result<()> {
 }
 
 fn quantize(args: &BenchQuantizeArgs) -> anyhow::Result<()> {
+    if args.search == Some(Search::Best) {
+        return search(args);
+    }
     let mut out = io::stdout().lock();
     let machine = Machine::look();
     let types = if args.types.is_empty() {
@@ -52,6 +59,39 @@ fn quantize(args: &BenchQuantizeArgs) -> anyhow::Result<()> {
             for line in lines {
                 writeln!(out, "{line}")?;
             }
+        }
+    }
+    Ok(())
+}
+
+fn search(args: &BenchQuantizeArgs) -> anyhow::Result<()> {
+    let types = if args.types.is_empty() {
+        &search::TYPES
+    } else {
+        args.types.as_slice()
+    };
+    if let Some(ty) = types
+        .iter()
+        .find(|&&ty| !swallow_quant::can_search_best(ty))
+    {
+        bail!("there is no better search for {ty}: `--search best` knows Q4_K, Q5_K and Q6_K");
+    }
+    let mut out = io::stdout().lock();
+    let machine = Machine::look();
+    let measurements = types.iter().map(|&ty| search::measure(ty, args.seconds));
+    if args.json {
+        let searches: Vec<search::Measurement> = measurements.flatten().collect();
+        let report = serde_json::json!({ "machine": machine, "searches": searches });
+        writeln!(out, "{report:#}")?;
+    } else {
+        writeln!(out, "{machine}")?;
+        writeln!(
+            out,
+            "f32 to blocks: ggml by its own search, the others by the better one\n"
+        )?;
+        writeln!(out, "{}", search::Measurement::HEADER)?;
+        for line in measurements.flatten() {
+            writeln!(out, "{line}")?;
         }
     }
     Ok(())

@@ -68,6 +68,7 @@ pub(super) fn wishes(args: &WriteArgs) -> anyhow::Result<Wishes> {
         knobs: knobs(&args.knobs)?,
         overrides: args.knobs.overrides.clone(),
         imatrix: imatrix(args)?,
+        search: args.search,
         split_max_bytes: args.split_max_size,
         ..args.file_type.into()
     })

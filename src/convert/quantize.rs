@@ -7,7 +7,7 @@ use super::{
     chunks::{self, Chunk},
     error::ConvertError,
 };
-use crate::plan::{ConversionPlan, PlannedTensor};
+use crate::plan::{ConversionPlan, PlannedTensor, Search};
 
 /// Weights that one thread takes at a time: their f32 values stay in its cache. A multiple of
 /// every block length.
@@ -37,6 +37,16 @@ pub(super) fn quantize_chunk(
         .as_ref()
         .map_or(TASK_WEIGHTS, Weighing::task_weights);
     dst.resize(bytes_of(to, chunk.len() as usize), 0);
+    let blocks = |weights: &[f32], dst: &mut [u8]| match plan.search {
+        Search::Reference => swallow_quant::quantize(to, isa, weights, dst),
+        Search::Best => swallow_quant::quantize_best(to, isa, None, weights, dst),
+    };
+    let by_columns = |importance: &[f32], rows: &[f32], dst: &mut [u8]| match plan.search {
+        Search::Reference => {
+            swallow_quant::quantize_with_importance(to, isa, importance, rows, dst)
+        }
+        Search::Best => swallow_quant::quantize_best(to, isa, Some(importance), rows, dst),
+    };
 
     let first_bad =
         src.par_chunks(bytes_of(from, task_weights))
@@ -52,8 +62,10 @@ pub(super) fn quantize_chunk(
                         true => copy_task(from, src, weights, dst),
                         false => quantize_task(from, to, src, weights, dst, |weights, dst| {
                             match &weighing {
-                                Some(weighing) => weighing.quantize(to, isa, first, weights, dst),
-                                None => swallow_quant::quantize(to, isa, weights, dst),
+                                Some(weighing) => {
+                                    weighing.quantize(first, weights, dst, by_columns)
+                                }
+                                None => blocks(weights, dst),
                             }
                         }),
                     };
@@ -124,24 +136,24 @@ impl<'a> Weighing<'a> {
         (TASK_WEIGHTS / self.row).max(1) * self.row
     }
 
-    /// Quantizes rows, the first of which begins with the chunk's weight `first`; each row with the
-    /// importance of its expert.
+    /// Quantizes rows, the first of which begins with the chunk's weight `first`: those of each
+    /// expert by `quantize`, with its importance.
     fn quantize(
         &self,
-        ty: GgmlType,
-        isa: Isa,
         first: usize,
         mut weights: &[f32],
         mut dst: &mut [u8],
+        quantize: impl Fn(&[f32], &[f32], &mut [u8]) -> Result<(), Unsupported>,
     ) -> Result<(), Unsupported> {
+        let row_bytes = dst.len() / (weights.len() / self.row).max(1);
         let mut row = self.first_row + first / self.row;
         while !weights.is_empty() {
             let expert = row / self.expert_rows;
             let importance = &self.importance[expert * self.row..][..self.row];
             let rows = ((expert + 1) * self.expert_rows - row).min(weights.len() / self.row);
             let (own, rest) = weights.split_at(rows * self.row);
-            let (own_dst, rest_dst) = dst.split_at_mut(bytes_of(ty, own.len()));
-            swallow_quant::quantize_with_importance(ty, isa, importance, own, own_dst)?;
+            let (own_dst, rest_dst) = dst.split_at_mut(rows * row_bytes);
+            quantize(importance, own, own_dst)?;
             (weights, dst) = (rest, rest_dst);
             row += rows;
         }

@@ -35,8 +35,9 @@ pub(crate) fn encode_steps(
     store_levels(&levels, low);
 }
 
+/// Stores the levels in the bytes behind the header.
 #[inline(always)]
-fn store_levels(levels: &[[u8; 32]; 8], low: &mut [u8]) {
+pub(crate) fn store_levels(levels: &[[u8; 32]; 8], low: &mut [u8]) {
     for (low, levels) in low
         .as_chunks_mut::<32>()
         .0

@@ -41,8 +41,9 @@ pub(crate) fn encode_steps(
     store_levels(&levels, bits);
 }
 
+/// Stores the levels in the bytes behind the header.
 #[inline(always)]
-fn store_levels(levels: &[[u8; 32]; 8], bits: &mut [u8]) {
+pub(crate) fn store_levels(levels: &[[u8; 32]; 8], bits: &mut [u8]) {
     let (high, low) = bits.split_at_mut(32);
     high.fill(0);
     for (j, levels) in levels.iter().enumerate() {

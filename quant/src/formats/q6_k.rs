@@ -67,6 +67,12 @@ pub(crate) fn encode_scales(
         }
     }
 
+    pack(unit, &scales, &levels, block);
+}
+
+/// Makes a block of its parts: the unit (f16), the scales and the levels plus 32.
+#[inline(always)]
+pub(crate) fn pack(unit: u16, scales: &[i8; 16], levels: &[u8; 256], block: &mut [u8; BYTES]) {
     let (low, rest) = block.split_at_mut(128);
     let (high, rest) = rest.split_at_mut(64);
     let halves = low
@@ -84,7 +90,7 @@ pub(crate) fn encode_scales(
         }
     }
     for (byte, scale) in rest.iter_mut().zip(scales) {
-        *byte = scale as u8;
+        *byte = *scale as u8;
     }
     rest[16..].copy_from_slice(&unit.to_le_bytes());
 }
@@ -92,12 +98,28 @@ pub(crate) fn encode_scales(
 /// Reads a block back.
 #[inline(always)]
 pub(crate) fn decode(block: &[u8; BYTES], y: &mut [f32; 256]) {
+    let (low, rest) = block.split_at(128);
+    let (high, scales) = rest.split_at(64);
+    let mut levels = [0u8; 256];
+    let halves = low.as_chunks::<64>().0.iter().zip(high.as_chunks::<32>().0);
+    for ((low, high), l) in halves.zip(levels.as_chunks_mut::<128>().0) {
+        for i in 0..64 {
+            l[i] = low[i] & 15;
+            l[i + 64] = low[i] >> 4;
+        }
+        for i in 0..32 {
+            l[i] |= (high[i] & 3) << 4;
+            l[i + 32] |= (high[i] >> 2 & 3) << 4;
+            l[i + 64] |= (high[i] >> 4 & 3) << 4;
+            l[i + 96] |= (high[i] >> 6) << 4;
+        }
+    }
     let unit = read_f16(block, 208);
-    for (i, y) in y.iter_mut().enumerate() {
-        let (half, i, sub_block) = (i / 128, i % 128, i / 16);
-        let low = block[half * 64 + i % 64] >> (i / 64 * 4) & 15;
-        let high = block[128 + half * 32 + i % 32] >> (i / 32 * 2) & 3;
-        let level = (low | high << 4) as i8 - 32;
-        *y = unit * f32::from(block[192 + sub_block] as i8) * f32::from(level);
+    let sub_blocks = y.as_chunks_mut::<16>().0.iter_mut();
+    for ((y, levels), scale) in sub_blocks.zip(levels.as_chunks::<16>().0).zip(scales) {
+        let scale = unit * f32::from(*scale as i8);
+        for (y, level) in y.iter_mut().zip(levels) {
+            *y = scale * f32::from(*level as i8 - 32);
+        }
     }
 }

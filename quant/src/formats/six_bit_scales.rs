@@ -50,9 +50,15 @@ fn store(scales: &[f32; 8], mins: &[f32; 8], header: &mut [u8]) {
 /// the bits of another, as ggml lets it.
 #[inline(always)]
 fn store_steps(scales: &Steps<8>, mins: &Steps<8>, header: &mut [u8]) {
-    let (s, m) = (scales.steps, mins.steps);
-    header[0..2].copy_from_slice(&f32_to_f16(scales.unit).to_le_bytes());
-    header[2..4].copy_from_slice(&f32_to_f16(mins.unit).to_le_bytes());
+    let (d, dmin) = (f32_to_f16(scales.unit), f32_to_f16(mins.unit));
+    write(d, dmin, &scales.steps, &mins.steps, header);
+}
+
+/// Writes the two units, f16, and the scales and minimums in steps of them.
+#[inline(always)]
+pub(crate) fn write(d: u16, dmin: u16, s: &[u8; 8], m: &[u8; 8], header: &mut [u8]) {
+    header[0..2].copy_from_slice(&d.to_le_bytes());
+    header[2..4].copy_from_slice(&dmin.to_le_bytes());
     for j in 0..4 {
         header[4 + j] = s[j] | (s[4 + j] >> 4) << 6;
         header[8 + j] = m[j] | (m[4 + j] >> 4) << 6;

@@ -40,6 +40,7 @@
 //! can hold one sub-block: every lane then does exactly the scalar operations in exactly the
 //! scalar order, and a vector of them is as fast as it is wide.
 
+pub(crate) mod best;
 pub(crate) mod grid;
 pub(crate) mod lanes;
 pub(crate) mod scalar;

@@ -1,0 +1,181 @@
+//! Errors as forms: what a sub-block's error is for every scale (and minimum), once its levels are
+//! given.
+
+use super::KEEP;
+use crate::rounding::nearest_between;
+use crate::search::lanes::select;
+
+/// Sums over a sub-block that do not depend on levels.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Totals {
+    /// Σw
+    pub(crate) w: f32,
+    /// Σw·x
+    pub(crate) wx: f32,
+    /// Σw·x²
+    pub(crate) wxx: f32,
+}
+
+/// Sums over a sub-block for given levels.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sums {
+    /// Σw·l
+    pub(crate) l: f32,
+    /// Σw·l²
+    pub(crate) l2: f32,
+    /// Σw·x·l
+    pub(crate) xl: f32,
+}
+
+/// The error of a sub-block for given levels, as a form in scale and minimum. See the module.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Line {
+    /// What is left at the best scale and minimum.
+    pub(crate) error: f32,
+    /// The best scale.
+    pub(crate) scale: f32,
+    /// The best minimum, negated as in the format; it may be below 0, which the format has not.
+    pub(crate) min: f32,
+    /// How the best minimum moves with the scale.
+    pub(crate) slope: f32,
+    /// What a scale beside the best one costs, with the best minimum for it.
+    pub(crate) curvature: f32,
+}
+
+impl Line {
+    /// The form that none is worse than.
+    pub(crate) const NONE: Self = Self {
+        error: f32::INFINITY,
+        scale: 0.0,
+        min: 0.0,
+        slope: 0.0,
+        curvature: 0.0,
+    };
+
+    /// The form for the levels of these sums. Where all levels are the same many lines are best, and
+    /// it is one of them.
+    #[inline(always)]
+    pub(crate) fn of(totals: Totals, sums: Sums) -> Self {
+        let Totals { w, wx, wxx } = totals;
+        let Sums { l, l2, xl } = sums;
+        let per_w = reciprocal(w);
+        let determinant = w * l2 - l * l;
+        let slanted = determinant > 0.0;
+        let through_origin = l2 > 0.0;
+        let flat_scale = select(through_origin, xl / l2, 0.0);
+        let flat_min = select(through_origin, 0.0, -wx * per_w);
+        let line_scale = (w * xl - wx * l) / determinant;
+        let line_min = (l * xl - l2 * wx) / determinant;
+        let scale = select(slanted, line_scale, flat_scale);
+        let min = select(slanted, line_min, flat_min);
+        let slope = l * per_w;
+        let curvature = l2 - l * slope;
+        Self {
+            error: wxx - scale * xl + min * wx,
+            scale,
+            min,
+            slope,
+            curvature: select(curvature > 0.0, curvature, 0.0),
+        }
+    }
+
+    /// What it comes to with a multiple `s` of `d` for the scale.
+    #[inline(always)]
+    pub(crate) fn at(&self, d: f32, s: f32) -> Offer {
+        let beside = d * s - self.scale;
+        Offer {
+            s,
+            error: self.error + self.curvature * beside * beside,
+            min: self.min + self.slope * beside,
+        }
+    }
+}
+
+/// A form with the scale settled.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Offer {
+    /// The scale, in units.
+    pub(crate) s: f32,
+    /// The error with the best minimum.
+    pub(crate) error: f32,
+    /// The best minimum.
+    min: f32,
+}
+
+impl Offer {
+    /// The best multiple of `dmin` for the minimum, and the error with it. `per_dmin` is the
+    /// reciprocal of `dmin`, `w` the sum of weights.
+    #[inline(always)]
+    pub(crate) fn fit(&self, w: f32, dmin: f32, per_dmin: f32) -> (f32, f32) {
+        let m = nearest_between(self.min * per_dmin, 0.0, 63.0);
+        let off = dmin * m - self.min;
+        (m, self.error + w * off * off)
+    }
+}
+
+/// For each form the multiples of `d` on either side of its best scale.
+#[inline(always)]
+pub(crate) fn offers(d: f32, lines: &[Line; KEEP]) -> [Offer; 2 * KEEP] {
+    let per_d = reciprocal(d);
+    let mut offers = [Line::NONE.at(0.0, 0.0); 2 * KEEP];
+    for (k, line) in lines.iter().enumerate() {
+        let below = nearest_between(line.scale * per_d - 0.5, 0.0, 63.0);
+        offers[2 * k] = line.at(d, below);
+        offers[2 * k + 1] = line.at(d, select(below < 63.0, below + 1.0, 63.0));
+    }
+    offers
+}
+
+/// The error of a sub-block of Q6_K for given levels, as a form in the scale:
+/// `error + l2·(a - scale)²`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ray {
+    /// What is left at the best scale.
+    pub(crate) error: f32,
+    /// The best scale.
+    pub(crate) scale: f32,
+    /// Σw·l²: what a scale beside the best one costs.
+    pub(crate) l2: f32,
+}
+
+impl Ray {
+    /// The form that none is worse than.
+    pub(crate) const NONE: Self = Self {
+        error: f32::INFINITY,
+        scale: 0.0,
+        l2: 0.0,
+    };
+
+    /// The form for levels with these sums; `wxx` is Σw·x².
+    #[inline(always)]
+    pub(crate) fn of(wxx: f32, xl: f32, l2: f32) -> Self {
+        let scale = select(l2 > 0.0, xl / l2, 0.0);
+        Self {
+            error: wxx - scale * xl,
+            scale,
+            l2,
+        }
+    }
+
+    /// The best multiple of `d`, and the error with it. `per_d` is the reciprocal, or 0.
+    #[inline(always)]
+    pub(crate) fn fit(&self, d: f32, per_d: f32) -> (f32, f32) {
+        let s = nearest_between(self.scale * per_d, -128.0, 127.0);
+        let beside = d * s - self.scale;
+        (s, self.error + self.l2 * beside * beside)
+    }
+}
+
+/// The error of a new form, for finding its place among the kept ones. A form with just the error of
+/// a kept one is taken for the same, and comes after all.
+#[inline(always)]
+pub(crate) fn rank(error: f32, kept: [f32; KEEP]) -> f32 {
+    let same = (error == kept[0]) | (error == kept[1]) | (error == kept[2]);
+    select(same, f32::INFINITY, error)
+}
+
+/// The reciprocal of a scale or unit; 0 for 0.
+#[inline(always)]
+pub(crate) fn reciprocal(value: f32) -> f32 {
+    select(value != 0.0, 1.0 / value, 0.0)
+}
