@@ -11,14 +11,15 @@
 //! ```
 //!
 //! A blob is fetched under its lock into `.incomplete`, in order, so that what is there is always
-//! the file's beginning and the next run goes on behind it. (The library did the same; since 2.0 each of its
-//! processes has an incomplete file of its own, and neither minds the other's.) It is hashed on the way, put on disk, and
-//! moved in place if the digest is the hub's. Then the link is made, and when all files are there, the ref.
+//! the file's beginning and the next run goes on behind it. (The library did the same; as of 2.4 each
+//! of its processes has an incomplete file of its own, and neither minds the other's.) It is hashed
+//! on the way, put on disk, and moved in place if the digest is the hub's. Then the link is made,
+//! and when all files are there, the ref.
 //!
-//! Why not the crate hf-hub, which has this layout too: as of 1.0 it fetches a file by one request
-//! that is not gone on with when the body breaks off, begins `.incomplete` anew, checks
-//! neither length nor digest, and brings an async runtime, a second TLS stack that is built with
-//! cmake, and the client of another protocol: 327 crates.
+//! Why not the crate hf-hub, which has this layout too: as of 1.0 it fetches a file by one request,
+//! which is not made again when the body breaks off, begins `.incomplete` anew each time and checks
+//! no digest; it would also bring an async runtime and the client of another protocol, some 280
+//! crates.
 
 mod download;
 mod lock;
@@ -73,8 +74,8 @@ impl Cache {
         Self { root: root.into() }
     }
 
-    /// The folder with the files of a repository that the cache has; of a branch or tag, as of when it
-    /// was last asked for. Not all files of the repository need be in it.
+    /// The folder with the files of a repository that the cache has; of a branch or tag, as of when
+    /// it was last asked for. Not all files of the repository need be in it.
     pub fn snapshot_folder(&self, repo: &Repo) -> Option<PathBuf> {
         let folder = self.folder(&repo.id);
         let commit = match repo.is_pinned() {
@@ -101,7 +102,8 @@ impl Cache {
     /// has is taken without asking the hub; so it is when the hub cannot be reached.
     ///
     /// # Errors
-    /// [`HubError`]: offline and not in the cache, or as [`Client::snapshot`] and [`Cache::download`].
+    /// [`HubError`]: offline and not in the cache, or as [`Client::snapshot`] and
+    /// [`Cache::download`].
     pub fn fetch(
         &self,
         client: &Client,

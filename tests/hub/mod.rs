@@ -3,6 +3,7 @@
 mod cache;
 mod client;
 mod faults;
+mod library;
 mod read_ahead;
 mod run;
 mod server;
