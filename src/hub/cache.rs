@@ -11,10 +11,10 @@
 //! ```
 //!
 //! A blob is fetched under its lock into `.incomplete`, in order, so that what is there is always
-//! the file's beginning and the next run goes on behind it. (The library did the same; as of 2.4 each
-//! of its processes has an incomplete file of its own, and neither minds the other's.) It is hashed
-//! on the way, put on disk, and moved in place if the digest is the hub's. Then the link is made,
-//! and when all files are there, the ref.
+//! the file's beginning and the next run goes on behind it. (The library did the same; as of 2.4
+//! each of its processes has an incomplete file of its own, and neither minds the other's.) It is
+//! hashed on the way, put on disk, and moved in place if the digest is the hub's. Then the link is
+//! made, and when all files are there, the ref.
 //!
 //! Why not the crate hf-hub, which has this layout too: as of 1.0 it fetches a file by one request,
 //! which is not made again when the body breaks off, begins `.incomplete` anew each time and checks
@@ -25,7 +25,8 @@ mod download;
 mod lock;
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -80,14 +81,8 @@ impl Cache {
         let folder = self.folder(&repo.id);
         let commit = match repo.is_pinned() {
             true => repo.revision.to_lowercase(),
-            false => {
-                let commit = fs::read_to_string(folder.join("refs").join(&repo.revision)).ok()?;
-                commit.trim().to_owned()
-            }
+            false => read_ref(&folder.join("refs").join(&repo.revision))?,
         };
-        if !is_commit(&commit) {
-            return None;
-        }
         let snapshot = folder.join("snapshots").join(commit);
         snapshot.is_dir().then_some(snapshot)
     }
@@ -179,9 +174,17 @@ impl Cache {
     }
 }
 
+/// The commit that a branch or tag stood for.
+fn read_ref(path: &Path) -> Option<String> {
+    let mut text = String::new();
+    let file = fs::File::open(path).ok()?;
+    file.take(256).read_to_string(&mut text).ok()?;
+    Some(text.trim().to_owned()).filter(|commit| is_commit(commit))
+}
+
 /// Writes down what a branch or tag stands for, so that no reader sees half of it.
 fn write_ref(path: &Path, commit: &str) -> Result<(), HubError> {
-    if fs::read_to_string(path).is_ok_and(|found| found.trim() == commit) {
+    if read_ref(path).as_deref() == Some(commit) {
         return Ok(());
     }
     let folder = path.parent().unwrap_or(Path::new("."));

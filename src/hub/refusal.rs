@@ -79,7 +79,7 @@ mod tests {
         let id = RepoId::new("a/b").unwrap();
         let config = |token: Option<&str>| Config {
             endpoint: "https://huggingface.co".into(),
-            token: token.and_then(Token::new),
+            token: token.and_then(|text| Token::new(text, "HF_TOKEN").unwrap()),
             cache: "cache".into(),
             offline: false,
         };

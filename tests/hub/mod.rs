@@ -51,7 +51,7 @@ fn client(hub: &Hub) -> Client {
 
 fn client_with_token(hub: &Hub, token: &str) -> Client {
     let config = Config {
-        token: Token::new(token),
+        token: Token::new(token, "HF_TOKEN").unwrap(),
         ..config(hub)
     };
     Client::new(config, hasty(), Arc::default())
