@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use serde_json::json;
+
 use super::{COMMIT, Content, Fault, Repo, Seen, State, parse_range};
 
 pub(super) type Headers = Vec<(&'static str, String)>;
@@ -154,15 +156,16 @@ fn model_info(state: &State, stream: &mut TcpStream, seen: &Seen, rest: &str) ->
         .iter()
         .map(|(path, file)| {
             let size = file.content.size();
+            let mut sibling = json!({"rfilename": path, "size": size, "blobId": file.digest});
             if file.lfs {
-                let lfs = serde_json::json!({"sha256": file.digest, "size": size, "pointerSize": 135});
-                serde_json::json!({"rfilename": path, "size": size, "blobId": "0".repeat(40), "lfs": lfs})
-            } else {
-                serde_json::json!({"rfilename": path, "size": size, "blobId": file.digest})
+                // Git has a pointer, whose id says nothing of the bytes.
+                sibling["blobId"] = "0".repeat(40).into();
+                sibling["lfs"] = json!({"sha256": file.digest, "size": size, "pointerSize": 135});
             }
+            sibling
         })
         .collect();
-    let info = serde_json::json!({"id": id, "modelId": id, "sha": COMMIT, "private": false, "siblings": siblings});
+    let info = json!({"id": id, "sha": COMMIT, "private": false, "siblings": siblings});
     let content = Content::Bytes(Arc::new(info.to_string().into_bytes()));
     let commit = ("X-Repo-Commit", COMMIT.to_owned());
     body(state, stream, seen, &content, &[commit], None)
