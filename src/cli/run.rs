@@ -19,8 +19,8 @@ where other programs compute.";
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct RunArgs {
-    /// GGUF file to run, or hf:ORG/NAME[@REVISION]:FILE, which is fetched into the Hugging Face cache;
-    /// of a model in parts, the first
+    /// GGUF file to run, or `hf:ORG/NAME[@REVISION]:FILE`, which is fetched into the Hugging Face
+    /// cache; of a model in parts, the first
     #[arg(short, long, value_name = "FILE")]
     pub model: PathBuf,
 

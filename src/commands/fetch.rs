@@ -21,8 +21,8 @@ use crate::{
 /// The most parts of a model that are fetched.
 const MAX_PARTS: u32 = 1000;
 
-/// The path of a GGUF: `given`, or where it names a file of the hub, that file in the cache; of a model
-/// in parts, the first, with the others beside it.
+/// The path of a GGUF: `given`, or where it names a file of the hub, that file in the cache; of a
+/// model in parts, the first, with the others beside it.
 pub(super) fn gguf(given: &Path) -> Result<Cow<'_, Path>, HubError> {
     let Some(text) = given.to_str().filter(|text| text.starts_with("hf:")) else {
         return Ok(Cow::Borrowed(given));
@@ -95,7 +95,8 @@ fn parts(path: &str) -> Vec<String> {
     }
 }
 
-/// What is shown of one file: nothing while the cache has it; a bar on a terminal, a line elsewhere.
+/// What is shown of one file: nothing while the cache has it; a bar on a terminal, a line
+/// elsewhere.
 struct Display {
     bar: RefCell<Option<ProgressBar>>,
 }

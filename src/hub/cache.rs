@@ -11,20 +11,22 @@
 //! ```
 //!
 //! A blob is fetched under its lock into `.incomplete`, in order, so that what is there is always
-//! the file's beginning and the next run goes on behind it. (The library did the same; since 2.0 each of its
-//! processes has an incomplete file of its own, and neither minds the other's.) It is hashed on the way, put on disk, and
-//! moved in place if the digest is the hub's. Then the link is made, and when all files are there, the ref.
+//! the file's beginning and the next run goes on behind it. (The library did the same; as of 2.4
+//! each of its processes has an incomplete file of its own, and neither minds the other's.) It is
+//! hashed on the way, put on disk, and moved in place if the digest is the hub's. Then the link is
+//! made, and when all files are there, the ref.
 //!
-//! Why not the crate hf-hub, which has this layout too: as of 1.0 it fetches a file by one request
-//! that is not gone on with when the body breaks off, begins `.incomplete` anew, checks
-//! neither length nor digest, and brings an async runtime, a second TLS stack that is built with
-//! cmake, and the client of another protocol: 327 crates.
+//! Why not the crate hf-hub, which has this layout too: as of 1.0 it fetches a file by one request,
+//! which is not made again when the body breaks off, begins `.incomplete` anew each time and checks
+//! no digest; it would also bring an async runtime and the client of another protocol, some 280
+//! crates.
 
 mod download;
 mod lock;
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -73,20 +75,14 @@ impl Cache {
         Self { root: root.into() }
     }
 
-    /// The folder with the files of a repository that the cache has; of a branch or tag, as of when it
-    /// was last asked for. Not all files of the repository need be in it.
+    /// The folder with the files of a repository that the cache has; of a branch or tag, as of when
+    /// it was last asked for. Not all files of the repository need be in it.
     pub fn snapshot_folder(&self, repo: &Repo) -> Option<PathBuf> {
         let folder = self.folder(&repo.id);
         let commit = match repo.is_pinned() {
             true => repo.revision.to_lowercase(),
-            false => {
-                let commit = fs::read_to_string(folder.join("refs").join(&repo.revision)).ok()?;
-                commit.trim().to_owned()
-            }
+            false => read_ref(&folder.join("refs").join(&repo.revision))?,
         };
-        if !is_commit(&commit) {
-            return None;
-        }
         let snapshot = folder.join("snapshots").join(commit);
         snapshot.is_dir().then_some(snapshot)
     }
@@ -101,7 +97,8 @@ impl Cache {
     /// has is taken without asking the hub; so it is when the hub cannot be reached.
     ///
     /// # Errors
-    /// [`HubError`]: offline and not in the cache, or as [`Client::snapshot`] and [`Cache::download`].
+    /// [`HubError`]: offline and not in the cache, or as [`Client::snapshot`] and
+    /// [`Cache::download`].
     pub fn fetch(
         &self,
         client: &Client,
@@ -177,9 +174,17 @@ impl Cache {
     }
 }
 
+/// The commit that a branch or tag stood for.
+fn read_ref(path: &Path) -> Option<String> {
+    let mut text = String::new();
+    let file = fs::File::open(path).ok()?;
+    file.take(256).read_to_string(&mut text).ok()?;
+    Some(text.trim().to_owned()).filter(|commit| is_commit(commit))
+}
+
 /// Writes down what a branch or tag stands for, so that no reader sees half of it.
 fn write_ref(path: &Path, commit: &str) -> Result<(), HubError> {
-    if fs::read_to_string(path).is_ok_and(|found| found.trim() == commit) {
+    if read_ref(path).as_deref() == Some(commit) {
         return Ok(());
     }
     let folder = path.parent().unwrap_or(Path::new("."));

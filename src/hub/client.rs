@@ -89,7 +89,8 @@ impl fmt::Display for Wanted<'_> {
 
 impl Client {
     /// A client of the hub in `config`. When `stop` is set, requests end within a fifth of a second
-    /// with [`HubError::Interrupted`] (a connection that is being made may take until its time-out).
+    /// with [`HubError::Interrupted`] (a connection that is being made may take until its
+    /// time-out).
     pub fn new(config: Config, policy: RetryPolicy, stop: Arc<AtomicBool>) -> Self {
         let inner = Arc::new(Inner {
             agent: http::agent(&policy),

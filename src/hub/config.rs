@@ -14,7 +14,8 @@
 //! `1`, `ON`, `YES` and `TRUE` are yes, in any case. `~` and `$NAME` are written out in paths.
 
 use std::{
-    fmt, fs, io,
+    fmt, fs,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -28,11 +29,20 @@ pub const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 pub struct Token(String);
 
 impl Token {
-    /// The token in `text`, without the line ends around it; `None` where there is none.
-    pub fn new(text: &str) -> Option<Self> {
-        let text: String = text.chars().filter(|c| !"\r\n".contains(*c)).collect();
+    /// The token in `text`, which `what` holds, without the space and line ends around it; `None`
+    /// where there is none.
+    ///
+    /// # Errors
+    /// [`HubError::Config`] where it could not be sent; the text is not shown.
+    pub fn new(text: &str, what: &str) -> Result<Option<Self>, HubError> {
         let text = text.trim();
-        (!text.is_empty()).then(|| Self(text.into()))
+        if !text.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(HubError::Config {
+                what: what.into(),
+                reason: "is no token: expected one word such as `hf_…`".into(),
+            });
+        }
+        Ok((!text.is_empty()).then(|| Self(text.into())))
     }
 
     pub(super) fn secret(&self) -> &str {
@@ -100,9 +110,12 @@ impl Config {
         let token = if is_true(var("HF_HUB_DISABLE_IMPLICIT_TOKEN").as_deref()) {
             None
         } else {
-            let given = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"]
-                .iter()
-                .find_map(|name| Token::new(&var(name)?));
+            let mut given = None;
+            for name in ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"] {
+                if let (None, Some(text)) = (&given, var(name)) {
+                    given = Token::new(&text, name)?;
+                }
+            }
             match given {
                 Some(token) => Some(token),
                 None => {
@@ -134,7 +147,9 @@ fn checked_endpoint(text: &str) -> Result<String, HubError> {
     let uri = endpoint.parse::<ureq::http::Uri>().ok();
     let fits = uri.is_some_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https"))
-            && uri.host().is_some()
+            && uri
+                .authority()
+                .is_some_and(|at| !at.host().is_empty() && !at.as_str().contains('@'))
             && uri.query().is_none()
     });
     if fits {
@@ -147,24 +162,22 @@ fn checked_endpoint(text: &str) -> Result<String, HubError> {
 }
 
 /// The largest token file that is read, in bytes.
-const MAX_TOKEN: usize = 4096;
+const MAX_TOKEN: u64 = 4096;
 
 fn read_token(path: &Path) -> Result<Option<Token>, HubError> {
-    let failed = |reason: String| HubError::Config {
-        what: format!("the token file `{}`", path.display()),
-        reason,
-    };
-    match fs::read(path) {
-        Ok(bytes) if bytes.len() > MAX_TOKEN => Err(failed(format!(
-            "has {} bytes, expected one token",
-            bytes.len()
-        ))),
-        Ok(bytes) => match std::str::from_utf8(&bytes) {
-            Ok(text) => Ok(Token::new(text)),
-            Err(_) => Err(failed("is not text, expected one token".into())),
-        },
+    let what = format!("the token file `{}`", path.display());
+    let mut bytes = Vec::new();
+    let read =
+        fs::File::open(path).and_then(|file| file.take(MAX_TOKEN + 1).read_to_end(&mut bytes));
+    match read {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(failed(format!("cannot be read: {error}"))),
+        Err(error) => Err(HubError::Config {
+            what,
+            reason: format!("cannot be read: {error}"),
+        }),
+        // Too much, or no text, is no token either.
+        Ok(_) if bytes.len() as u64 > MAX_TOKEN => Token::new("\0", &what),
+        Ok(_) => Token::new(&String::from_utf8_lossy(&bytes), &what),
     }
 }
 
@@ -253,7 +266,14 @@ mod tests {
         assert_eq!(config(&[]).unwrap().endpoint, "https://huggingface.co");
         let own = config(&[("HF_ENDPOINT", "http://127.0.0.1:8080/hub/")]).unwrap();
         assert_eq!(own.endpoint, "http://127.0.0.1:8080/hub");
-        for wrong in ["", "huggingface.co", "ftp://a", "http://a/?b=c", "https://"] {
+        for wrong in [
+            "",
+            "huggingface.co",
+            "ftp://a",
+            "http://u:p@a",
+            "http://a/?b=c",
+            "https://",
+        ] {
             let error = config(&[("HF_ENDPOINT", wrong)]).unwrap_err().to_string();
             assert_eq!(
                 error,
@@ -290,11 +310,17 @@ mod tests {
             None
         );
 
-        fs::write(&file, [0xff; 8]).unwrap();
-        let error = config(&[("HF_TOKEN_PATH", path)]).unwrap_err().to_string();
+        for damaged in [vec![0xff; 8], vec![b'a'; 5000], b"two words".to_vec()] {
+            fs::write(&file, damaged).unwrap();
+            let error = config(&[("HF_TOKEN_PATH", path)]).unwrap_err();
+            let expected =
+                format!("the token file `{path}` is no token: expected one word such as `hf_…`");
+            assert_eq!(error.to_string(), expected);
+        }
+        let error = config(&[("HF_TOKEN", "hf_\u{e9}")]).unwrap_err();
         assert_eq!(
-            error,
-            format!("the token file `{path}` is not text, expected one token")
+            error.to_string(),
+            "HF_TOKEN is no token: expected one word such as `hf_…`"
         );
     }
 

@@ -2,13 +2,15 @@
 //!
 //! What of the hub's protocol we speak, all of it plain HTTP:
 //!
-//! 1. `GET /api/models/ORG/NAME/revision/REVISION?blobs=true` tells the commit that a branch or tag stands for
-//!    now, and the files with their sizes and digests ([`Snapshot`]). From then on everything is
-//!    asked of that commit.
-//! 2. `HEAD /ORG/NAME/resolve/COMMIT/PATH` tells a file's `ETag` and size: of a file in large-file storage by
-//!    `X-Linked-Etag` (its SHA-256) and `X-Linked-Size` in a redirect to a CDN, of another by
-//!    `ETag` (git's id of the blob) and `Content-Length`. `X-Repo-Commit` repeats the commit.
-//! 3. `GET` of the same address gives the bytes, or a redirect to them; with `Range`, a part of them.
+//! 1. `GET /api/models/ORG/NAME/revision/REVISION?blobs=true` tells the commit that a branch or tag
+//!    stands for now, and the files with their sizes and digests ([`Snapshot`]). From then on
+//!    everything is asked of that commit.
+//! 2. `HEAD /ORG/NAME/resolve/COMMIT/PATH` tells a file's `ETag` and size: of a file in large-file
+//!    storage by `X-Linked-Etag` (its SHA-256) and `X-Linked-Size` in a redirect to a CDN, of
+//!    another by `ETag` (git's id of the blob) and `Content-Length`. `X-Repo-Commit` repeats the
+//!    commit.
+//! 3. `GET` of the same address gives the bytes, or a redirect to them; with `Range`, a part of
+//!    them.
 //! 4. An error has `X-Error-Code` and `X-Error-Message`.
 //!
 //! The modules, from the outside in: [`Repo`] parses what a user writes, [`Config`] reads the
@@ -17,8 +19,8 @@
 //! has one request with its redirects, `retry` says when it is made again, `refusal` what to do
 //! when the hub says no.
 //!
-//! The HTTP client is the crate ureq with rustls: blocking, as all of this program is, with a time-out for
-//! each read and connections that another thread can end.
+//! The HTTP client is the crate ureq with rustls: blocking, as all of this program is, with a
+//! time-out for each read and connections that another thread can end.
 
 mod cache;
 mod client;

@@ -1,14 +1,16 @@
 //! Parts of remote files, fetched ahead by several connections and handed out in order.
 //!
-//! The parts, given as a list, are cut into pieces of some megabytes; parts that follow each other in a file
-//! are joined first. Each worker has a connection of its own and takes the next piece, as long
-//! as the bytes held (arriving, or waiting for their turn) stay within a bound. The reader takes pieces off the front.
+//! The parts, given as a list, are cut into pieces of some megabytes; parts that follow each other
+//! in a file are joined first. Each worker has a connection of its own and takes the next piece, as
+//! long as the bytes held (arriving, or waiting for their turn) stay within a bound. The reader
+//! takes pieces off the front.
 //!
-//! A connection that is slow must not hold the others: the bound fills with pieces behind the missing
-//! one. So a piece that is late is asked for a second time on a free connection; the answer that is whole first
-//! is taken, and the other request is ended. A piece is late when nothing of it arrived for
-//! [`Options::stall`], or when it takes three times as long as pieces have taken on average, and
-//! that long in addition. One piece at a time is asked for twice, the one that is needed first.
+//! A connection that is slow must not hold the others: the bound fills with pieces behind the
+//! missing one. So a piece that is late is asked for a second time on a free connection; the answer
+//! that is whole first is taken, and the other request is ended. A piece is late when nothing of it
+//! arrived for [`Options::stall`], or when it takes three times as long as pieces have taken on
+//! average, and that long in addition. One piece at a time is asked for twice, the one that is
+//! needed first.
 //!
 //! The first error that no retry helps ends everything.
 
@@ -72,8 +74,8 @@ impl ReadAhead {
     /// Begins to read `parts`.
     ///
     /// # Errors
-    /// [`HubError::Malformed`] where a part is not within its file, [`HubError::Io`] where no thread can
-    /// be started.
+    /// [`HubError::Malformed`] where a part is not within its file, [`HubError::Io`] where no
+    /// thread can be started.
     pub fn start(parts: &[Part], options: &Options) -> Result<Self, HubError> {
         let piece = options.piece.max(1);
         for part in parts {
@@ -105,7 +107,8 @@ impl ReadAhead {
         Ok(this)
     }
 
-    /// Fills `buf` with the next bytes of the parts, as if they were one after the other in one file.
+    /// Fills `buf` with the next bytes of the parts, as if they were one after the other in one
+    /// file.
     ///
     /// # Errors
     /// What stopped the reading: [`HubError`], [`HubError::Interrupted`] within a fifth of a second

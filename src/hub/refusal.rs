@@ -1,8 +1,8 @@
 //! Why the hub says no, and what a user can do about it.
 //!
 //! The hub tells by status and two headers: `X-Error-Code`, a word such as `GatedRepo`, and
-//! `X-Error-Message`, a sentence. A repository that does not exist and one that is not ours to see look
-//! the same on purpose.
+//! `X-Error-Message`, a sentence. A repository that does not exist and one that is not ours to see
+//! look the same on purpose.
 
 use super::{client::Wanted, config::Config, error::HubError, http::Answer};
 
@@ -79,7 +79,7 @@ mod tests {
         let id = RepoId::new("a/b").unwrap();
         let config = |token: Option<&str>| Config {
             endpoint: "https://huggingface.co".into(),
-            token: token.and_then(Token::new),
+            token: token.and_then(|text| Token::new(text, "HF_TOKEN").unwrap()),
             cache: "cache".into(),
             offline: false,
         };

@@ -1,13 +1,14 @@
 //! A file of the hub, read in parts and never kept.
 //!
-//! A part is one `GET` with `Range: bytes=FIRST-LAST`. The hub answers with a redirect to a CDN's signed
-//! address, which is good for about an hour; we keep it and go there directly until it is refused
-//! (403, 404 or 410), then ask the hub again. What an answer must be to be believed:
+//! A part is one `GET` with `Range: bytes=FIRST-LAST`. The hub answers with a redirect to a CDN's
+//! signed address, which is good for about an hour; we keep it and go there directly until it is
+//! refused (403, 404 or 410), then ask the hub again. What an answer must be to be believed:
 //!
 //! - status 206, or 200 where the part is the whole file;
 //! - `Content-Range` exactly the bytes that were asked for, of a file of the size that was pinned;
-//! - an `ETag` that stays what it was. The hub's redirect names the file's own (`X-Linked-Etag`), which was
-//!   pinned when the file was opened; a CDN has one of its own, pinned at its first answer;
+//! - an `ETag` that stays what it was. The hub's redirect names the file's own (`X-Linked-Etag`),
+//!   which was pinned when the file was opened; a CDN has one of its own, pinned at its first
+//!   answer;
 //! - a body of exactly that length.
 //!
 //! A body that breaks off is gone on with at the byte where it did. A size, commit or `ETag` that

@@ -1,12 +1,12 @@
 //! When a failed request is made again.
 //!
-//! A request may fail for reasons that pass: a connection that cannot be made, breaks off or stalls,
-//! an answer 408, 429 or 5xx, a body that is too short, a range that was not asked for. It is then
-//! made again after a delay that doubles from failure to failure, less a random part of up to its
-//! half, so that several connections do not come back all at once. `Retry-After` (seconds or a
-//! date), or the hub's `RateLimit`, makes the delay longer. What gives up is the number of failures in a row, or the time since
-//! the first of them; bytes that arrive begin both anew, so that a long download survives any
-//! number of faults that each let some of it through.
+//! A request may fail for reasons that pass: a connection that cannot be made, breaks off or
+//! stalls, an answer 408, 429 or 5xx, a body that is too short, a range that was not asked for. It
+//! is then made again after a delay that doubles from failure to failure, less a random part of up
+//! to its half, so that several connections do not come back all at once. `Retry-After` (seconds or
+//! a date), or the hub's `RateLimit`, makes the delay longer. What gives up is the number of
+//! failures in a row, or the time since the first of them; bytes that arrive begin both anew, so
+//! that a long download survives any number of faults that each let some of it through.
 
 use std::{
     thread,
@@ -20,8 +20,8 @@ use super::error::HubError;
 pub struct RetryPolicy {
     /// Failures in a row after which we give up; 12, which is two to three minutes of delays.
     pub attempts: u32,
-    /// The same until the hub has answered for the first time; 3. A wrong address, or a network that is off,
-    /// should be told soon.
+    /// The same until the hub has answered for the first time; 3. A wrong address, or a network
+    /// that is off, should be told soon.
     pub first_attempts: u32,
     /// Time since the first of these after which we give up, delays to come included; 10 minutes.
     pub total: Duration,
@@ -176,8 +176,8 @@ pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     Some(date.duration_since(now).unwrap_or_default())
 }
 
-/// What `RateLimit` says, which the hub sends with 429: in `"api";r=0;t=55` no request is left, and the count
-/// begins anew in 55 seconds.
+/// What `RateLimit` says, which the hub sends with 429: in `"api";r=0;t=55` no request is left, and
+/// the count begins anew in 55 seconds.
 pub(super) fn rate_limit(value: &str) -> Option<Duration> {
     let number = |key: &str| {
         let parts = value.split(';').map(str::trim);

@@ -1,10 +1,10 @@
 //! A repository at one commit: what the hub's model information says of it.
 //!
-//! `GET /api/models/ORG/NAME/revision/REVISION?blobs=true` answers with a JSON object, of which we read
-//! `sha`, the commit, and `siblings`, the files: `rfilename` (path), `size`, `blobId` (git's id of
-//! the blob) and, for files in large-file storage, `lfs` with the `sha256` of the bytes. (Of such a file
-//! git only has a pointer, so its `blobId` says nothing of its bytes.) Git itself takes files up
-//! to 10 MB; weights are in large-file storage.
+//! `GET /api/models/ORG/NAME/revision/REVISION?blobs=true` answers with a JSON object, of which we
+//! read `sha`, the commit, and `siblings`, the files: `rfilename` (path), `size`, `blobId` (git's
+//! id of the blob) and, for files in large-file storage, `lfs` with the `sha256` of the bytes. (Of
+//! such a file git only has a pointer, so its `blobId` says nothing of its bytes.) Git itself takes
+//! files up to 10 MB; weights are in large-file storage.
 
 use serde::Deserialize;
 use sha2::Digest as _;

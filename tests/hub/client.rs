@@ -364,7 +364,7 @@ fn a_waiting_request_ends_when_the_flag_is_set() {
     let error = file.read_exact_at(&mut [0; 1000], 0).unwrap_err();
     assert!(matches!(error, HubError::Interrupted), "{error}");
     assert!(
-        began.elapsed() < Duration::from_secs(1),
+        began.elapsed() < Duration::from_secs(2),
         "{:?}",
         began.elapsed()
     );

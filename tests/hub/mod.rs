@@ -5,6 +5,7 @@ mod client;
 #[cfg(unix)]
 mod convert;
 mod faults;
+mod library;
 mod read_ahead;
 mod run;
 mod server;
@@ -52,7 +53,7 @@ fn client(hub: &Hub) -> Client {
 
 fn client_with_token(hub: &Hub, token: &str) -> Client {
     let config = Config {
-        token: Token::new(token),
+        token: Token::new(token, "HF_TOKEN").unwrap(),
         ..config(hub)
     };
     Client::new(config, hasty(), Arc::default())

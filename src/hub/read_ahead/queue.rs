@@ -235,8 +235,8 @@ impl Queue {
         }
     }
 
-    /// The bytes of the next piece; `read` is what the last call gave. `alive` tells whether there is
-    /// anyone to wait for.
+    /// The bytes of the next piece; `read` is what the last call gave. `alive` tells whether there
+    /// is anyone to wait for.
     pub(super) fn next(
         &self,
         read: Vec<u8>,
