@@ -133,9 +133,14 @@ pub struct VerifyArgs {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
-    /// Checkpoint folder that the file was made from: shows the signal-to-noise ratio of each tensor
+    /// Checkpoint that the file was made from, a folder or hf:ORG/NAME[@REVISION]: shows the
+    /// signal-to-noise ratio of each tensor
     #[arg(long, value_name = "SRC")]
     pub against: Option<PathBuf>,
+
+    /// Compare all weights with those of a checkpoint on the hub, not a sample
+    #[arg(long, requires = "against")]
+    pub full: bool,
 
     /// Print JSON on stdout
     #[arg(long)]

@@ -1,11 +1,27 @@
 //! `swallow-gguf verify`
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
-use crate::{cli::VerifyArgs, compare};
+use super::fetch;
+use crate::{
+    cli::VerifyArgs,
+    compare::{self, Reference},
+    convert::CheckpointSource,
+};
 
 pub(super) fn execute(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
-    let verification = compare::verify(&args.file, args.against.as_deref())?;
+    let reference = match &args.against {
+        None => None,
+        Some(given) => {
+            // Nothing is written, so Ctrl-C may end the program as it is.
+            let source = fetch::checkpoint(given, false, &Arc::default())?;
+            Some(Reference {
+                sample: matches!(source, CheckpointSource::Hub(..)) && !args.full,
+                source,
+            })
+        }
+    };
+    let verification = compare::verify(&args.file, reference.as_ref())?;
     super::print(&if args.json {
         verification.json()
     } else {

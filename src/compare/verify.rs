@@ -2,6 +2,7 @@
 
 mod against;
 mod json;
+mod sample;
 mod text;
 
 use std::path::{Path, PathBuf};
@@ -13,7 +14,10 @@ use super::{
     CompareError, Deviation,
     file::{self, WeightFile, dequantize},
 };
-use crate::gguf::{FormatError, ReadError, TensorInfo};
+use crate::{
+    convert::CheckpointSource,
+    gguf::{FormatError, ReadError, TensorInfo},
+};
 
 /// What was found in a file.
 #[derive(Debug)]
@@ -56,11 +60,24 @@ pub struct BadBlock {
     pub total: u64,
 }
 
+/// What to hold a file against.
+#[derive(Clone, Debug)]
+pub struct Reference {
+    /// The checkpoint.
+    pub source: CheckpointSource,
+    /// Whether a sample of its weights is enough.
+    pub sample: bool,
+}
+
 /// A file held against a checkpoint.
 #[derive(Clone, Debug)]
 pub struct Against {
-    /// The checkpoint folder.
-    pub source: PathBuf,
+    /// The checkpoint.
+    pub source: String,
+    /// Weights that were compared.
+    pub compared: u64,
+    /// Weights of the checkpoint: more than were compared where a sample was enough.
+    pub weights: u64,
     /// The tensors that both have, in the order of conversion.
     pub tensors: Vec<TensorFidelity>,
     /// What only one has, or has in another shape.
@@ -106,13 +123,13 @@ pub enum Unmatched {
     },
 }
 
-/// Checks the file at `path`: its structure, that every weight is finite, and where `source` is
-/// given, every tensor against that checkpoint folder's.
+/// Checks the file at `path`: its structure, that every weight is finite, and where `reference` is
+/// given, the tensors against that checkpoint's.
 ///
 /// # Errors
 /// When there is no such file, it cannot be read, or the checkpoint cannot. What is wrong with the
 /// file is a result.
-pub fn verify(path: &Path, source: Option<&Path>) -> Result<Verification, CompareError> {
+pub fn verify(path: &Path, reference: Option<&Reference>) -> Result<Verification, CompareError> {
     let file = match WeightFile::open(path) {
         Ok(file) => file,
         Err(CompareError::Open(ReadError::Format { source, .. }))
@@ -127,13 +144,9 @@ pub fn verify(path: &Path, source: Option<&Path>) -> Result<Verification, Compar
         Err(error) => return Err(error),
     };
     // Opened first, so that a wrong folder is told before gigabytes are read.
-    let source = source
-        .map(|dir| against::Source::open(dir).map(|source| (dir, source)))
-        .transpose()?;
+    let source = reference.map(against::Source::open).transpose()?;
     let soundness = check_weights(&file)?;
-    let against = source
-        .map(|(dir, source)| source.compare(dir, &file))
-        .transpose()?;
+    let against = source.map(|source| source.compare(&file)).transpose()?;
     Ok(Verification {
         file: path.to_owned(),
         structure: Ok(soundness),

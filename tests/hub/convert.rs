@@ -410,3 +410,57 @@ fn a_repository_without_a_checkpoint_is_told() {
         assert!(said.contains(expected), "{said}");
     }
 }
+
+#[test]
+fn a_file_is_held_against_the_hub_by_a_sample_or_in_full() {
+    let fixture = Fixture::new(&large());
+    fs::write(fixture.path("x.gguf"), &fixture.expected).unwrap();
+    let verify = |args: &[&str]| {
+        let first = ["verify", "x.gguf", "--against", "hf:org/model", "--json"];
+        let before = fixture.hub.sent();
+        let run = fixture.command(&first).args(args).output().unwrap();
+        let found: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+        (found, run.status.code(), fixture.hub.sent() - before)
+    };
+    let (sample, code, fetched) = verify(&[]);
+    assert_eq!(code, Some(0), "{sample:#}");
+    let (full, code, all) = verify(&["--full"]);
+    assert_eq!(code, Some(0), "{full:#}");
+    assert_eq!(full["against"]["compared"], full["against"]["weights"]);
+    let compared = sample["against"]["compared"].as_u64().unwrap();
+    let weights = full["against"]["weights"].as_u64().unwrap();
+    assert!(compared < weights && fetched < all);
+    assert!(
+        fetched < 2 * compared + 4_000_000,
+        "{fetched} for {compared} weights"
+    );
+    // Every kind of tensor is in the sample.
+    for kind in [
+        "token_embd",
+        "output.",
+        "attn_q",
+        "ffn_down_exps",
+        "ffn_gate_inp",
+        "attn_norm",
+    ] {
+        let tensors = sample["against"]["tensors"].as_array().unwrap();
+        let has = |t: &serde_json::Value| t["name"].as_str().unwrap().contains(kind);
+        assert!(tensors.iter().any(has), "{kind}");
+    }
+
+    // Other weights in the file's place.
+    let mut bytes = fixture.expected.clone();
+    let gguf = Gguf::parse(&bytes, bytes.len() as u64).unwrap();
+    let info = gguf.tensor("blk.0.attn_v.weight").unwrap();
+    let at = (gguf.data_offset + info.offset) as usize;
+    bytes[at..at + info.size() as usize]
+        .chunks_mut(34)
+        .for_each(|block| block[1] ^= 0xbc);
+    fs::write(fixture.path("x.gguf"), bytes).unwrap();
+    let (found, code, _) = verify(&[]);
+    assert_eq!(
+        (code, &found["well"]),
+        (Some(1), &false.into()),
+        "{found:#}"
+    );
+}

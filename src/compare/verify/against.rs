@@ -1,11 +1,11 @@
 //! A file's weights against the checkpoint's.
 
-use std::{collections::HashSet, path::Path};
+use std::collections::HashSet;
 
 use rayon::prelude::*;
 use swallow_quant::{GgmlType, can_dequantize};
 
-use super::{Against, Fidelity, TensorFidelity, Unmatched};
+use super::{Against, Fidelity, Reference, TensorFidelity, Unmatched, sample};
 use crate::{
     compare::{
         CompareError, Deviation,
@@ -28,27 +28,38 @@ const TASK_WEIGHTS: usize = 1 << 14;
 
 /// A checkpoint and the conversion to F32 that says which of its weights belong where.
 pub(super) struct Source {
+    name: String,
     checkpoint: Checkpoint,
     plan: ConversionPlan,
+    sample: bool,
 }
 
 impl Source {
-    pub(super) fn open(dir: &Path) -> Result<Self, CompareError> {
-        Ok(Self::read(dir)?)
+    pub(super) fn open(reference: &Reference) -> Result<Self, CompareError> {
+        Ok(Self::read(reference)?)
     }
 
     /// Tokenizer files are not needed here, so they are not read.
-    fn read(dir: &Path) -> Result<Self, ConvertError> {
-        let checkpoint = Checkpoint::open(dir)?;
+    fn read(reference: &Reference) -> Result<Self, ConvertError> {
+        let checkpoint = reference.source.open()?;
         let config = ModelConfig::from_json(&checkpoint.config)?;
         let tensors = tensors::map(&config, &checkpoint)?;
-        let plan = ConversionPlan::new(tensors, Vec::new(), &FileType::F32.into())?;
-        Ok(Self { checkpoint, plan })
+        Ok(Self {
+            name: reference.source.to_string(),
+            plan: ConversionPlan::new(tensors, Vec::new(), &FileType::F32.into())?,
+            checkpoint,
+            sample: reference.sample,
+        })
     }
 
     /// Compares tensor by tensor: a chunk is read from both, and all threads share it.
-    pub(super) fn compare(self, dir: &Path, file: &WeightFile) -> Result<Against, CompareError> {
-        let Self { checkpoint, plan } = self;
+    pub(super) fn compare(self, file: &WeightFile) -> Result<Against, CompareError> {
+        let Self {
+            name,
+            checkpoint,
+            plan,
+            sample,
+        } = self;
         let matched: Vec<Option<&TensorInfo>> = plan
             .tensors
             .iter()
@@ -61,13 +72,23 @@ impl Source {
         let mut sums = vec![Deviation::default(); plan.tensors.len()];
         let is_compared =
             |chunk: &Chunk| matched[chunk.tensor].is_some_and(|t| can_dequantize(t.ty));
-        let compared = chunks(&plan).filter(is_compared);
+        let chosen = match sample {
+            true => sample::sample(&plan),
+            false => chunks(&plan).collect(),
+        };
+        let mut looked_at = vec![false; plan.tensors.len()];
+        for chunk in &chosen {
+            looked_at[chunk.tensor] = true;
+        }
+        let compared = chosen.into_iter().filter(is_compared);
+        let mut weights = 0;
         let mut reader = ChunkReader::new(&checkpoint.shards, &plan, compared);
         let mut buffers = Buffers::default();
         while let Some(chunk) = reader.read_next(&mut buffers.source)? {
             let Some(info) = matched[chunk.tensor] else {
                 continue;
             };
+            weights += chunk.len();
             let first = chunk.first_weight(&plan);
             file.read(info, &(first..first + chunk.len()), &mut buffers.blocks)?;
             let from = chunk.source_type(&plan);
@@ -75,12 +96,16 @@ impl Source {
         }
 
         Ok(Against {
-            source: dir.to_owned(),
+            source: name,
+            compared: weights,
+            weights: plan.parameters(),
             unmatched: unmatched(&plan, file),
             tensors: matched
                 .iter()
                 .zip(sums)
-                .filter_map(|(info, sum)| {
+                .zip(looked_at)
+                .filter(|(_, looked_at)| *looked_at)
+                .filter_map(|((info, sum), _)| {
                     let info = (*info)?;
                     Some(TensorFidelity {
                         name: info.name.clone(),

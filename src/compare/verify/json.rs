@@ -53,7 +53,9 @@ fn soundness_json(soundness: &Soundness) -> Json {
 
 fn against(against: &Against) -> Json {
     json!({
-        "source": against.source.to_string_lossy(),
+        "source": against.source,
+        "compared": against.compared,
+        "weights": against.weights,
         "tensors": against.tensors.iter().map(tensor).collect::<Vec<Json>>(),
         "unmatched": against.unmatched.iter().map(unmatched).collect::<Vec<Json>>(),
     })

@@ -81,8 +81,16 @@ fn against_text(out: &mut String, against: &Against) {
     let count = against.tensors.len();
     let _ = writeln!(
         out,
-        "\nagainst {} ({count} tensors)",
-        shown(&against.source)
+        "\nagainst {} ({count} tensors{})",
+        escape(against.source.as_bytes()),
+        match against.compared < against.weights {
+            true => format!(
+                ", a sample of {} of {} weights",
+                grouped(against.compared),
+                grouped(against.weights)
+            ),
+            false => String::new(),
+        }
     );
     let heads = ["tensor", "type"].map(|head| Left(head.to_owned()));
     let figures = ["SNR dB", "RMSE", "relative", "worst block", "its RMSE"]
