@@ -44,6 +44,48 @@ fn the_bytes_of_a_row_with_importance_do_not_change() {
     }
 }
 
+#[test]
+fn the_better_bytes_of_a_row_do_not_change() {
+    let row = row();
+    // Columns that count 1, 2 and 3 times.
+    let importance: Vec<f32> = (0..256).map(|i| (i % 3 + 1) as f32).collect();
+    for (ty, importance, expected) in [
+        (GgmlType::Q4_K, None, GOLDEN_BEST[0]),
+        (GgmlType::Q5_K, None, GOLDEN_BEST[1]),
+        (GgmlType::Q6_K, None, GOLDEN_BEST[2]),
+        (GgmlType::Q4_K, Some(importance.as_slice()), GOLDEN_BEST[3]),
+    ] {
+        for isa in Isa::available() {
+            let mut blocks = vec![0xaa; ty.row_bytes(row.len()).unwrap()];
+            swallow_quant::quantize_best(ty, isa, importance, &row, &mut blocks).unwrap();
+            assert_eq!(hex(&blocks), expected, "{ty} on {isa}");
+        }
+    }
+}
+
+/// As the test names them. These are our own bytes; ggml has no such search.
+const GOLDEN_BEST: [&str; 4] = [
+    "26183124fcfcfbfdfaf4f8f69b4b9b4bb24be47e07a03ac35cf68f18b14be47e07903ac35cf58f18\
+     b14bd46d079029c2f69f28b14be47e07a03ac36cf58f18b14be47e079039c25cf58f18b14bd47d06\
+     3ad36df68f18b14be47e07a03ac35cf58f18b14be47e079029c25cf58f18b14b7e07a03ad36df68f\
+     18b14be47e07a03ac35cf58f18b14be47e079029c25cf58f",
+    "38140124fafafafefef9fdfada8aea8a5a2d9669b45aa5d269964ba55a2d9669b45aa5d269964ba5\
+     5a2d9669b45aa5d27497d9fd1f4164a6cafc1f317397c9ec0e406496b9fb1f316386c8ec0e305395\
+     ec1f416397b9ec1e306486b9db0f315386b8ec0e306385b9db0e305286a8db0d64a6cafc1f317397\
+     c9ec0e406496b9fb1f316386c8ec0e305395b9eb0e206286fd1f4164a6cafc1f317397c9ec0e4064\
+     96b9fb1f316386c8ec0e305395b9eb0e",
+    "8922de9733ef8834fd8942ee9a33efa8cc1177cc0166bc1166cb1056bb0066bb0fb65900b76a01b3\
+     6a1dc46b1ec5681f45a9ff3399ed439afe3488ee3498ee2298d31d88c23e79e32e68d41f89c40e79\
+     dd1176bc1177bb1056bb2166cc0065ab02b35b0cb46d0eb6671fc86911c26a1bb4780fc38a1ed269\
+     2de4783fc3871ed22b45de78922b85ef74de38812b45de7461d8721c872dcb72d8b62d8761d8721c\
+     b5df44ee08b11b75ee44a21bb5df44ee0bb21876ed47a118b2dc47ed0bb2187669938a8e6b956f95\
+     6b958397978e6d69a88c",
+    "02196f24f2f4f4f4f7f6fbf2d4326111b25be47e17a03ac36cf68f28b14be47e07a039c36cf58f28\
+     b14bd47d079039c2f68f29b24bd57e07913ac35ce68f18a24bd46e07902ac35ce68f18a24bd46d07\
+     3ad46df69f29b24be57e07a13ac36df68f19b24be57e07913ac35cf68f18b24b7e07a03ad36df68f\
+     18b14be47e07a03ac35cf58f18b14be47e079029c25cf58f",
+];
+
 const GOLDEN: [(GgmlType, &str); 15] = [
     (
         GgmlType::F32,

@@ -179,3 +179,88 @@ pub(crate) fn rank(error: f32, kept: [f32; KEEP]) -> f32 {
 pub(crate) fn reciprocal(value: f32) -> f32 {
     select(value != 0.0, 1.0 / value, 0.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::search::best::scalar;
+
+    const X: [f32; 32] = [
+        0.31, -0.44, 0.05, 1.02, -0.73, 0.18, -0.09, 0.66, -1.21, 0.27, 0.83, -0.35, 0.49, -0.58,
+        0.12, -0.02, 0.94, -0.87, 0.21, 0.38, -0.16, -0.64, 0.71, 0.07, -1.05, 0.55, -0.29, 0.43,
+        -0.51, 1.33, -0.11, 0.24,
+    ];
+
+    fn weights() -> [f32; 32] {
+        X.map(|x| 0.6 + x.abs())
+    }
+
+    /// The weighted squared error, from the weights and their levels.
+    fn error<const N: usize>(x: &[f32; N], w: &[f32; N], levels: &[f32; N], a: f32, b: f32) -> f32 {
+        let weights = x.iter().zip(w).zip(levels);
+        weights.map(|((x, w), l)| w * (a * l - b - x).powi(2)).sum()
+    }
+
+    #[test]
+    fn a_line_tells_the_error_for_every_scale_and_minimum() {
+        let w = weights();
+        let totals = scalar::totals(&X, &w);
+        for (scale, min) in [(0.17, 1.2), (0.1, 0.4), (0.4, 2.0), (5.0, 0.0), (0.17, 0.0)] {
+            let levels = X.map(|x| nearest_between((x + min) * reciprocal(scale), 0.0, 15.0));
+            let line = Line::of(totals, scalar::sums(&X, &w, scale, min, 15.0));
+            for d in [0.0, 0.02, 0.09, 0.17, 0.3] {
+                for dmin in [0.0, 0.11, 0.4, 1.3] {
+                    let offer = line.at(d, 1.0);
+                    let (m, told) = offer.fit(totals.w, dmin, reciprocal(dmin));
+                    let expected = error(&X, &w, &levels, d, dmin * m);
+                    let off = (told - expected).abs();
+                    assert!(off <= 2e-4 * expected, "{told} for {expected}: {line:?}");
+                    // No other multiple of the minimum is better.
+                    for other in [m - 1.0, m + 1.0] {
+                        let worse = error(&X, &w, &levels, d, dmin * other.max(0.0));
+                        assert!(worse >= expected * (1.0 - 1e-4), "{m}: {line:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_ray_tells_the_error_for_every_scale() {
+        let x: &[f32; 16] = X.first_chunk().unwrap();
+        let w = x.map(|x| x * x);
+        let wxx = scalar::ray_total(x, &w);
+        for scale in [0.04, -0.04, 0.1, -0.02] {
+            let levels = x.map(|x| nearest_between(x * reciprocal(scale), -32.0, 31.0));
+            let (xl, l2) = scalar::ray_sums(x, &w, reciprocal(scale));
+            let ray = Ray::of(wxx, xl, l2);
+            for d in [0.001, -0.001, 0.0004] {
+                let (s, told) = ray.fit(d, reciprocal(d));
+                let expected = error(x, &w, &levels, d * s, 0.0);
+                let off = (told - expected).abs();
+                assert!(off <= 1e-5 * wxx, "{told} for {expected}: {ray:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn where_nothing_varies_the_line_is_exact() {
+        for (value, scale, min) in [(-0.5, 0.0, 0.5), (0.5, 0.1, 0.0), (0.0, 0.0, 0.0)] {
+            let (x, w) = ([value; 32], [1.0; 32]);
+            let totals = scalar::totals(&x, &w);
+            let line = Line::of(totals, scalar::sums(&x, &w, scale, min, 15.0));
+            assert!(line.error.abs() < 1e-6, "{value}: {line:?}");
+            let read = |level: f32| line.scale * level - line.min;
+            let level = nearest_between((value + min) * reciprocal(scale), 0.0, 15.0);
+            assert!((read(level) - value).abs() < 1e-6, "{value}: {line:?}");
+        }
+    }
+
+    #[test]
+    fn a_form_with_the_error_of_a_kept_one_comes_after_all() {
+        let kept = [1.0, 2.0, f32::INFINITY];
+        assert_eq!(rank(1.5, kept), 1.5);
+        assert_eq!(rank(2.0, kept), f32::INFINITY);
+        assert!(rank(f32::NAN, kept).is_nan());
+    }
+}

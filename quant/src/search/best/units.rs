@@ -198,3 +198,78 @@ pub(crate) fn ray_proposals(largest: f32) -> [f32; UNITS] {
 pub(crate) fn nearest_unit(unit: f32) -> f32 {
     f16_to_f32(f32_to_f16(unit.clamp(-65504.0, 65504.0)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proposals_are_finite_halves_that_the_largest_is_within() {
+        for largest in [0.0, 1e-9, 1e-6, 0.003, 1.0, 4e6, 1e30] {
+            for unit in proposals(largest) {
+                assert_eq!(unit, nearest_unit(unit), "{largest}");
+                assert!((0.0..=65504.0).contains(&unit), "{largest}");
+            }
+            for unit in ray_proposals(largest) {
+                assert!((-65504.0..=0.0).contains(&unit), "{largest}");
+            }
+        }
+        let multiples = proposals(1.0).map(|unit| 1.0 / unit);
+        assert!((multiples[0] - 63.0).abs() < 0.05, "{multiples:?}");
+        assert!((multiples[UNITS - 1] - 50.6).abs() < 0.05, "{multiples:?}");
+    }
+
+    #[test]
+    fn fitting_units_to_levels_never_raises_the_error() {
+        let line = |scale, min| Line {
+            error: 0.1,
+            scale,
+            min,
+            slope: 7.0,
+            curvature: 600.0,
+        };
+        let mut totals = [Totals {
+            w: 30.0,
+            wx: 0.0,
+            wxx: 0.0,
+        }; 8];
+        let mut sums = [Sums {
+            l: 0.0,
+            l2: 0.0,
+            xl: 0.0,
+        }; 8];
+        let mut lines = [Line::NONE; 8];
+        for j in 0..8 {
+            // Sums whose line is this one.
+            let wanted = line(0.1 + 0.01 * j as f32, 0.7 - 0.03 * j as f32);
+            let (w, l) = (totals[j].w, wanted.slope * totals[j].w);
+            let l2 = wanted.curvature + wanted.slope * l;
+            totals[j].wx = wanted.scale * l - wanted.min * w;
+            sums[j] = Sums {
+                l,
+                l2,
+                xl: wanted.scale * l2 - wanted.min * l,
+            };
+            totals[j].wxx = 0.1 + wanted.scale * sums[j].xl - wanted.min * totals[j].wx;
+            lines[j] = Line::of(totals[j], sums[j]);
+            assert!(
+                (lines[j].scale - wanted.scale).abs() < 1e-3,
+                "{:?}",
+                lines[j]
+            );
+        }
+        let mut units = Units {
+            d: nearest_unit(0.003),
+            dmin: nearest_unit(0.012),
+            s: [33.0, 37.0, 40.0, 43.0, 47.0, 50.0, 53.0, 57.0],
+            m: [58.0, 56.0, 53.0, 51.0, 48.0, 46.0, 43.0, 41.0],
+        };
+        let mut before = units.error(&lines, &totals);
+        for _ in 0..4 {
+            units.refine(&sums, &totals);
+            let after = units.error(&lines, &totals);
+            assert!(after <= before, "{after} after {before}");
+            before = after;
+        }
+    }
+}
