@@ -29,7 +29,13 @@ pub(crate) fn nearest_between(value: f32, lowest: f32, highest: f32) -> f32 {
     rounded - TO_MANTISSA
 }
 
-/// As [`nearest_between`], for values that no lower limit is needed for.
+/// [`nearest_int`] as a float, for values below 2²² - 1 in magnitude. NaN stays.
+#[inline(always)]
+pub(crate) fn nearest(value: f32) -> f32 {
+    (value + TO_MANTISSA) - TO_MANTISSA
+}
+
+/// As [`nearest`], but `highest` at most. NaN gives the highest.
 #[inline(always)]
 pub(crate) fn nearest_up_to(value: f32, highest: f32) -> f32 {
     let highest = TO_MANTISSA + highest;
@@ -125,6 +131,7 @@ mod tests {
             for highest in [3.0, 7.0, 15.0, 31.0] {
                 let expected = nearest_between(value, -100.0, highest);
                 assert_eq!(nearest_up_to(value, highest), expected, "{value}");
+                assert_eq!(nearest(value).min(highest), expected, "{value}");
             }
         }
     }

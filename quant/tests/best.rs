@@ -17,6 +17,14 @@ fn best(ty: GgmlType, isa: Isa, importance: Option<&[f32]>, row: &[f32], poison:
     blocks
 }
 
+/// The blocks that ggml's search finds.
+fn reference(ty: GgmlType, importance: Option<&[f32]>, row: &[f32]) -> Vec<u8> {
+    match importance {
+        Some(importance) => hard::importance::quantize(ty, Isa::best(), importance, row, 0x55),
+        None => quantize(ty, Isa::best(), row, 0x55),
+    }
+}
+
 fn read(ty: GgmlType, blocks: &[u8], len: usize) -> Vec<f32> {
     let mut values = vec![f32::NAN; len];
     swallow_quant::dequantize(ty, blocks, &mut values).unwrap();
@@ -66,7 +74,7 @@ fn importance(columns: usize, random: &mut Random) -> Vec<f32> {
 
 fn check(row: &[f32], importance: Option<&[f32]>) -> Result<(), TestCaseError> {
     for ty in BEST {
-        let reference = quantize(ty, Isa::best(), row, 0x55);
+        let reference = reference(ty, importance, row);
         let expected = best(ty, Isa::Scalar, importance, row, 0x33);
         for isa in Isa::available() {
             let found = best(ty, isa, importance, row, 0xaa);
@@ -122,7 +130,7 @@ fn rows_of_every_length_are_the_same_on_every_isa() {
 /// By how many percent the sum of errors is lower than the reference's.
 fn gain(ty: GgmlType, importance: Option<&[f32]>, row: &[f32]) -> f64 {
     let sum = |blocks: &[u8]| errors(ty, importance, row, blocks).iter().sum::<f64>();
-    let reference = quantize(ty, Isa::best(), row, 0x55);
+    let reference = reference(ty, importance, row);
     let found = best(ty, Isa::best(), importance, row, 0xaa);
     100.0 * (1.0 - sum(&found) / sum(&reference))
 }
@@ -184,7 +192,7 @@ fn what_does_not_count_at_all_is_left_as_it_was() {
     let mut importance = vec![1.0; 512];
     importance[64..96].fill(0.0);
     for ty in BEST {
-        let reference = quantize(ty, Isa::best(), &row, 0x55);
+        let reference = reference(ty, Some(&importance), &row);
         let found = best(ty, Isa::best(), Some(&importance), &row, 0xaa);
         let len = ty.block_bytes();
         assert_eq!(found[..len], reference[..len], "{ty}");

@@ -152,7 +152,7 @@ pub(super) fn select(condition: bool, yes: f32, no: f32) -> f32 {
 
 /// The weighted error of each lane.
 #[inline(always)]
-pub(super) fn error<const N: usize, const LEN: usize>(
+fn error<const N: usize, const LEN: usize>(
     x: &Lanes<N, LEN>,
     weights: &Lanes<N, LEN>,
     levels: &Lanes<N, LEN>,

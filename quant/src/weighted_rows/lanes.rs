@@ -8,6 +8,11 @@
 //! As there, everything is `#[inline(always)]`. Only what a format calls for the levels of a
 //! search, which is rare, may be a function of its own.
 
+#![allow(
+    clippy::needless_range_loop,
+    reason = "the loops over lanes are the algorithm"
+)]
+
 use crate::float::f32_to_f16;
 use crate::formats::{five_bit, four_bit, iq4_nl, iq4_xs, q2_k, q3_k, q4_k, q5_k, q6_k};
 use crate::rows::to_lanes;
