@@ -31,10 +31,15 @@ pub const TYPES: [GgmlType; 14] = [
     GgmlType::BF16,
 ];
 
-/// Weights in the chunk that is quantized over and over: few enough that it stays in the cache,
-/// and that the slowest contestant's turn is shorter than a time slice. On a busy machine the long
-/// turns would otherwise be interrupted and the short ones not.
+/// Weights in a chunk: few enough that it stays in the cache, and that the slowest contestant's
+/// turn is shorter than a time slice. On a busy machine the long turns would otherwise be
+/// interrupted and the short ones not.
 const WEIGHTS: usize = 16 * 1024;
+
+/// Chunks, a different one in each repetition. Over a single one, a good processor learns by heart
+/// which way the branches of the searches go, and ggml's Q3_K takes half the time it takes for the
+/// weights of a model, which come once each.
+const CHUNKS: usize = 128;
 
 /// Repetitions at least, however long one takes.
 const REPETITIONS: usize = 5;
@@ -122,7 +127,8 @@ impl fmt::Display for Measurement {
 
 /// Measures ggml and every available instruction set on one type, for about `seconds`.
 pub fn measure(ty: GgmlType, seconds: f64) -> Vec<Measurement> {
-    let bf16 = weights();
+    let bf16 = weights(CHUNKS * WEIGHTS);
+    let mut chunks = bf16.chunks(2 * WEIGHTS).cycle();
     let mut values = vec![0.0; WEIGHTS];
     let mut blocks = vec![0; ty.row_bytes(WEIGHTS).unwrap_or(0)];
 
@@ -136,15 +142,16 @@ pub fn measure(ty: GgmlType, seconds: f64) -> Vec<Measurement> {
     let start = Instant::now();
     let end = Duration::from_secs_f64(seconds);
     while times[0].len() < REPETITIONS || start.elapsed() < end {
+        let bf16 = chunks.next().unwrap_or_default();
         for (i, &contestant) in contestants.iter().enumerate() {
             let start = Instant::now();
             match contestant {
                 None => {
-                    ggml::dequantize(GgmlType::BF16, &bf16, &mut values);
+                    ggml::dequantize(GgmlType::BF16, bf16, &mut values);
                     ggml::quantize(ty, &values, &mut blocks);
                 }
                 Some(isa) => {
-                    swallow_quant::bf16_to_f32(&bf16, &mut values);
+                    swallow_quant::bf16_to_f32(bf16, &mut values);
                     // A type that cannot be quantized leaves the buffer as it was, which shows.
                     same_bytes[i] &= swallow_quant::quantize(ty, isa, &values, &mut blocks).is_ok();
                 }
@@ -188,7 +195,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// bf16 weights as a trained model has them: about normal, of size 0.02, the same every time.
-fn weights() -> Vec<u8> {
+fn weights(n: usize) -> Vec<u8> {
     let mut state = 1u64;
     let mut uniform = || {
         state = state
@@ -196,7 +203,7 @@ fn weights() -> Vec<u8> {
             .wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f32 / (1u64 << 24) as f32
     };
-    (0..WEIGHTS)
+    (0..n)
         .flat_map(|_| {
             let normal = (0..12).map(|_| uniform()).sum::<f32>() - 6.0;
             half::bf16::from_f32(0.02 * normal).to_le_bytes()
