@@ -1,0 +1,50 @@
+//! The searches for `N` sub-blocks at once, one in each lane.
+//!
+//! `x[i][lane]` is weight `i` of sub-block `lane`. Every loop over lanes does the same operation
+//! on each, so the compiler makes it one vector operation (or a few, where `N` is more than the
+//! width); the loops over `i` keep the scalar order. Branches of the reference become selects.
+
+#![allow(
+    clippy::needless_range_loop,
+    reason = "the loops over lanes are the algorithm"
+)]
+
+mod grid_scale;
+mod range;
+mod refined_scale;
+mod scale;
+mod scale_and_min;
+
+pub(crate) use grid_scale::grid_scale;
+pub(crate) use range::{largest, magnitude, range};
+pub(crate) use refined_scale::refined_scale;
+pub(crate) use scale::scale;
+pub(crate) use scale_and_min::scale_and_min;
+
+/// One number for each weight of `N` sub-blocks of `LEN`: `rows[i][lane]`. Aligned to the widest
+/// vector, as one that lies across two cache lines takes twice as long to load.
+#[repr(align(64))]
+pub(crate) struct Lanes<const N: usize, const LEN: usize>(pub(crate) [[f32; N]; LEN]);
+
+impl<const N: usize, const LEN: usize> Lanes<N, LEN> {
+    /// Zero for each weight.
+    pub(crate) const ZERO: Self = Self([[0.0; N]; LEN]);
+}
+
+/// Chooses without a branch, for which a vector has no use.
+#[inline(always)]
+fn select(condition: bool, yes: f32, no: f32) -> f32 {
+    std::hint::select_unpredictable(condition, yes, no)
+}
+
+/// The weight of the largest magnitude in each lane, the first of several.
+#[inline(always)]
+fn largest_of_lanes<const N: usize, const LEN: usize>(x: &Lanes<N, LEN>) -> [f32; N] {
+    let mut largest = [0.0f32; N];
+    for x in &x.0 {
+        for n in 0..N {
+            largest[n] = select(x[n].abs() > largest[n].abs(), x[n], largest[n]);
+        }
+    }
+    largest
+}
