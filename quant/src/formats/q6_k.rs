@@ -20,14 +20,8 @@ pub(crate) const BYTES: usize = 210;
 /// Makes a block, given each sub-block's scale.
 #[inline(always)]
 pub(crate) fn encode(x: &[f32; 256], scales: &[f32; 16], block: &mut [u8; BYTES]) {
-    let (mut magnitude, mut largest) = (0.0, 0.0);
-    for &scale in scales {
-        if scale.abs() > magnitude {
-            magnitude = scale.abs();
-            largest = scale;
-        }
-    }
-    if magnitude < ALL_ZERO {
+    let largest = search::lanes::largest(scales);
+    if largest.abs() < ALL_ZERO {
         block.fill(0);
         return;
     }

@@ -17,7 +17,7 @@ mod scale_and_min;
 
 pub(crate) use grid_scale::grid_scale;
 pub(crate) use range::{largest, magnitude, range};
-pub(crate) use refined_scale::refined_scale;
+pub(crate) use refined_scale::refined_scales;
 pub(crate) use scale::scale;
 pub(crate) use scale_and_min::scale_and_min;
 
@@ -29,6 +29,26 @@ pub(crate) struct Lanes<const N: usize, const LEN: usize>(pub(crate) [[f32; N]; 
 impl<const N: usize, const LEN: usize> Lanes<N, LEN> {
     /// Zero for each weight.
     pub(crate) const ZERO: Self = Self([[0.0; N]; LEN]);
+
+    /// Puts up to `N` sub-blocks into a lane each; lanes without one are zero.
+    #[inline(always)]
+    pub(crate) fn fill(&mut self, sub_blocks: &[[f32; LEN]]) {
+        if sub_blocks.len() < N {
+            self.0.fill([0.0; N]);
+        }
+        // Four by four, which the compiler makes a few shuffles of.
+        let (fours, rest) = sub_blocks.as_chunks::<4>();
+        for (n, x) in fours.iter().enumerate() {
+            for i in 0..LEN {
+                self.0[i].as_chunks_mut::<4>().0[n] = [x[0][i], x[1][i], x[2][i], x[3][i]];
+            }
+        }
+        for (n, x) in rest.iter().enumerate() {
+            for i in 0..LEN {
+                self.0[i][4 * fours.len() + n] = x[i];
+            }
+        }
+    }
 }
 
 /// Chooses without a branch, for which a vector has no use.

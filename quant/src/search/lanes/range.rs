@@ -2,6 +2,7 @@
 //!
 //! A block here is 32 weights in a row, not a lane: its maximum may be taken in any order.
 
+use super::select;
 use crate::search::scalar;
 
 /// As [`crate::search::scalar::magnitude`]: without the sign, floats are in the order of their bits, and
@@ -17,14 +18,13 @@ pub(crate) fn magnitude(x: &[f32; 32]) -> f32 {
 
 /// As [`crate::search::scalar::largest`].
 #[inline(always)]
-pub(crate) fn largest(x: &[f32; 32]) -> f32 {
-    let (min, max) = range(x);
-    if -min > max {
-        min
-    } else if max > -min {
-        max
+pub(crate) fn largest<const LEN: usize>(x: &[f32; LEN]) -> f32 {
+    let (min, max) = ordered_range(x);
+    if -min > max || max > -min {
+        // Not a branch, because which side it is on is anybody's guess.
+        select(-min > max, min, max)
     } else {
-        // As far on one side as on the other, or all zero: the first one counts.
+        // As far on one side as on the other, or all zero: the first one counts. Or one is NaN.
         scalar::largest(x)
     }
 }
@@ -32,8 +32,20 @@ pub(crate) fn largest(x: &[f32; 32]) -> f32 {
 /// As [`crate::search::scalar::range`].
 #[inline(always)]
 pub(crate) fn range(x: &[f32; 32]) -> (f32, f32) {
+    let (min, max) = ordered_range(x);
+    // The two zeros are equal in the reference, and of equals the first counts.
+    if min == 0.0 || max == 0.0 {
+        scalar::range(x)
+    } else {
+        (min, max)
+    }
+}
+
+/// The ends of the range where -0 is below +0, and NaN beyond the infinities.
+#[inline(always)]
+fn ordered_range<const LEN: usize>(x: &[f32; LEN]) -> (f32, f32) {
     // Negative floats are in the reverse order of their bits. Turned around they are in order as
-    // integers, with -0 before +0.
+    // integers.
     let turn = |bits: i32| bits ^ ((bits >> 31) & i32::MAX);
     let (mut min, mut max) = (i32::MAX, i32::MIN);
     for x in x {
@@ -41,14 +53,6 @@ pub(crate) fn range(x: &[f32; 32]) -> (f32, f32) {
         min = min.min(ordered);
         max = max.max(ordered);
     }
-    let (min, max) = (
-        f32::from_bits(turn(min) as u32),
-        f32::from_bits(turn(max) as u32),
-    );
-    // The two zeros are equal in the reference, and of equals the first counts.
-    if min == 0.0 || max == 0.0 {
-        scalar::range(x)
-    } else {
-        (min, max)
-    }
+    let float = |ordered: i32| f32::from_bits(turn(ordered) as u32);
+    (float(min), float(max))
 }
