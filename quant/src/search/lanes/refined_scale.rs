@@ -174,21 +174,26 @@ fn may_move<const N: usize>(x: &Lanes<N, 16>, levels: &Levels<N>) -> [bool; N] {
 /// another. A lane where nothing moves any more stays as it is in further rounds.
 #[inline(always)]
 fn refine<const N: usize>(x: &Lanes<N, 16>, rounds: usize) -> ([f32; N], [bool; N]) {
-    let mut state = first_levels(x);
+    let Levels {
+        largest,
+        mut levels,
+        mut sum_xl,
+        mut sum_l2,
+    } = first_levels(x);
     // What is rounded here may be any number. Where one is out of `nearest_between`'s range, the
-    // lane is left to the reference.
+    // lane is left to the reference, but for the zeros of a lane without a sub-block.
     let mut in_range = [1u32; N];
     for _ in 0..rounds {
         let mut moved = [0u32; N];
         for i in 0..16 {
             // New arrays, as the compiler would make masked stores to the old ones, which are slow.
-            let (mut level, mut sum_xl, mut sum_l2) = ([0.0; N], [0.0; N], [0.0; N]);
+            let (mut new_level, mut new_xl, mut new_l2) = ([0.0; N], [0.0; N], [0.0; N]);
             for n in 0..N {
-                let (old_xl, old_l2) = (state.sum_xl[n], state.sum_l2[n]);
-                let (x, l) = (x.0[i][n], state.levels.0[i][n]);
+                let (x, l) = (x.0[i][n], levels.0[i][n]);
+                let (xl, l2) = (sum_xl[n], sum_l2[n]);
                 let w = x * x;
-                let others_xl = old_xl - w * x * l;
-                let others_l2 = old_l2 - w * l * l;
+                let others_xl = xl - w * x * l;
+                let others_l2 = l2 - w * l * l;
                 let value = x * others_l2 / others_xl;
                 in_range[n] &= u32::from(is_in_range(value));
                 let best = nearest_between(value, -4.0, 3.0);
@@ -197,22 +202,28 @@ fn refine<const N: usize>(x: &Lanes<N, 16>, rounds: usize) -> ([f32; N], [bool; 
                 let better = (others_xl > 0.0)
                     & (best != l)
                     & (with_l2 > 0.0)
-                    & (with_xl * with_xl * old_l2 > old_xl * old_xl * with_l2);
-                level[n] = select(better, best, l);
-                sum_xl[n] = select(better, with_xl, old_xl);
-                sum_l2[n] = select(better, with_l2, old_l2);
+                    & (with_xl * with_xl * l2 > xl * xl * with_l2);
+                new_level[n] = select(better, best, l);
+                new_xl[n] = select(better, with_xl, xl);
+                new_l2[n] = select(better, with_l2, l2);
                 moved[n] |= u32::from(better);
             }
-            (state.levels.0[i], state.sum_xl, state.sum_l2) = (level, sum_xl, sum_l2);
+            (levels.0[i], sum_xl, sum_l2) = (new_level, new_xl, new_l2);
         }
         if moved == [0; N] {
             break;
         }
     }
 
+    let state = Levels {
+        largest,
+        levels,
+        sum_xl,
+        sum_l2,
+    };
     let (mut scale, mut moves) = (fitted(&state), may_move(x, &state));
     for n in 0..N {
-        if in_range[n] == 0 {
+        if in_range[n] == 0 && state.largest[n] != 0.0 {
             scale[n] = scalar::refined_scale(&x.0.map(|x| x[n])).scale;
             moves[n] = false;
         }
