@@ -120,9 +120,10 @@ macro_rules! search_in_lanes {
     }};
 }
 
-/// Quantizes with `N` lanes, where `N` is 16 or 32.
+/// Quantizes with `N` lanes, where `N` is 16 or 32. `ROUNDS` is told at
+/// [`crate::rounding::nearest`].
 #[inline(always)]
-pub(crate) fn lanes<const N: usize>(
+pub(crate) fn lanes<const N: usize, const ROUNDS: bool>(
     ty: GgmlType,
     src: &[f32],
     dst: &mut [u8],
@@ -131,21 +132,21 @@ pub(crate) fn lanes<const N: usize>(
         GgmlType::Q2_K => {
             search_in_lanes!(
                 N, 16 of 16, src, dst,
-                x => search::lanes::scale_and_min(&x, search::Q2_K),
+                x => search::lanes::scale_and_min::<N, 16, ROUNDS>(&x, search::Q2_K),
                 q2_k::encode, scales, mins
             )
         }
         GgmlType::Q4_K => {
             search_in_lanes!(
                 N, 8 of 32, src, dst,
-                x => search::lanes::scale_and_min(&x, search::Q4_K),
+                x => search::lanes::scale_and_min::<N, 32, ROUNDS>(&x, search::Q4_K),
                 q4_k::encode, scales, mins
             )
         }
         GgmlType::Q5_K => {
             search_in_lanes!(
                 N, 8 of 32, src, dst,
-                x => search::lanes::scale_and_min(&x, search::Q5_K),
+                x => search::lanes::scale_and_min::<N, 32, ROUNDS>(&x, search::Q5_K),
                 q5_k::encode, scales, mins
             )
         }
@@ -154,7 +155,8 @@ pub(crate) fn lanes<const N: usize>(
             let groups = src.as_chunks::<256>().0.chunks(BLOCKS);
             for (x, blocks) in groups.zip(dst.as_chunks_mut().0.chunks_mut(BLOCKS)) {
                 let sub_blocks = x.as_flattened().as_chunks().0;
-                let scales = search::lanes::refined_scales::<N, { 16 * BLOCKS }>(sub_blocks);
+                let scales =
+                    search::lanes::refined_scales::<N, { 16 * BLOCKS }, ROUNDS>(sub_blocks);
                 for ((x, scales), block) in x.iter().zip(scales.as_chunks().0).zip(blocks) {
                     q3_k::encode(x, scales, block);
                 }
@@ -163,7 +165,7 @@ pub(crate) fn lanes<const N: usize>(
         GgmlType::Q6_K => {
             search_in_lanes!(
                 N, 16 of 16, src, dst,
-                x => search::lanes::scale(&x),
+                x => search::lanes::scale::<N, ROUNDS>(&x),
                 q6_k::encode, scales
             )
         }

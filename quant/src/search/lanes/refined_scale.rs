@@ -44,7 +44,9 @@ const SIZES: std::ops::Range<f32> = 7.888_609e-31..1.329_228e36;
 /// Scales of at most `MOST` sub-blocks of 16 weights: the same bits as
 /// [`scalar::refined_scale`] finds for each. `N` lanes at once, where `MOST` is a multiple of `N`.
 #[inline(always)]
-pub(crate) fn refined_scales<const N: usize, const MOST: usize>(x: &[[f32; 16]]) -> [f32; MOST] {
+pub(crate) fn refined_scales<const N: usize, const MOST: usize, const ROUNDS: bool>(
+    x: &[[f32; 16]],
+) -> [f32; MOST] {
     let mut scales = [0.0; MOST];
     // Where the sub-blocks lie that may move.
     let mut places = [0; MOST];
@@ -52,7 +54,7 @@ pub(crate) fn refined_scales<const N: usize, const MOST: usize>(x: &[[f32; 16]])
     let mut lanes = Lanes::<N, 16>::ZERO;
     for (i, (x, scales)) in x.chunks(N).zip(scales.as_chunks_mut().0).enumerate() {
         lanes.fill(x);
-        let first = first_levels(&lanes);
+        let first = first_levels::<N, ROUNDS>(&lanes);
         *scales = fitted(&first);
         let moves = may_move(&lanes, &first);
         for n in 0..x.len() {
@@ -73,7 +75,7 @@ pub(crate) fn refined_scales<const N: usize, const MOST: usize>(x: &[[f32; 16]])
                 sub_blocks[n] = x[group[n]];
             }
             lanes.fill(&sub_blocks[..len]);
-            let (found, moves) = refine(&lanes, rounds);
+            let (found, moves) = refine::<N, ROUNDS>(&lanes, rounds);
             for n in 0..len {
                 scales[group[n]] = found[n];
                 places[left] = group[n];
@@ -99,7 +101,7 @@ struct Levels<const N: usize> {
 
 /// The levels that the search begins with.
 #[inline(always)]
-fn first_levels<const N: usize>(x: &Lanes<N, 16>) -> Levels<N> {
+fn first_levels<const N: usize, const ROUNDS: bool>(x: &Lanes<N, 16>) -> Levels<N> {
     let largest = largest_of_lanes(x);
     let mut level_per_x = [0.0; N];
     for n in 0..N {
@@ -113,7 +115,7 @@ fn first_levels<const N: usize>(x: &Lanes<N, 16>) -> Levels<N> {
             let w = x * x;
             // Of about 4 in magnitude at most. Or NaN, where all are zero: their scale is 0
             // whatever the levels.
-            let l = nearest_between(level_per_x[n] * x, -4.0, 3.0);
+            let l = nearest_between::<ROUNDS>(level_per_x[n] * x, -4.0, 3.0);
             levels.0[i][n] = l;
             sum_xl[n] += w * x * l;
             sum_l2[n] += w * l * l;
@@ -173,13 +175,16 @@ fn may_move<const N: usize>(x: &Lanes<N, 16>, levels: &Levels<N>) -> [bool; N] {
 /// The first `rounds` rounds of the search: the scales after them, and whether a weight might move in
 /// another. A lane where nothing moves any more stays as it is in further rounds.
 #[inline(always)]
-fn refine<const N: usize>(x: &Lanes<N, 16>, rounds: usize) -> ([f32; N], [bool; N]) {
+fn refine<const N: usize, const ROUNDS: bool>(
+    x: &Lanes<N, 16>,
+    rounds: usize,
+) -> ([f32; N], [bool; N]) {
     let Levels {
         largest,
         mut levels,
         mut sum_xl,
         mut sum_l2,
-    } = first_levels(x);
+    } = first_levels::<N, ROUNDS>(x);
     // What is rounded here may be any number. Where one is out of `nearest_between`'s range, the
     // lane is left to the reference, but for the zeros of a lane without a sub-block.
     let mut in_range = [1u32; N];
@@ -196,7 +201,7 @@ fn refine<const N: usize>(x: &Lanes<N, 16>, rounds: usize) -> ([f32; N], [bool; 
                 let others_l2 = l2 - w * l * l;
                 let value = x * others_l2 / others_xl;
                 in_range[n] &= u32::from(is_in_range(value));
-                let best = nearest_between(value, -4.0, 3.0);
+                let best = nearest_between::<ROUNDS>(value, -4.0, 3.0);
                 let with_xl = others_xl + w * x * best;
                 let with_l2 = others_l2 + w * best * best;
                 let better = (others_xl > 0.0)
@@ -259,7 +264,7 @@ mod tests {
                     let x = weights(&mut state, size, mask);
                     let mut lanes = Lanes::<1, 16>::ZERO;
                     lanes.fill(&[x]);
-                    let first = first_levels(&lanes);
+                    let first = first_levels::<1, true>(&lanes);
                     let found = scalar::refined_scale(&x);
                     let stayed = fitted(&first)[0].to_bits() == found.scale.to_bits();
                     if may_move(&lanes, &first)[0] {

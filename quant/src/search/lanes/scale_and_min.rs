@@ -15,7 +15,7 @@ use crate::search::{Measure, ScaleAndMinSearch, scalar};
 /// Scales and minimums of `N` sub-blocks of `LEN` weights: the same bits as
 /// [`crate::search::scalar::scale_and_min`] finds for each.
 #[inline(always)]
-pub(crate) fn scale_and_min<const N: usize, const LEN: usize>(
+pub(crate) fn scale_and_min<const N: usize, const LEN: usize, const ROUNDS: bool>(
     x: &Lanes<N, LEN>,
     search: ScaleAndMinSearch,
 ) -> ([f32; N], [f32; N]) {
@@ -72,7 +72,7 @@ pub(crate) fn scale_and_min<const N: usize, const LEN: usize>(
     for i in 0..LEN {
         for n in 0..N {
             let value = level_per_x[n] * (x.0[i][n] - min[n]);
-            levels.0[i][n] = nearest_between(value, 0.0, max_level);
+            levels.0[i][n] = nearest_between::<ROUNDS>(value, 0.0, max_level);
         }
     }
     let mut least_error = error(x, &weights, &levels, &scale, &min, measure);
@@ -88,7 +88,7 @@ pub(crate) fn scale_and_min<const N: usize, const LEN: usize>(
         for i in 0..LEN {
             for n in 0..N {
                 let (x, w) = (x.0[i][n], weights.0[i][n]);
-                let l = nearest_between(level_per_x[n] * (x - min[n]), 0.0, max_level);
+                let l = nearest_between::<ROUNDS>(level_per_x[n] * (x - min[n]), 0.0, max_level);
                 levels.0[i][n] = l;
                 sum_l[n] += w * l;
                 sum_l2[n] += w * l * l;
