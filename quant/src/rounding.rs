@@ -36,6 +36,13 @@ pub(crate) fn nearest_up_to<const ROUNDS: bool>(value: f32, highest: f32) -> f32
     if nearest < highest { nearest } else { highest }
 }
 
+/// As [`nearest`], but `lowest` at least. NaN gives the lowest.
+#[inline(always)]
+pub(crate) fn nearest_from<const ROUNDS: bool>(value: f32, lowest: f32) -> f32 {
+    let nearest = nearest::<ROUNDS>(value);
+    if nearest > lowest { nearest } else { lowest }
+}
+
 /// `nearest_int(value).clamp(lowest, highest)` as a float, for values below 2²² - 1 in magnitude.
 /// NaN gives the lowest.
 #[inline(always)]
@@ -119,6 +126,8 @@ mod tests {
                         nearest_between::<true>(value, lowest, highest),
                         nearest_up_to::<false>(value, highest).max(lowest),
                         nearest_up_to::<true>(value, highest).max(lowest),
+                        nearest_from::<false>(value, lowest).min(highest),
+                        nearest_from::<true>(value, lowest).min(highest),
                         nearest::<false>(value).clamp(lowest, highest),
                         nearest::<true>(value).clamp(lowest, highest),
                     ] {

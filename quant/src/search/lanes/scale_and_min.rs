@@ -9,7 +9,7 @@
 //! same, the lane is left to the reference.
 
 use super::{Lanes, select};
-use crate::rounding::{is_in_range, nearest_between};
+use crate::rounding::{is_in_range, nearest_between, nearest_from};
 use crate::search::{Measure, ScaleAndMinSearch, scalar};
 
 /// Scales and minimums of `N` sub-blocks of `LEN` weights: the same bits as
@@ -84,17 +84,20 @@ pub(crate) fn scale_and_min<const N: usize, const LEN: usize, const ROUNDS: bool
             in_range[n] &= is_in_range(level_per_x[n] * (least[n] - min[n]))
                 & is_in_range(level_per_x[n] * (max[n] - min[n]));
         }
-        let (mut sum_l, mut sum_l2, mut sum_xl) = ([0.0; N], [0.0; N], [0.0; N]);
-        for i in 0..LEN {
-            for n in 0..N {
-                let (x, w) = (x.0[i][n], weights.0[i][n]);
-                let l = nearest_between::<ROUNDS>(level_per_x[n] * (x - min[n]), 0.0, max_level);
-                levels.0[i][n] = l;
-                sum_l[n] += w * l;
-                sum_l2[n] += w * l * l;
-                sum_xl[n] += w * l * x;
-            }
-        }
+        // The largest weight is multiplied to `stretched`, give or take a rounding, and no other to
+        // more. Where that rounds to `max_level`, the limit is not needed.
+        let [sum_l, sum_l2, sum_xl] = if stretched < max_level + 0.499 {
+            propose::<N, LEN, ROUNDS>(x, &weights, &level_per_x, &min, None, &mut levels)
+        } else {
+            propose::<N, LEN, ROUNDS>(
+                x,
+                &weights,
+                &level_per_x,
+                &min,
+                Some(max_level),
+                &mut levels,
+            )
+        };
         let (mut line_scale, mut line_min, mut determinant) = ([0.0; N], [0.0; N], [0.0; N]);
         for n in 0..N {
             determinant[n] = sum_w[n] * sum_l2[n] - sum_l[n] * sum_l[n];
@@ -145,4 +148,33 @@ fn error<const N: usize, const LEN: usize>(
         }
     }
     error
+}
+
+/// The levels of a proposal, with the limit above where it is needed, and their sums: of `w·l`, of
+/// `w·l²` and of `w·x·l`.
+#[inline(always)]
+fn propose<const N: usize, const LEN: usize, const ROUNDS: bool>(
+    x: &Lanes<N, LEN>,
+    weights: &Lanes<N, LEN>,
+    level_per_x: &[f32; N],
+    min: &[f32; N],
+    highest: Option<f32>,
+    levels: &mut Lanes<N, LEN>,
+) -> [[f32; N]; 3] {
+    let (mut sum_l, mut sum_l2, mut sum_xl) = ([0.0; N], [0.0; N], [0.0; N]);
+    for i in 0..LEN {
+        for n in 0..N {
+            let (x, w) = (x.0[i][n], weights.0[i][n]);
+            let value = level_per_x[n] * (x - min[n]);
+            let l = match highest {
+                Some(highest) => nearest_between::<ROUNDS>(value, 0.0, highest),
+                None => nearest_from::<ROUNDS>(value, 0.0),
+            };
+            levels.0[i][n] = l;
+            sum_l[n] += w * l;
+            sum_l2[n] += w * l * l;
+            sum_xl[n] += w * l * x;
+        }
+    }
+    [sum_l, sum_l2, sum_xl]
 }
