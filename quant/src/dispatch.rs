@@ -32,6 +32,11 @@ macro_rules! call_compiled_for {
         fn avx512($($arg: $ty),*) $(-> $result)? {
             $function($($arg),*)
         }
+        // A function of its own, as those above are: where it was part of the caller, some kernels
+        // came out of the compiler half as fast.
+        fn plain($($arg: $ty),*) $(-> $result)? {
+            $plain($($arg),*)
+        }
         let isa: Isa = $isa;
         assert!(isa.is_available(), "this processor has no {isa}");
         match isa {
@@ -41,7 +46,7 @@ macro_rules! call_compiled_for {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the processor has these parts of AVX-512, by the assertion above.
             Isa::Avx512 => unsafe { avx512($($arg),*) },
-            _ => $plain($($arg),*),
+            _ => plain($($arg),*),
         }
     }};
 }

@@ -4,8 +4,8 @@ use super::{Lanes, select};
 use crate::rounding::{nearest, nearest_between, nearest_up_to};
 use crate::search::{ALL_ZERO, Q6_K_LEVELS, Q6_K_PROPOSALS};
 
-/// Scales of `N` sub-blocks of 16 weights: the same bits as [`crate::search::scalar::scale`] finds for
-/// each.
+/// Scales of `N` sub-blocks of 16 weights: the same bits as [`crate::search::scalar::scale`] finds
+/// for each.
 #[inline(always)]
 pub(crate) fn scale<const N: usize, const ROUNDS: bool>(x: &Lanes<N, 16>) -> [f32; N] {
     // Weights count with w = x², so w·x is the same for every proposal.
@@ -57,8 +57,8 @@ pub(crate) fn scale<const N: usize, const ROUNDS: bool>(x: &Lanes<N, 16>) -> [f3
     scale
 }
 
-/// For the levels of a proposal: the sums of `w·x·l` and of `w·l²`. Levels are kept above the lowest
-/// and below the highest where that is asked for.
+/// For the levels of a proposal: the sums of `w·x·l` and of `w·l²`. Levels are kept to the lowest
+/// and to the highest where that is asked for.
 #[inline(always)]
 fn sums<const N: usize, const ROUNDS: bool, const LOWEST: bool, const HIGHEST: bool>(
     x: &Lanes<N, 16>,
