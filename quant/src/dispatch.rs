@@ -14,11 +14,15 @@ use crate::{GgmlType, Isa, Unsupported, convert, rows, weighted_rows};
 const LANES: usize = 32;
 
 /// Calls an `#[inline(always)]` function compiled for an instruction set, the scalar one being
-/// the caller's business.
+/// the caller's business. Where what the target always has asks for another function, that is the
+/// second.
 ///
 /// Panics where this processor does not have that instruction set.
 macro_rules! call_compiled_for {
-    ($isa:expr, $function:path, ($($arg:ident: $ty:ty),*) $(-> $result:ty)?) => {{
+    ($isa:expr, $function:path, ($($args:tt)*) $(-> $result:ty)?) => {
+        call_compiled_for!($isa, $function, $function, ($($args)*) $(-> $result)?)
+    };
+    ($isa:expr, $function:path, $plain:path, ($($arg:ident: $ty:ty),*) $(-> $result:ty)?) => {{
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2")]
         fn avx2($($arg: $ty),*) $(-> $result)? {
@@ -29,6 +33,11 @@ macro_rules! call_compiled_for {
         fn avx512($($arg: $ty),*) $(-> $result)? {
             $function($($arg),*)
         }
+        // A function of its own, as those above are: where it was part of the caller, some kernels
+        // came out of the compiler half as fast.
+        fn plain($($arg: $ty),*) $(-> $result)? {
+            $plain($($arg),*)
+        }
         let isa: Isa = $isa;
         assert!(isa.is_available(), "this processor has no {isa}");
         match isa {
@@ -38,7 +47,7 @@ macro_rules! call_compiled_for {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the processor has these parts of AVX-512, by the assertion above.
             Isa::Avx512 => unsafe { avx512($($arg),*) },
-            _ => $function($($arg),*),
+            _ => plain($($arg),*),
         }
     }};
 }
@@ -53,7 +62,12 @@ pub(crate) fn quantize(
     if isa == Isa::Scalar {
         return rows::scalar(ty, src, dst);
     }
-    call_compiled_for!(isa, rows::lanes::<LANES>, (ty: GgmlType, src: &[f32], dst: &mut [u8]) -> Result<(), Unsupported>)
+    // See `rounding::nearest`.
+    const ROUNDS: bool = cfg!(target_arch = "aarch64");
+    call_compiled_for!(
+        isa, rows::lanes::<LANES, true>, rows::lanes::<LANES, ROUNDS>,
+        (ty: GgmlType, src: &[f32], dst: &mut [u8]) -> Result<(), Unsupported>
+    )
 }
 
 /// Quantizes with the kernel of `isa` for columns of an importance, which is not empty.

@@ -6,7 +6,7 @@
 //!
 //! - `convert`: rows of bf16, f16 or f32 bytes to `f32`, and the check that all are finite
 //! - `search`: the best scale (and minimum) for a block; the algorithms are told there, the
-//!   reference is `search/scalar.rs`, the fast one `search/lanes.rs`
+//!   reference is `search/scalar.rs`, the fast one `search/lanes`
 //! - `formats`: how levels and scales lie in a block's bytes, one file per layout
 //! - `rows`: searches and formats put together, for [`Isa::Scalar`] and for lanes; `weighted_rows`
 //!   is the same where an importance matrix says which columns count more

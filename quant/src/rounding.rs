@@ -16,32 +16,40 @@ pub(crate) fn nearest_int(value: f32) -> i32 {
     ((value + TO_MANTISSA).to_bits() & 0x007f_ffff) as i32 - 0x0040_0000
 }
 
-/// `nearest_int(value).clamp(lowest, highest)` as a float, for values below 2²² - 1 in magnitude.
-///
-/// With the rounding constant added, numbers are rounded and still in their order,
-/// so the limits can be applied there, and it is all done in floats. NaN gives the lowest.
-#[inline(always)]
-pub(crate) fn nearest_between(value: f32, lowest: f32, highest: f32) -> f32 {
-    let (lowest, highest) = (TO_MANTISSA + lowest, TO_MANTISSA + highest);
-    let rounded = value + TO_MANTISSA;
-    let rounded = if rounded > lowest { rounded } else { lowest };
-    let rounded = if rounded < highest { rounded } else { highest };
-    rounded - TO_MANTISSA
-}
-
 /// [`nearest_int`] as a float, for values below 2²² - 1 in magnitude. NaN stays.
+///
+/// `ROUNDS` tells that the instruction set it is compiled for rounds with one instruction, as all
+/// but SSE2 do. The compiler cannot be asked: without that instruction it would call a function.
 #[inline(always)]
-pub(crate) fn nearest(value: f32) -> f32 {
-    (value + TO_MANTISSA) - TO_MANTISSA
+pub(crate) fn nearest<const ROUNDS: bool>(value: f32) -> f32 {
+    if ROUNDS {
+        value.round_ties_even()
+    } else {
+        (value + TO_MANTISSA) - TO_MANTISSA
+    }
 }
 
 /// As [`nearest`], but `highest` at most. NaN gives the highest.
 #[inline(always)]
-pub(crate) fn nearest_up_to(value: f32, highest: f32) -> f32 {
-    let highest = TO_MANTISSA + highest;
-    let rounded = value + TO_MANTISSA;
-    let rounded = if rounded < highest { rounded } else { highest };
-    rounded - TO_MANTISSA
+pub(crate) fn nearest_up_to<const ROUNDS: bool>(value: f32, highest: f32) -> f32 {
+    let nearest = nearest::<ROUNDS>(value);
+    if nearest < highest { nearest } else { highest }
+}
+
+/// As [`nearest`], but `lowest` at least. NaN gives the lowest.
+#[inline(always)]
+pub(crate) fn nearest_from<const ROUNDS: bool>(value: f32, lowest: f32) -> f32 {
+    let nearest = nearest::<ROUNDS>(value);
+    if nearest > lowest { nearest } else { lowest }
+}
+
+/// `nearest_int(value).clamp(lowest, highest)` as a float, for values below 2²² - 1 in magnitude.
+/// NaN gives the lowest.
+#[inline(always)]
+pub(crate) fn nearest_between<const ROUNDS: bool>(value: f32, lowest: f32, highest: f32) -> f32 {
+    let nearest = nearest::<ROUNDS>(value);
+    let nearest = if nearest > lowest { nearest } else { lowest };
+    if nearest < highest { nearest } else { highest }
 }
 
 /// Whether [`nearest_between`] is right for a value, and for all between it and another such.
@@ -112,27 +120,29 @@ mod tests {
             for value in [quarter.next_down(), quarter, quarter.next_up()] {
                 for (lowest, highest) in [(0, 15), (0, 31), (-32, 31)] {
                     let expected = nearest_int(value).clamp(lowest, highest) as f32;
-                    let found = nearest_between(value, lowest as f32, highest as f32);
-                    assert_eq!(found, expected, "{value}");
+                    let (lowest, highest) = (lowest as f32, highest as f32);
+                    for found in [
+                        nearest_between::<false>(value, lowest, highest),
+                        nearest_between::<true>(value, lowest, highest),
+                        nearest_up_to::<false>(value, highest).max(lowest),
+                        nearest_up_to::<true>(value, highest).max(lowest),
+                        nearest_from::<false>(value, lowest).min(highest),
+                        nearest_from::<true>(value, lowest).min(highest),
+                        nearest::<false>(value).clamp(lowest, highest),
+                        nearest::<true>(value).clamp(lowest, highest),
+                    ] {
+                        assert_eq!(found, expected, "{value}");
+                    }
                 }
             }
         }
         let most = 4_194_303f32.next_down();
         for (value, expected) in [(most, 15.0), (-most, 0.0), (f32::NAN, 0.0)] {
-            assert_eq!(nearest_between(value, 0.0, 15.0), expected, "{value}");
+            let by_hand = nearest_between::<false>(value, 0.0, 15.0);
+            assert_eq!(by_hand, expected, "{value}");
+            let by_instruction = nearest_between::<true>(value, 0.0, 15.0);
+            assert_eq!(by_instruction, expected, "{value}");
             assert_eq!(nearest_int(value).clamp(0, 15) as f32, expected, "{value}");
-        }
-    }
-
-    #[test]
-    fn nearest_up_to_is_nearest_between_without_the_lower_limit() {
-        for quarter in -140..200 {
-            let value = quarter as f32 / 4.0;
-            for highest in [3.0, 7.0, 15.0, 31.0] {
-                let expected = nearest_between(value, -100.0, highest);
-                assert_eq!(nearest_up_to(value, highest), expected, "{value}");
-                assert_eq!(nearest(value).min(highest), expected, "{value}");
-            }
         }
     }
 

@@ -108,8 +108,9 @@ macro_rules! search_in_lanes {
     ) => {{
         let groups = $src.as_chunks().0.chunks($n / $sub_blocks);
         let blocks = $dst.as_chunks_mut().0.chunks_mut($n / $sub_blocks);
+        let mut $x = Lanes::<$n, $len>::ZERO;
         for (x, blocks) in groups.zip(blocks) {
-            let $x = to_lanes::<$n, $len>(x.as_flattened());
+            $x.fill(x.as_flattened().as_chunks().0);
             #[allow(unused_parens, reason = "some searches find one thing, some two")]
             let ($($found),+) = $search;
             for (i, (x, block)) in x.iter().zip(blocks).enumerate() {
@@ -119,9 +120,10 @@ macro_rules! search_in_lanes {
     }};
 }
 
-/// Quantizes with `N` lanes, where `N` is 16 or 32.
+/// Quantizes with `N` lanes, where `N` is 16 or 32. `ROUNDS` is told at
+/// [`crate::rounding::nearest`].
 #[inline(always)]
-pub(crate) fn lanes<const N: usize>(
+pub(crate) fn lanes<const N: usize, const ROUNDS: bool>(
     ty: GgmlType,
     src: &[f32],
     dst: &mut [u8],
@@ -130,35 +132,40 @@ pub(crate) fn lanes<const N: usize>(
         GgmlType::Q2_K => {
             search_in_lanes!(
                 N, 16 of 16, src, dst,
-                x => search::lanes::scale_and_min(&x, search::Q2_K),
+                x => search::lanes::scale_and_min::<N, 16, ROUNDS>(&x, search::Q2_K),
                 q2_k::encode, scales, mins
             )
         }
         GgmlType::Q4_K => {
             search_in_lanes!(
                 N, 8 of 32, src, dst,
-                x => search::lanes::scale_and_min(&x, search::Q4_K),
+                x => search::lanes::scale_and_min::<N, 32, ROUNDS>(&x, search::Q4_K),
                 q4_k::encode, scales, mins
             )
         }
         GgmlType::Q5_K => {
             search_in_lanes!(
                 N, 8 of 32, src, dst,
-                x => search::lanes::scale_and_min(&x, search::Q5_K),
+                x => search::lanes::scale_and_min::<N, 32, ROUNDS>(&x, search::Q5_K),
                 q5_k::encode, scales, mins
             )
         }
         GgmlType::Q3_K => {
-            search_in_lanes!(
-                N, 16 of 16, src, dst,
-                x => search::lanes::refined_scale(&x),
-                q3_k::encode, scales
-            )
+            const BLOCKS: usize = 64;
+            let groups = src.as_chunks::<256>().0.chunks(BLOCKS);
+            for (x, blocks) in groups.zip(dst.as_chunks_mut().0.chunks_mut(BLOCKS)) {
+                let sub_blocks = x.as_flattened().as_chunks().0;
+                let scales =
+                    search::lanes::refined_scales::<N, { 16 * BLOCKS }, ROUNDS>(sub_blocks);
+                for ((x, scales), block) in x.iter().zip(scales.as_chunks().0).zip(blocks) {
+                    q3_k::encode(x, scales, block);
+                }
+            }
         }
         GgmlType::Q6_K => {
             search_in_lanes!(
                 N, 16 of 16, src, dst,
-                x => search::lanes::scale(&x),
+                x => search::lanes::scale::<N, ROUNDS>(&x),
                 q6_k::encode, scales
             )
         }
@@ -204,18 +211,6 @@ pub(crate) fn lanes<const N: usize>(
         _ => return numbers(ty, src, dst),
     }
     Ok(())
-}
-
-/// Puts up to `N` sub-blocks of `LEN` weights into a lane each; lanes without one are zero.
-#[inline(always)]
-pub(crate) fn to_lanes<const N: usize, const LEN: usize>(x: &[f32]) -> Lanes<N, LEN> {
-    let mut lanes = Lanes::ZERO;
-    for (n, x) in x.as_chunks::<LEN>().0.iter().enumerate() {
-        for (lanes, &x) in lanes.0.iter_mut().zip(x) {
-            lanes[n] = x;
-        }
-    }
-    lanes
 }
 
 /// The types that store every weight by itself.

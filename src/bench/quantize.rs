@@ -32,13 +32,18 @@ pub const TYPES: [GgmlType; 14] = [
     GgmlType::BF16,
 ];
 
-/// Weights in the chunk that is quantized over and over: few enough that it stays in the cache,
-/// and that the slowest contestant's turn is shorter than a time slice. On a busy machine the long
-/// turns would otherwise be interrupted and the short ones not.
+/// Weights in a chunk: few enough that it stays in the cache, and that the slowest contestant's
+/// turn is shorter than a time slice. On a busy machine the long turns would otherwise be
+/// interrupted and the short ones not.
 pub(super) const WEIGHTS: usize = 16 * 1024;
 
 /// Weights in a row of them, so columns of the importance matrix.
 const COLUMNS: usize = 4096;
+
+/// Chunks, a different one in each repetition. Over a single one, a good processor learns by heart
+/// which way the branches of the searches go, and ggml's Q3_K takes half the time it takes for the
+/// weights of a model, which come once each.
+const CHUNKS: usize = 128;
 
 /// Repetitions at least, however long one takes.
 pub(super) const REPETITIONS: usize = 5;
@@ -128,6 +133,7 @@ impl fmt::Display for Measurement {
 /// quantizers with an importance matrix or those without.
 pub fn measure(ty: GgmlType, with_imatrix: bool, seconds: f64) -> Vec<Measurement> {
     let bf16 = weights();
+    let mut chunks = bf16.chunks(2 * WEIGHTS).cycle();
     let importance = with_imatrix.then(importance);
     let mut values = vec![0.0; WEIGHTS];
     let mut blocks = vec![0; ty.row_bytes(WEIGHTS).unwrap_or(0)];
@@ -142,11 +148,12 @@ pub fn measure(ty: GgmlType, with_imatrix: bool, seconds: f64) -> Vec<Measuremen
     let start = Instant::now();
     let end = Duration::from_secs_f64(seconds);
     while times[0].len() < REPETITIONS || start.elapsed() < end {
+        let bf16 = chunks.next().unwrap_or_default();
         for (i, &contestant) in contestants.iter().enumerate() {
             let start = Instant::now();
             match contestant {
                 None => {
-                    ggml::dequantize(GgmlType::BF16, &bf16, &mut values);
+                    ggml::dequantize(GgmlType::BF16, bf16, &mut values);
                     match &importance {
                         None => ggml::quantize(ty, &values, &mut blocks),
                         Some(importance) => {
@@ -155,7 +162,7 @@ pub fn measure(ty: GgmlType, with_imatrix: bool, seconds: f64) -> Vec<Measuremen
                     }
                 }
                 Some(isa) => {
-                    swallow_quant::bf16_to_f32(&bf16, &mut values);
+                    swallow_quant::bf16_to_f32(bf16, &mut values);
                     // A type that cannot be quantized leaves the buffer as it was, which shows.
                     let written = match &importance {
                         None => swallow_quant::quantize(ty, isa, &values, &mut blocks),
@@ -211,7 +218,7 @@ pub(super) fn median(values: impl Iterator<Item = f64>) -> f64 {
 /// bf16 weights as a trained model has them: about normal, of size 0.02, the same every time.
 fn weights() -> Vec<u8> {
     normals(1)
-        .take(WEIGHTS)
+        .take(CHUNKS * WEIGHTS)
         .flat_map(|normal| half::bf16::from_f32(0.02 * normal).to_le_bytes())
         .collect()
 }

@@ -20,7 +20,7 @@ pub(crate) const BYTES: usize = 136;
 #[inline(always)]
 pub(crate) fn encode(x: &[f32; 256], scales: &[f32; 8], block: &mut [u8; BYTES]) {
     // The largest becomes -32, the one value that is not symmetric.
-    let unit = -search::scalar::largest(scales) / 32.0;
+    let unit = -search::lanes::largest(scales) / 32.0;
     let per_unit = if unit != 0.0 { 1.0 / unit } else { 0.0 };
     let steps = scales.map(|scale| nearest_int(per_unit * scale).clamp(-32, 31));
 

@@ -20,7 +20,7 @@ pub(crate) const BYTES: usize = 110;
 /// Makes a block, given each sub-block's scale.
 #[inline(always)]
 pub(crate) fn encode(x: &[f32; 256], scales: &[f32; 16], block: &mut [u8; BYTES]) {
-    let largest = search::scalar::largest(scales);
+    let largest = search::lanes::largest(scales);
     let mut unit = 0;
     let mut steps = [-32; 16];
     if largest != 0.0 {

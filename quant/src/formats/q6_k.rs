@@ -33,14 +33,8 @@ pub(crate) fn encode_scales(
     levels_of_search: impl Fn(usize) -> [u8; 16],
     block: &mut [u8; BYTES],
 ) {
-    let (mut magnitude, mut largest) = (0.0, 0.0);
-    for &scale in scales {
-        if scale.abs() > magnitude {
-            magnitude = scale.abs();
-            largest = scale;
-        }
-    }
-    if magnitude < ALL_ZERO {
+    let largest = search::lanes::largest(scales);
+    if largest.abs() < ALL_ZERO {
         block.fill(0);
         return;
     }

@@ -15,7 +15,6 @@
 
 use crate::float::f32_to_f16;
 use crate::formats::{five_bit, four_bit, iq4_nl, iq4_xs, q2_k, q3_k, q4_k, q5_k, q6_k};
-use crate::rows::to_lanes;
 use crate::search::lanes::Lanes;
 use crate::search::weighted::{Spread, Steps, lanes as search, weight};
 use crate::{GgmlType, Unsupported};
@@ -46,7 +45,7 @@ macro_rules! scales_and_mins {
                 .zip(sigma2.chunks($n / $sub_blocks));
             for (i, (x, sigma2)) in searches.enumerate() {
                 let first = g * GROUP * $sub_blocks + i * $n;
-                let x = to_lanes::<$n, $len>(x.as_flattened());
+                let x = Lanes::<$n, $len>::of(x.as_flattened().as_chunks().0);
                 let w = to_weights::<$n, $len>(&x, $importance, first, sigma2, $sub_blocks);
                 found.keep(
                     i * $n,
@@ -83,7 +82,7 @@ macro_rules! blocks_of_32 {
             for (n, sigma2) in sigma2.iter_mut().enumerate().take(x.len()) {
                 *sigma2 = of_rows[(g * $n + n) / blocks_of_row];
             }
-            let $x = to_lanes::<$n, 32>(x.as_flattened());
+            let $x = Lanes::<$n, 32>::of(x.as_flattened().as_chunks().0);
             let $w = to_weights::<$n, 32>(&$x, $importance, g * $n, &sigma2, 1);
             let $found = $search;
             for ($lane, ($x_of_lane, $block)) in x.iter().zip(blocks).enumerate() {
@@ -166,7 +165,7 @@ fn q3_k<const N: usize>(importance: &[f32], src: &[f32], dst: &mut [u8]) {
         let mut level_per_x = [[0.0; 16]; GROUP];
         let searches = x.chunks(N / 16).zip(sigma2.chunks(N / 16));
         for (i, (x, sigma2)) in searches.enumerate() {
-            let x = to_lanes::<N, 16>(x.as_flattened());
+            let x = Lanes::<N, 16>::of(x.as_flattened().as_chunks().0);
             let w = to_weights::<N, 16>(&x, importance, g * GROUP * 16 + i * N, sigma2, 16);
             let found = search::scale(&x, &w, 4);
             scales.as_flattened_mut()[i * N..][..N].copy_from_slice(&found.scale);
@@ -174,8 +173,8 @@ fn q3_k<const N: usize>(importance: &[f32], src: &[f32], dst: &mut [u8]) {
             level_per_x.as_flattened_mut()[i * N..][..N].copy_from_slice(&found.level_per_x);
         }
         let (units, steps) = search::signed_unit(
-            &to_lanes::<GROUP, 16>(scales.as_flattened()),
-            &to_lanes::<GROUP, 16>(sums_of_w.as_flattened()),
+            &Lanes::<GROUP, 16>::of(scales.as_flattened().as_chunks().0),
+            &Lanes::<GROUP, 16>::of(sums_of_w.as_flattened().as_chunks().0),
         );
         for (i, (x, block)) in x.iter().zip(blocks).enumerate() {
             let levels_of_search = |j: usize| {
@@ -193,7 +192,7 @@ fn q6_k<const N: usize>(importance: &[f32], src: &[f32], dst: &mut [u8]) {
     let blocks = dst.as_chunks_mut().0.chunks_mut(N / 16);
     for (g, (x, blocks)) in groups.zip(blocks).enumerate() {
         let w = importance_in_lanes::<N, 16>(importance, g * N);
-        let found = search::scale(&to_lanes::<N, 16>(x.as_flattened()), &w, 32);
+        let found = search::scale(&Lanes::<N, 16>::of(x.as_flattened().as_chunks().0), &w, 32);
         let scales = found.scale.as_chunks().0;
         let level_per_x = found.level_per_x.as_chunks::<16>().0;
         for (i, (x, block)) in x.iter().zip(blocks).enumerate() {
@@ -210,7 +209,7 @@ fn iq4_nl<const N: usize>(importance: &[f32], src: &[f32], dst: &mut [u8]) {
     let groups = src.as_chunks::<32>().0.chunks(N);
     let blocks = dst.as_chunks_mut().0.chunks_mut(N);
     for (g, (x, blocks)) in groups.zip(blocks).enumerate() {
-        let lanes = to_lanes::<N, 32>(x.as_flattened());
+        let lanes = Lanes::<N, 32>::of(x.as_flattened().as_chunks().0);
         let mut sums = [0.0; N];
         for x in &lanes.0 {
             for n in 0..N {
@@ -237,7 +236,7 @@ fn iq4_xs<const N: usize>(importance: &[f32], src: &[f32], dst: &mut [u8]) {
         let sigma2 = spread_of_super_blocks(x, Spread::TwiceTheMean);
         let searches = x.chunks(N / 8).zip(sigma2.chunks(N / 8));
         for (i, ((x, sigma2), blocks)) in searches.zip(blocks.chunks_mut(N / 8)).enumerate() {
-            let lanes = to_lanes::<N, 32>(x.as_flattened());
+            let lanes = Lanes::<N, 32>::of(x.as_flattened().as_chunks().0);
             let w = to_weights::<N, 32>(&lanes, importance, g * GROUP * 8 + i * N, sigma2, 8);
             let scales = search::grid_scale(&lanes, &w);
             for (i, (x, block)) in x.iter().zip(blocks).enumerate() {
@@ -325,14 +324,14 @@ fn importance_in_lanes<const N: usize, const LEN: usize>(
     let sub_blocks = importance.as_chunks::<LEN>().0;
     let first = first % sub_blocks.len();
     if let Some(sub_blocks) = sub_blocks[first..].first_chunk::<N>() {
-        return to_lanes(sub_blocks.as_flattened());
+        return Lanes::of(sub_blocks);
     }
     // The row ends here, and the next one begins.
     let mut of_rows = [[0.0; LEN]; N];
     for (n, of_rows) in of_rows.iter_mut().enumerate() {
         *of_rows = sub_blocks[(first + n) % sub_blocks.len()];
     }
-    to_lanes(of_rows.as_flattened())
+    Lanes::of(&of_rows)
 }
 
 /// The sum of each lane.

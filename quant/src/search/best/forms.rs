@@ -107,7 +107,7 @@ impl Offer {
     /// reciprocal of `dmin`, `w` the sum of weights.
     #[inline(always)]
     pub(crate) fn fit(&self, w: f32, dmin: f32, per_dmin: f32) -> (f32, f32) {
-        let m = nearest_between(self.min * per_dmin, 0.0, 63.0);
+        let m = nearest_between::<false>(self.min * per_dmin, 0.0, 63.0);
         let off = dmin * m - self.min;
         (m, self.error + w * off * off)
     }
@@ -119,7 +119,7 @@ pub(crate) fn offers(d: f32, lines: &[Line; KEEP]) -> [Offer; 2 * KEEP] {
     let per_d = reciprocal(d);
     let mut offers = [Line::NONE.at(0.0, 0.0); 2 * KEEP];
     for (k, line) in lines.iter().enumerate() {
-        let below = nearest_between(line.scale * per_d - 0.5, 0.0, 63.0);
+        let below = nearest_between::<false>(line.scale * per_d - 0.5, 0.0, 63.0);
         offers[2 * k] = line.at(d, below);
         offers[2 * k + 1] = line.at(d, select(below < 63.0, below + 1.0, 63.0));
     }
@@ -160,7 +160,7 @@ impl Ray {
     /// The best multiple of `d`, and the error with it. `per_d` is the reciprocal, or 0.
     #[inline(always)]
     pub(crate) fn fit(&self, d: f32, per_d: f32) -> (f32, f32) {
-        let s = nearest_between(self.scale * per_d, -128.0, 127.0);
+        let s = nearest_between::<false>(self.scale * per_d, -128.0, 127.0);
         let beside = d * s - self.scale;
         (s, self.error + self.l2 * beside * beside)
     }
@@ -206,7 +206,8 @@ mod tests {
         let w = weights();
         let totals = scalar::totals(&X, &w);
         for (scale, min) in [(0.17, 1.2), (0.1, 0.4), (0.4, 2.0), (5.0, 0.0), (0.17, 0.0)] {
-            let levels = X.map(|x| nearest_between((x + min) * reciprocal(scale), 0.0, 15.0));
+            let levels =
+                X.map(|x| nearest_between::<false>((x + min) * reciprocal(scale), 0.0, 15.0));
             let line = Line::of(totals, scalar::sums(&X, &w, scale, min, 15.0));
             for d in [0.0, 0.02, 0.09, 0.17, 0.3] {
                 for dmin in [0.0, 0.11, 0.4, 1.3] {
@@ -231,7 +232,7 @@ mod tests {
         let w = x.map(|x| x * x);
         let wxx = scalar::ray_total(x, &w);
         for scale in [0.04, -0.04, 0.1, -0.02] {
-            let levels = x.map(|x| nearest_between(x * reciprocal(scale), -32.0, 31.0));
+            let levels = x.map(|x| nearest_between::<false>(x * reciprocal(scale), -32.0, 31.0));
             let (xl, l2) = scalar::ray_sums(x, &w, reciprocal(scale));
             let ray = Ray::of(wxx, xl, l2);
             for d in [0.001, -0.001, 0.0004] {
@@ -251,7 +252,7 @@ mod tests {
             let line = Line::of(totals, scalar::sums(&x, &w, scale, min, 15.0));
             assert!(line.error.abs() < 1e-6, "{value}: {line:?}");
             let read = |level: f32| line.scale * level - line.min;
-            let level = nearest_between((value + min) * reciprocal(scale), 0.0, 15.0);
+            let level = nearest_between::<false>((value + min) * reciprocal(scale), 0.0, 15.0);
             assert!((read(level) - value).abs() < 1e-6, "{value}: {line:?}");
         }
     }

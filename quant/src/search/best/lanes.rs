@@ -57,7 +57,7 @@ fn level_sums<const N: usize>(
     for i in 0..32 {
         for n in 0..N {
             let x = x.0[i][n];
-            let l = nearest_between((x + min[n]) * per_scale[n], 0.0, max_level);
+            let l = nearest_between::<false>((x + min[n]) * per_scale[n], 0.0, max_level);
             let wl = w.0[i][n] * l;
             sum_l[n] += wl;
             sum_l2[n] += wl * l;
@@ -235,7 +235,7 @@ pub(crate) fn units(lines: &[[Line; KEEP]; 8], totals: &[Totals; 8]) -> Units {
         let mut least = [f32::INFINITY; UNITS];
         for line in &lines[j] {
             for c in 0..UNITS {
-                let s = nearest_between(line.scale * per_scale_unit[c], 0.0, 63.0);
+                let s = nearest_between::<false>(line.scale * per_scale_unit[c], 0.0, 63.0);
                 let beside = scale_units[c] * s - line.scale;
                 let error = line.error + line.curvature * beside * beside;
                 least[c] = select(error < least[c], error, least[c]);

@@ -24,7 +24,7 @@ pub(crate) fn ray_sums<const N: usize>(
     for i in 0..16 {
         for n in 0..N {
             let x = x.0[i][n];
-            let l = nearest_between(x * per_scale[n], -32.0, 31.0);
+            let l = nearest_between::<false>(x * per_scale[n], -32.0, 31.0);
             let wl = w.0[i][n] * l;
             xl[n] += wl * x;
             l2[n] += wl * l;

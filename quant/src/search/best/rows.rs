@@ -9,7 +9,7 @@ use super::super_block::SuperBlock;
 use super::units::{RayUnits, Units};
 use super::{KEEP, ROUNDS};
 use crate::GgmlType;
-use crate::rows::to_lanes;
+use crate::search::lanes::Lanes;
 
 /// Lanes of the searches, a sub-block in each.
 const LANES: usize = 32;
@@ -106,8 +106,8 @@ fn lanes_of_lines(group: &[SuperBlock; GROUP], max_level: f32, blocks: &mut [u8]
     for (i, super_block) in group.iter().enumerate() {
         (x[i], w[i]) = (super_block.x, super_block.w);
     }
-    let x = to_lanes::<LANES, 32>(x.as_flattened());
-    let w = to_lanes::<LANES, 32>(w.as_flattened());
+    let x = Lanes::<LANES, 32>::of(x.as_flattened().as_chunks().0);
+    let w = Lanes::<LANES, 32>::of(w.as_flattened().as_chunks().0);
     let totals = totals(&x, &w);
     let found = lines(&x, &w, &totals, max_level);
     let (found, totals) = (found.as_chunks::<8>().0, totals.as_chunks::<8>().0);
@@ -140,8 +140,8 @@ fn lanes_of_rays(group: &[SuperBlock; RAY_GROUP], blocks: &mut [u8]) {
     for (i, super_block) in group.iter().enumerate() {
         (x[i], w[i]) = (super_block.x, super_block.w);
     }
-    let x = to_lanes::<LANES, 16>(x.as_flattened());
-    let w = to_lanes::<LANES, 16>(w.as_flattened());
+    let x = Lanes::<LANES, 16>::of(x.as_flattened().as_chunks().0);
+    let w = Lanes::<LANES, 16>::of(w.as_flattened().as_chunks().0);
     let totals = ray_totals(&x, &w);
     let found = rays(&x, &w, &totals);
 

@@ -30,7 +30,7 @@ pub(crate) fn sums(x: &[f32; 32], w: &[f32; 32], scale: f32, min: f32, max_level
         xl: 0.0,
     };
     for (x, w) in x.iter().zip(w) {
-        let l = nearest_between((x + min) * per_scale, 0.0, max_level);
+        let l = nearest_between::<false>((x + min) * per_scale, 0.0, max_level);
         let wl = w * l;
         sums.l += wl;
         sums.l2 += wl * l;
@@ -85,7 +85,7 @@ pub(crate) fn units(lines: &[[Line; KEEP]; 8], totals: &[Totals; 8]) -> Units {
         for lines in lines {
             let mut least = f32::INFINITY;
             for line in lines {
-                let s = nearest_between(line.scale * reciprocal(d), 0.0, 63.0);
+                let s = nearest_between::<false>(line.scale * reciprocal(d), 0.0, 63.0);
                 let beside = d * s - line.scale;
                 least = least.min(line.error + line.curvature * beside * beside);
             }
@@ -125,7 +125,7 @@ pub(crate) fn least_of(errors: &[f32; UNITS]) -> [usize; KEEP_UNITS] {
 pub(crate) fn ray_sums(x: &[f32; 16], w: &[f32; 16], per_scale: f32) -> (f32, f32) {
     let (mut xl, mut l2) = (0.0, 0.0);
     for (x, w) in x.iter().zip(w) {
-        let l = nearest_between(x * per_scale, -32.0, 31.0);
+        let l = nearest_between::<false>(x * per_scale, -32.0, 31.0);
         let wl = w * l;
         xl += wl * x;
         l2 += wl * l;

@@ -99,7 +99,7 @@ impl SuperBlock {
             let per_scale = reciprocal(units.d * units.s[j]);
             let min = units.dmin * units.m[j];
             for (level, x) in levels[j].iter_mut().zip(x) {
-                *level = nearest_between((x + min) * per_scale, 0.0, self.max_level) as u8;
+                *level = nearest_between::<false>((x + min) * per_scale, 0.0, self.max_level) as u8;
             }
         }
         let (d, dmin) = (f32_to_f16(units.d), f32_to_f16(units.dmin));
@@ -128,7 +128,7 @@ impl SuperBlock {
             s[j] = units.s[j] as i8;
             let per_scale = reciprocal(units.d * units.s[j]);
             for (level, x) in levels.iter_mut().zip(x) {
-                *level = (nearest_between(x * per_scale, -32.0, 31.0) + 32.0) as u8;
+                *level = (nearest_between::<false>(x * per_scale, -32.0, 31.0) + 32.0) as u8;
             }
         }
         let mut new = [0; q6_k::BYTES];

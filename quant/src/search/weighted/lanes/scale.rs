@@ -23,7 +23,7 @@ pub(crate) fn levels_around_zero<const LEN: usize>(
     let half = f32::from(half);
     let mut levels = [0; LEN];
     for (level, x) in levels.iter_mut().zip(x) {
-        let l = nearest_between(level_per_x * x, -half, half - 1.0);
+        let l = nearest_between::<false>(level_per_x * x, -half, half - 1.0);
         *level = nearest_int(l + half) as u8;
     }
     levels
@@ -99,11 +99,11 @@ fn sums<const N: usize, const LEN: usize, const LOWEST: bool, const HIGHEST: boo
         for n in 0..N {
             let value = level_per_x[n] * x.0[i][n];
             let l = if LOWEST {
-                nearest_between(value, -half, half - 1.0)
+                nearest_between::<false>(value, -half, half - 1.0)
             } else if HIGHEST {
-                nearest_up_to(value, half - 1.0)
+                nearest_up_to::<false>(value, half - 1.0)
             } else {
-                nearest(value)
+                nearest::<false>(value)
             };
             sum_xl[n] += wx.0[i][n] * l;
             sum_l2[n] += w.0[i][n] * l * l;

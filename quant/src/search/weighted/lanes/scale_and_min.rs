@@ -34,7 +34,7 @@ pub(crate) fn levels_from<const LEN: usize>(
 /// The level of one weight as a float. NaN is level 0, and an infinity the lowest or highest.
 #[inline(always)]
 fn level_from(x: f32, level_per_x: f32, from: f32, max_level: f32) -> f32 {
-    nearest_between(level_per_x * (x - from), 0.0, max_level)
+    nearest_between::<false>(level_per_x * (x - from), 0.0, max_level)
 }
 
 /// Scales and minimums of `N` sub-blocks: the same bits as [`crate::search::weighted::scalar::scale_and_min`] finds for
