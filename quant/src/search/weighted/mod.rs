@@ -51,7 +51,8 @@
 //!   a sub-block of zeros unset in IQ4_XS, but sets them all again before it stores them.)
 //! - Weights from about 1e19 on have infinite squares, and count infinitely or, with importance 0,
 //!   as NaN. Sums are then infinite or NaN; comparisons with NaN are false, and the proposal that
-//!   was best before stays. A scale may come out as NaN, and is stored so.
+//!   was best before stays. A scale may come out as NaN, and is stored so,
+//!   with the sign that the processor gives a NaN (on x86-64, where ggml's bytes come from, minus).
 
 pub(crate) mod lanes;
 pub(crate) mod scalar;
