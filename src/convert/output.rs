@@ -221,8 +221,8 @@ impl Output {
     /// Moves all files, which are on disk, to their places. The first one, by which a model in several
     /// files is opened, comes last.
     pub(super) fn finish(self) -> Result<(), ConvertError> {
-        let files = self.files.into_iter().rev();
-        files.map(|partial| partial.persist(self.replace)).collect()
+        let mut files = self.files.into_iter().rev();
+        files.try_for_each(|partial| partial.persist(self.replace))
     }
 }
 

@@ -92,7 +92,7 @@ impl<'a> ChunkReader<'a> {
                         path: shard.path().into(),
                         error,
                     },
-                    ShardError::Remote(error) => error.into(),
+                    ShardError::Remote(error) => (*error).into(),
                 })?;
             shard.drop_from_cache(place);
         }

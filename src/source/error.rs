@@ -85,7 +85,7 @@ impl SourceError {
                 path: path.into(),
                 error,
             },
-            super::ShardError::Remote(error) => Self::Hub(error),
+            super::ShardError::Remote(error) => Self::Hub(*error),
         }
     }
 

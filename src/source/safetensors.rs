@@ -72,7 +72,7 @@ impl<'de> Deserialize<'de> for RawHeader {
 /// its shape and format ask for, and overlaps no other. The result is in file order.
 pub(super) fn read_header(shard: &Shard) -> Result<Vec<Entry>, SourceError> {
     let path = shard.path();
-    let file_len = shard.len().map_err(|error| SourceError::Io {
+    let file_len = shard.file_len().map_err(|error| SourceError::Io {
         path: path.into(),
         error,
     })?;

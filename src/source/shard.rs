@@ -37,7 +37,13 @@ pub enum ShardError {
     Local(#[from] io::Error),
     /// What stopped the work with the hub.
     #[error(transparent)]
-    Remote(#[from] HubError),
+    Remote(Box<HubError>),
+}
+
+impl From<HubError> for ShardError {
+    fn from(error: HubError) -> Self {
+        Self::Remote(Box::new(error))
+    }
 }
 
 impl Shard {
@@ -76,7 +82,7 @@ impl Shard {
     ///
     /// # Errors
     /// What the operating system says.
-    pub fn len(&self) -> io::Result<u64> {
+    pub fn file_len(&self) -> io::Result<u64> {
         match &self.bytes {
             Bytes::Local(file) => Ok(file.metadata()?.len()),
             Bytes::Remote(file) => Ok(file.size()),
