@@ -70,7 +70,7 @@ Writes what llama-quantize writes. Weights of F32, F16, BF16 and Q8_0 are taken 
 of any other quantized type only with --allow-requantize, because what they have lost stays lost. \
 Of a split model any part can be given.")]
 pub struct QuantizeArgs {
-    /// GGUF file to quantize
+    /// GGUF file to quantize, or hf:ORG/NAME[@REVISION]:FILE
     #[arg(value_name = "IN.gguf")]
     pub source: PathBuf,
 

@@ -239,15 +239,24 @@ impl ConversionPlan {
             ..MixModel::new(&key_values, names)
         };
         let mut mix = Mix::new(file_type, &wishes.knobs, model);
-        let mut planned = Vec::with_capacity(tensors.len());
-        for tensor in tensors {
+        let mut chosen = Vec::with_capacity(tensors.len());
+        for tensor in &tensors {
             let choice = mix.choose(&tensor.name, &tensor.dims, tensor.stored)?;
+            let info = TensorInfo::new(tensor.name.clone(), tensor.dims.clone(), choice.ty)?;
+            chosen.push((choice, info));
+        }
+        if let Some(imatrix) = imatrix {
+            let infos: Vec<TensorInfo> = chosen.iter().map(|(_, info)| info.clone()).collect();
+            notes.extend(imatrix.check(&infos)?);
+        }
+        let mut planned = Vec::with_capacity(tensors.len());
+        for (tensor, (choice, info)) in tensors.into_iter().zip(chosen) {
             let importance = imatrix.and_then(|m| m.importance(&tensor.name, &tensor.dims));
             require_possible(&tensor, &choice, wishes, importance.is_some())?;
             let is_quantized = choice.ty.is_quantized() && tensor.data.ggml_type() != choice.ty;
             planned.push(PlannedTensor {
                 importance: importance.filter(|_| is_quantized).map(<[f32]>::to_vec),
-                info: TensorInfo::new(tensor.name, tensor.dims, choice.ty)?,
+                info,
                 file: 0,
                 data: tensor.data,
                 choice,
@@ -259,11 +268,6 @@ impl ConversionPlan {
             .collect();
         let quantized = file_type.default_type().is_quantized();
         notes.extend(wishes.knobs.without_effect(&reasons, quantized)?);
-
-        if let Some(imatrix) = imatrix {
-            let infos: Vec<TensorInfo> = planned.iter().map(|t| t.info.clone()).collect();
-            notes.extend(imatrix.check(&infos)?);
-        }
 
         let is_searched = |tensor: &PlannedTensor| {
             swallow_quant::can_search_best(tensor.info.ty)

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, because it links llama.cpp.
 
 mod bench;
+mod best_search;
 mod convert;
 mod diff;
 mod gguf;

@@ -1,6 +1,6 @@
 //! `swallow-gguf quantize`
 
-use super::write;
+use super::{fetch, write};
 use crate::{
     cli::QuantizeArgs,
     convert::{Conversion, GgufOptions},
@@ -10,7 +10,7 @@ use crate::{
 pub(super) fn execute(args: &QuantizeArgs) -> anyhow::Result<()> {
     let cancel = write::cancel_on_interrupt()?;
     let conversion = Conversion::of_gguf(&GgufOptions {
-        source: args.source.clone(),
+        source: fetch::gguf(&args.source)?.into_owned(),
         wishes: Wishes {
             allow_requantize: args.allow_requantize,
             ..write::wishes(&args.write)?

@@ -464,3 +464,68 @@ fn a_file_is_held_against_the_hub_by_a_sample_or_in_full() {
         "{found:#}"
     );
 }
+
+/// What a conversion of a repository in the target's shapes costs: network, disk and memory. (How
+/// long it takes is for `examples/hub_server` to show.)
+#[cfg(target_os = "linux")]
+#[test]
+fn the_costs_of_a_repository_in_the_targets_shapes() {
+    let dir = tempfile::tempdir().unwrap();
+    let hub = Hub::start();
+    let spec = Spec {
+        sizes: Sizes::target(2),
+        ..small_moe()
+    };
+    hub.put_checkpoint(REPO, &spec);
+    for file_type in ["q4_k_m", "q8_0"] {
+        let before = hub.sent();
+        let mut child = swallow_gguf()
+            .current_dir(dir.path())
+            .env("HF_ENDPOINT", hub.endpoint())
+            .env("HF_HOME", dir.path().join("home"))
+            .args([
+                "convert",
+                "hf:org/model",
+                "--json",
+                "-q",
+                "-o",
+                "out.gguf",
+                "-t",
+                file_type,
+            ])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let status = PathBuf::from(format!("/proc/{}/status", child.id()));
+        let (mut memory, mut disk) = (0, 0);
+        while child.try_wait().unwrap().is_none() {
+            let text = fs::read_to_string(&status).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok());
+            memory = memory.max(kib.unwrap_or(0u64) << 10);
+            let files = walk(dir.path());
+            let there = files
+                .iter()
+                .filter_map(|path| path.metadata().ok())
+                .map(|m| m.len());
+            disk = disk.max(there.sum::<u64>());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let run = child.wait_with_output().unwrap();
+        assert!(run.status.success());
+        let summary: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+        let bytes = |key: &str| summary[key].as_u64().unwrap();
+        let sent = hub.sent() - before;
+        let weights = bytes("source_bytes");
+        assert!(
+            sent >= weights && sent < weights + weights / 100,
+            "{sent} of {weights}"
+        );
+        assert!(memory < 512 << 20, "{memory} bytes of memory");
+        assert!(
+            disk < bytes("file_bytes") + (64 << 20),
+            "{disk} bytes of disk"
+        );
+        fs::remove_file(dir.path().join("out.gguf")).unwrap();
+    }
+}

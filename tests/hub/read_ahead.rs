@@ -261,39 +261,6 @@ fn a_slow_network_is_not_taken_for_a_slow_connection() {
     assert_eq!(parts, 10, "no piece was asked for twice");
 }
 
-/// `cargo test --release --test tests hub::read_ahead::throughput -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement"]
-fn throughput() {
-    const SIZE: u64 = 3 << 30;
-    let hub = Hub::start();
-    hub.put(REPO, "model.safetensors", File::huge(Vec::new(), SIZE, 1));
-    for latency in [0, 20] {
-        hub.set_latency(Duration::from_millis(latency));
-        for connections in [4, 8, 12] {
-            let client = client(&hub);
-            let part = whole(&client);
-            let options = Options {
-                connections,
-                ..Options::default()
-            };
-            let began = Instant::now();
-            let mut ahead = ReadAhead::start(&[part], &options).unwrap();
-            let mut buf = vec![0; 4 << 20];
-            for _ in 0..SIZE / buf.len() as u64 {
-                ahead.read_exact(&mut buf).unwrap();
-            }
-            let rate = SIZE as f64 / began.elapsed().as_secs_f64() / 1e9;
-            let traffic = client.traffic();
-            println!(
-                "{latency} ms, {connections} connections: {rate:.2} GB/s, {} requests, {:.4} of the bytes",
-                traffic.requests,
-                traffic.bytes as f64 / SIZE as f64
-            );
-        }
-    }
-}
-
 #[test]
 fn no_more_is_held_than_allowed() {
     let (hub, shard) = hub_with_shard(5_000_000);

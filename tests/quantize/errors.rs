@@ -9,7 +9,7 @@ use swallow_gguf::{
 use swallow_quant::GgmlType;
 
 use super::Model;
-use crate::support::{quantize, quantized, swallow_gguf, text};
+use crate::support::{quantize, quantized, swallow_gguf, text, write_imatrix};
 
 #[test]
 fn a_second_quantization_wants_permission() {
@@ -95,6 +95,58 @@ fn what_is_no_gguf_is_told() {
         assert_eq!(run.status.code(), Some(1));
         assert!(said.contains(expected), "{said}");
     }
+}
+
+#[test]
+fn an_importance_matrix_that_is_none_or_another_models_is_told() {
+    let model = Model::new(BF16);
+    let other = Model::with(BF16, |spec| spec.sizes.intermediate_size = 256);
+    let (other_matrix, matrix) = (model.path("other.gguf"), model.path("matrix.dat"));
+    write_imatrix(&other.plain, &other_matrix, false);
+    write_imatrix(&model.plain, &matrix, true);
+    fs::write(model.path("empty"), "").unwrap();
+    let given = |path: &std::path::Path| path.to_str().unwrap().to_owned();
+    for (args, expected) in [
+        (
+            vec![given(&model.plain)],
+            "is a model (llama), not an importance matrix",
+        ),
+        (vec![given(&model.path("nothing"))], "cannot open"),
+        (vec![given(&model.path("empty"))], "empty"),
+        (vec![given(&other_matrix)], "it was made for another model"),
+        // Nothing is left of it for the tensors that need it.
+        (
+            vec![given(&matrix), "--exclude-weights".into(), "ffn_up".into()],
+            "needs an importance matrix in a Q2_K_S file, and the one given has no entry for it",
+        ),
+    ] {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let all = [&["-t", "q2_k_s", "--imatrix"], &args[..]].concat();
+        let run = quantize(&model.plain, &model.path("out.gguf"), &all);
+        let said = text(&run.stderr);
+        assert_eq!(run.status.code(), Some(1), "{said}");
+        assert!(said.contains(expected), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(!model.path("out.gguf").exists());
+    }
+    let run = swallow_gguf()
+        .arg("quantize")
+        .arg(&model.plain)
+        .args(["-t", "iq4_xs", "-o"])
+        .arg(model.path("out.gguf"))
+        .arg("--imatrix")
+        .arg(&matrix)
+        .output()
+        .unwrap();
+    let said = text(&run.stderr);
+    assert!(run.status.success(), "{said}");
+    assert!(
+        said.contains("note: no token has reached these experts"),
+        "{said}"
+    );
+    assert!(said.contains("blk.0.ffn_up_exps.weight (1)"), "{said}");
+    let gguf = Gguf::open(&model.path("out.gguf")).unwrap();
+    assert_eq!(gguf.get_str("quantize.imatrix.file"), matrix.to_str());
 }
 
 #[test]

@@ -148,6 +148,25 @@ impl Hub {
         }
     }
 
+    #[allow(dead_code, reason = "examples/hub_server does")]
+    /// Writes the files of a repository into a folder, which is made where it is missing.
+    pub(crate) fn write_to(&self, repo: &str, dir: &std::path::Path) -> std::io::Result<()> {
+        use std::io::Write as _;
+        const PIECE: u64 = 16 << 20;
+        std::fs::create_dir_all(dir)?;
+        let files = self.state.repos.lock().unwrap()[repo].files.clone();
+        for (path, File { content, .. }) in files {
+            let mut file = std::fs::File::create(dir.join(path))?;
+            let mut at = 0;
+            while at < content.size() {
+                let end = content.size().min(at + PIECE);
+                file.write_all(&content.bytes(at..end))?;
+                at = end;
+            }
+        }
+        Ok(())
+    }
+
     /// A repository that only those with a token see, or that is gated.
     pub(crate) fn guard(&self, repo: &str, token: &'static str, gated: bool) {
         let mut repos = self.state.repos.lock().unwrap();
