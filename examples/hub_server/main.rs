@@ -29,7 +29,7 @@ struct Args {
     #[arg(long, default_value_t = 0)]
     latency: u64,
 
-    /// Megabytes a second of all eight connections together; 0 for no limit
+    /// Megabytes a second of all connections together; 0 for no limit
     #[arg(long, default_value_t = 0)]
     bandwidth: u64,
 
@@ -56,7 +56,7 @@ fn main() -> anyhow::Result<()> {
         hub.write_to("org/model", dir)?;
     }
     hub.set_latency(Duration::from_millis(args.latency));
-    hub.set_bandwidth(args.bandwidth * 1_000_000 / 8);
+    hub.set_link(args.bandwidth * 1_000_000);
     println!("HF_ENDPOINT={}", hub.endpoint());
     loop {
         std::thread::sleep(Duration::from_secs(3600));

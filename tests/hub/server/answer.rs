@@ -282,6 +282,7 @@ fn body(
         {
             buf[0] ^= 1;
         }
+        state.wait_for_link(n);
         send(state, stream, &buf[..n])?;
         at += n as u64;
         thread::sleep(between);

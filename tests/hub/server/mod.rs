@@ -19,7 +19,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use swallow_gguf::synthetic::{self, Spec};
@@ -57,6 +57,8 @@ struct State {
     latency: AtomicU64,
     /// Of each connection, in bytes a second; 0 is no limit.
     bandwidth: AtomicU64,
+    /// The link that all connections share: bytes a second (0 is no limit), and when it is free.
+    link: Mutex<(f64, Instant)>,
     /// Links of an earlier generation have expired.
     generation: AtomicUsize,
     connections: AtomicUsize,
@@ -82,6 +84,7 @@ impl Hub {
             seen: Mutex::default(),
             latency: AtomicU64::new(0),
             bandwidth: AtomicU64::new(0),
+            link: Mutex::new((0.0, Instant::now())),
             generation: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             sent: AtomicU64::new(0),
@@ -200,6 +203,12 @@ impl Hub {
         self.state.latency.store(micros, Ordering::Relaxed);
     }
 
+    /// Bytes a second of all connections together.
+    #[allow(dead_code, reason = "examples/hub_server does")]
+    pub(crate) fn set_link(&self, bandwidth: u64) {
+        self.state.link.lock().unwrap().0 = bandwidth as f64;
+    }
+
     /// Bytes a second of each connection.
     pub(crate) fn set_bandwidth(&self, bandwidth: u64) {
         self.state.bandwidth.store(bandwidth, Ordering::Relaxed);
@@ -216,6 +225,22 @@ impl Hub {
     /// Bytes sent, heads included.
     pub(crate) fn sent(&self) -> u64 {
         self.state.sent.load(Ordering::Relaxed)
+    }
+}
+
+impl State {
+    /// Waits until so many bytes have their turn on the link.
+    fn wait_for_link(&self, bytes: usize) {
+        let turn = {
+            let mut link = self.link.lock().unwrap();
+            if link.0 == 0.0 {
+                return;
+            }
+            let turn = link.1.max(Instant::now());
+            link.1 = turn + Duration::from_secs_f64(bytes as f64 / link.0);
+            turn
+        };
+        thread::sleep(turn.saturating_duration_since(Instant::now()));
     }
 }
 
