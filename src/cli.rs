@@ -26,9 +26,9 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Convert a Hugging Face checkpoint folder to a quantized GGUF, in one pass
+    /// Convert a Hugging Face checkpoint, in a folder or on the hub, to a quantized GGUF in one pass
     Convert(ConvertArgs),
-    /// Quantize a GGUF to another file type, in one pass
+    /// Quantize a GGUF to another file type in one pass
     Quantize(QuantizeArgs),
     /// Chat with a GGUF model, or answer one prompt
     Run(RunArgs),
