@@ -1,4 +1,5 @@
-//! One chunk: source numbers → f32 → checked → blocks, on all threads of the pool.
+//! One chunk: source numbers → f32 → checked (→ edited, in a merge) → blocks, on all threads of the
+//! pool.
 
 use rayon::prelude::*;
 use swallow_quant::{GgmlType, Isa};
@@ -7,7 +8,10 @@ use super::{
     chunks::{self, Chunk},
     error::ConvertError,
 };
-use crate::plan::ConversionPlan;
+use crate::{
+    model::{Edit, Part},
+    plan::ConversionPlan,
+};
 
 /// Weights that one thread takes at a time: their f32 values stay in its cache. A multiple of
 /// every block length.
@@ -20,6 +24,8 @@ const LARGE: f32 = 6e4;
 struct BadWeight {
     at: usize,
     value: f32,
+    /// The type that it does not fit.
+    ty: GgmlType,
 }
 
 /// Quantizes the chunk's `src` bytes into `dst`, which is resized to fit.
@@ -32,6 +38,7 @@ pub(super) fn quantize_chunk(
 ) -> Result<(), ConvertError> {
     let (from, to) = (chunk.source_type(plan), plan.tensors[chunk.tensor].info.ty);
     dst.resize(bytes_of(to, chunk.len() as usize), 0);
+    let edit = chunk.part(plan).and_then(|part: &Part| part.edit.as_ref());
 
     let first_bad = src
         .par_chunks(bytes_of(from, TASK_WEIGHTS))
@@ -41,9 +48,13 @@ pub(super) fn quantize_chunk(
             || vec![0.0; TASK_WEIGHTS],
             |weights, (task, (src, dst))| {
                 let n = src.len() / from.block_bytes() * from.block_len();
-                let bad = match from == to {
-                    true => copy_task(from, src, &mut weights[..n], dst),
-                    false => quantize_task(from, to, isa, src, &mut weights[..n], dst),
+                let weights = &mut weights[..n];
+                let first = chunk.weights.start + (task * TASK_WEIGHTS) as u64;
+                let bad = match edit {
+                    None if from == to => copy_task(from, src, weights, dst),
+                    None => quantize_task(from, to, isa, src, weights, dst),
+                    Some(edit) => edit_task(edit, first, from, src, weights)
+                        .or_else(|| quantize_weights(to, isa, weights, dst)),
                 };
                 bad.map(|bad| BadWeight {
                     at: task * TASK_WEIGHTS + bad.at,
@@ -54,7 +65,7 @@ pub(super) fn quantize_chunk(
         .flatten()
         .min_by_key(|bad| bad.at);
 
-    let Some(BadWeight { at, value }) = first_bad else {
+    let Some(BadWeight { at, value, ty }) = first_bad else {
         return Ok(());
     };
     let index = chunks::source_index(plan, chunk, chunk.weights.start + at as u64);
@@ -67,7 +78,7 @@ pub(super) fn quantize_chunk(
             tensor,
             value,
             index,
-            ty: to,
+            ty,
         }
     } else {
         ConvertError::NonFinite {
@@ -86,9 +97,42 @@ fn bytes_of(ty: GgmlType, weights: usize) -> usize {
 fn copy_task(ty: GgmlType, src: &[u8], weights: &mut [f32], dst: &mut [u8]) -> Option<BadWeight> {
     dst.copy_from_slice(src);
     swallow_quant::dequantize(ty, src, weights).ok()?;
+    non_finite(weights, ty)
+}
+
+fn non_finite(weights: &[f32], ty: GgmlType) -> Option<BadWeight> {
     let at = swallow_quant::first_non_finite(weights)?;
     let value = weights[at];
-    Some(BadWeight { at, value })
+    Some(BadWeight { at, value, ty })
+}
+
+/// Reads weights and edits them, unless one of them is not finite or does not fit the format that
+/// they are edited to. The first is weight `first` of the part.
+fn edit_task(
+    edit: &Edit,
+    first: u64,
+    from: GgmlType,
+    src: &[u8],
+    weights: &mut [f32],
+) -> Option<BadWeight> {
+    dequantize(from, src, weights);
+    let ty = edit.dtype().ggml_type();
+    if let Some(bad) = non_finite(weights, ty) {
+        return Some(bad);
+    }
+    edit.apply(weights, first);
+    let at = swallow_quant::first_non_finite(weights)?;
+    // What it was before, for a message that helps.
+    dequantize(from, src, weights);
+    let value = weights[at];
+    Some(BadWeight { at, value, ty })
+}
+
+fn dequantize(ty: GgmlType, src: &[u8], weights: &mut [f32]) {
+    if let Err(unsupported) = swallow_quant::dequantize(ty, src, weights) {
+        // The plan has seen to it that this type is read; see `require_possible` there.
+        unreachable!("{unsupported}");
+    }
 }
 
 /// Quantizes weights, unless one of them is not finite or does not fit.
@@ -100,20 +144,24 @@ fn quantize_task(
     weights: &mut [f32],
     dst: &mut [u8],
 ) -> Option<BadWeight> {
-    if let Err(unsupported) = swallow_quant::dequantize(from, src, weights) {
-        // The plan has seen to it that this type is read; see `require_possible` there.
-        unreachable!("{unsupported}");
-    }
+    dequantize(from, src, weights);
+    quantize_weights(to, isa, weights, dst)
+}
+
+/// Quantizes weights, unless one of them is not finite or does not fit. Spoils `weights` then.
+fn quantize_weights(
+    to: GgmlType,
+    isa: Isa,
+    weights: &mut [f32],
+    dst: &mut [u8],
+) -> Option<BadWeight> {
     // The bits of a float without its sign order like its magnitude, with infinity and NaN on top.
     let magnitude = |v: &f32| v.to_bits() & 0x7fff_ffff;
     let top = weights.iter().map(magnitude).max().unwrap_or(0);
     if top >= f32::INFINITY.to_bits()
-        && let Some(at) = swallow_quant::first_non_finite(weights)
+        && let Some(bad) = non_finite(weights, to)
     {
-        return Some(BadWeight {
-            at,
-            value: weights[at],
-        });
+        return Some(bad);
     }
     if let Err(unsupported) = swallow_quant::quantize(to, isa, weights, dst) {
         // As above: the plan has seen to it that this type is written.
@@ -124,8 +172,6 @@ fn quantize_task(
     }
     let at = weights.iter().position(|v| magnitude(v) == top)?;
     let value = weights[at];
-    if let Err(unsupported) = swallow_quant::dequantize(to, dst, weights) {
-        unreachable!("{unsupported}");
-    }
-    swallow_quant::first_non_finite(weights).map(|_| BadWeight { at, value })
+    dequantize(to, dst, weights);
+    swallow_quant::first_non_finite(weights).map(|_| BadWeight { at, value, ty: to })
 }
