@@ -8,6 +8,7 @@ mod hub;
 mod inspect;
 mod kernels;
 mod knobs;
+mod merge;
 mod moe_from_gguf;
 mod parity;
 mod quantize;
