@@ -14,7 +14,7 @@ use std::{
 use swallow_quant::GgmlType;
 
 pub use files::PlannedFile;
-pub use safetensors::CheckpointTensor;
+pub use safetensors::{CheckpointTensor, shard_header};
 
 use crate::{
     file_type::FileType,

@@ -32,6 +32,14 @@ pub struct MergeArgs {
     #[arg(long, value_name = "N")]
     pub experts_per_token: Option<u32>,
 
+    /// Safetensors file of gates, model.layers.N.block_sparse_moe.gate.weight, in the place of the recipe's
+    #[arg(long, value_name = "FILE")]
+    pub gates: Option<PathBuf>,
+
+    /// Write the gates to a safetensors file, which --gates takes
+    #[arg(long, value_name = "FILE")]
+    pub save_gates: Option<PathBuf>,
+
     /// Write the merged checkpoint to the folder DIR instead of a GGUF
     #[arg(
         long,

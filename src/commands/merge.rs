@@ -24,8 +24,12 @@ pub(super) fn execute(args: &MergeArgs) -> anyhow::Result<()> {
         name: args.name.clone(),
         seed: args.seed,
         experts_per_token: args.experts_per_token,
+        gates: args.gates.clone(),
         client: Client::new(Config::from_env()?, RetryPolicy::default(), stop),
     })?;
+    if let Some(path) = args.save_gates.as_ref().filter(|_| !args.write.dry_run) {
+        merge.save_gates(path, args.write.force)?;
+    }
     let Some(dir) = &args.write_safetensors else {
         let wanted = MergeWishes {
             wishes: write::wishes(&args.write)?,

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use super::recipe::RecipeError;
+use super::{gates::GateError, recipe::RecipeError};
 use crate::{convert::ConvertError, gguf::LayoutError, model::vocabulary::VocabularyError};
 
 /// Why models cannot be merged.
@@ -99,8 +99,23 @@ pub enum MergeError {
     /// The merged tokenizer files do not say what they should.
     #[error("the merged tokenizer cannot be read")]
     Vocabulary(#[from] VocabularyError),
+    /// Given gates cannot be read, or made ones not written.
+    #[error(transparent)]
+    Gates(#[from] GateError),
+    /// Given gates are not this model's.
+    #[error("`{path}` has gates of {found}, the merge takes {expected}")]
+    GateShape {
+        /// The file.
+        path: PathBuf,
+        /// Layers, experts and width that it has.
+        found: String,
+        /// What they should be.
+        expected: String,
+    },
     /// The gates of this mode are not made here.
-    #[error("gate_mode `{mode}` is not there yet, expected `random` or `uniform_random`")]
+    #[error(
+        "gate_mode `{mode}` is not there yet, expected `random` or `uniform_random`, or gates by `--gates FILE`"
+    )]
     GateMode {
         /// The mode's name.
         mode: &'static str,

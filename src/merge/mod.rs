@@ -34,7 +34,7 @@ use std::{
 use serde_json::Value as Json;
 
 pub use error::MergeError;
-use gates::{GateMode, Gates};
+use gates::{GateError, GateMode, Gates};
 use parents::Parents;
 use recipe::Recipe;
 use vocabulary::MergedVocabulary;
@@ -55,12 +55,15 @@ pub const DEFAULT_SEED: u64 = 0;
 pub struct MergeOptions {
     /// The recipe; folders it names are relative to its own.
     pub recipe: PathBuf,
-    /// The merged model's name; `None` for the recipe's, without its ending.
+    /// The merged model's name; `None` for the recipe's without its ending, and for its folder's where
+    /// it is `mergekit_moe_config.yml`.
     pub name: Option<String>,
     /// Seed of random gates and noise; `None` for [`DEFAULT_SEED`].
     pub seed: Option<u64>,
     /// Experts used for each token, in the place of the recipe's.
     pub experts_per_token: Option<u32>,
+    /// A safetensors file of gates, in the place of those that the recipe asks for.
+    pub gates: Option<PathBuf>,
     /// Opens models of the hub.
     pub client: Client,
 }
@@ -72,6 +75,7 @@ impl fmt::Debug for MergeOptions {
             .field("name", &self.name)
             .field("seed", &self.seed)
             .field("experts_per_token", &self.experts_per_token)
+            .field("gates", &self.gates)
             .finish_non_exhaustive()
     }
 }
@@ -86,6 +90,9 @@ pub struct Merge {
     /// The number format of the merged checkpoint, where recipe or base name one.
     dtype: Option<Dtype>,
     tensors: Vec<ModelTensor>,
+    gates: Gates,
+    /// The file that they were read from.
+    gates_path: Option<PathBuf>,
     card: String,
     /// What the merged model is called.
     pub name: String,
@@ -120,20 +127,21 @@ impl Merge {
             );
         }
         let seed = options.seed.unwrap_or(DEFAULT_SEED);
-        let gates = gates(&recipe, &parents, seed)?;
+        let gates = match &options.gates {
+            Some(path) => given_gates(path, &recipe, &parents)?,
+            None => made_gates(&recipe, &parents, seed)?,
+        };
         let gates = match dtype {
             Some(dtype) => gates.rounded(dtype),
             None => gates,
         };
-        let is_drawn = matches!(recipe.gate_mode, GateMode::Random | GateMode::UniformRandom)
+        let is_random = matches!(recipe.gate_mode, GateMode::Random | GateMode::UniformRandom);
+        let is_drawn = options.gates.is_none() && is_random
             || recipe.experts.iter().any(|e| e.noise_scale.is_some());
         if options.seed.is_some() && !is_drawn {
             notes.push("the seed has no effect: nothing is drawn at random".to_owned());
         }
-        let name = options.name.clone().unwrap_or_else(|| {
-            let stem = path.file_stem().unwrap_or_default();
-            stem.to_string_lossy().into_owned()
-        });
+        let name = options.name.clone().unwrap_or_else(|| default_name(path));
         let card = card::make(&name, &parents, is_drawn.then_some(seed));
         notes.extend_from_slice(&vocabulary.notes);
         notes.extend(card.notes);
@@ -141,7 +149,7 @@ impl Merge {
             recipe: &recipe,
             parents: &parents,
             vocabulary: &vocabulary,
-            gates,
+            gates: &gates,
             dtype,
             seed,
         }
@@ -152,11 +160,25 @@ impl Merge {
             vocabulary,
             dtype,
             tensors,
+            gates,
+            gates_path: options.gates.clone(),
             card: card.text,
             name,
             notes,
             parents,
         })
+    }
+
+    /// Writes the gates to a safetensors file at `path`, in the merged checkpoint's format.
+    ///
+    /// # Errors
+    /// When there is a file and it may not be replaced, or it cannot be written.
+    pub fn save_gates(&self, path: &Path, replace: bool) -> Result<(), MergeError> {
+        let is_input = |input: &PathBuf| same_file::is_same_file(input, path).unwrap_or(false);
+        if self.inputs().iter().any(is_input) {
+            return Err(GateError::Exists { path: path.into() }.into());
+        }
+        Ok(self.gates.save(path, self.gate_dtype(), replace)?)
     }
 
     /// Where it comes from, for people.
@@ -168,7 +190,8 @@ impl Merge {
     pub(crate) fn inputs(&self) -> Vec<PathBuf> {
         let parents = self.parents.all.iter();
         let files = parents.flat_map(|parent| parent.checkpoint.files());
-        std::iter::once(self.path.clone()).chain(files).collect()
+        let own = self.gates_path.iter().chain([&self.path]).cloned();
+        own.chain(files).collect()
     }
 
     /// The tensors of the GGUF.
@@ -225,8 +248,39 @@ impl Merge {
     }
 }
 
+/// What a merge by the recipe at `path` is called: as the recipe, or where that has the name it has in a
+/// merged checkpoint, as its folder.
+fn default_name(path: &Path) -> String {
+    let whole = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let name = match whole.parent().and_then(Path::file_name) {
+        Some(folder) if path.ends_with(RECIPE_FILE) => Some(folder),
+        _ => path.file_stem(),
+    };
+    name.unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The gates in the file `path`.
+fn given_gates(path: &Path, recipe: &Recipe, parents: &Parents) -> Result<Gates, MergeError> {
+    let gates = Gates::read(path)?;
+    let config = &parents.base().config;
+    let shape = |n_layer: usize, n_expert: usize, n_embd: usize| {
+        format!("{n_layer} layers, {n_expert} experts and rows of {n_embd}")
+    };
+    let found = shape(gates.n_layer, gates.n_expert, gates.n_embd);
+    let (n_layer, n_embd) = (config.n_layer as usize, config.n_embd as usize);
+    let expected = shape(n_layer, recipe.experts.len(), n_embd);
+    if found != expected {
+        return Err(MergeError::GateShape {
+            path: path.into(),
+            found,
+            expected,
+        });
+    }
+    Ok(gates)
+}
+
 /// The gates as the recipe has them made.
-fn gates(recipe: &Recipe, parents: &Parents, seed: u64) -> Result<Gates, MergeError> {
+fn made_gates(recipe: &Recipe, parents: &Parents, seed: u64) -> Result<Gates, MergeError> {
     let config = &parents.base().config;
     let (n_layer, n_embd) = (config.n_layer as usize, config.n_embd as usize);
     let n_expert = recipe.experts.len();

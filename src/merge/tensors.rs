@@ -19,7 +19,7 @@ pub(super) struct Ingredients<'a> {
     pub(super) recipe: &'a Recipe,
     pub(super) parents: &'a Parents,
     pub(super) vocabulary: &'a MergedVocabulary,
-    pub(super) gates: Gates,
+    pub(super) gates: &'a Gates,
     /// The merged checkpoint's number format; `None` leaves every weight its own.
     pub(super) dtype: Option<Dtype>,
     pub(super) seed: u64,
@@ -54,11 +54,11 @@ impl Ingredients<'_> {
             out.extend(FFN.iter().map(|ffn| self.experts(layer, ffn)));
         }
         let (n_embd, n_expert) = (base.config.n_embd, self.recipe.experts.len());
-        for (layer, gates) in self.gates.layers.into_iter().enumerate() {
+        for (layer, gates) in self.gates.layers.iter().enumerate() {
             out.push(ModelTensor::of_checkpoint(
                 format!("blk.{layer}.ffn_gate_inp.weight"),
                 vec![n_embd.into(), n_expert as u64],
-                TensorData::Computed(gates),
+                TensorData::Computed(gates.clone()),
             ));
         }
         out

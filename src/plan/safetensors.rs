@@ -107,6 +107,23 @@ impl ConversionPlan {
     }
 }
 
+/// Length and header of a file of matrices, name and shape (outermost dimension first) of each, which
+/// follow one after the other as numbers of format `dtype`.
+///
+/// # Errors
+/// Where a tensor is too large to address.
+pub fn shard_header(
+    tensors: impl Iterator<Item = (String, [usize; 2])>,
+    dtype: Dtype,
+) -> Result<Vec<u8>, LayoutError> {
+    let info = |(name, [rows, row]): (String, [usize; 2])| {
+        TensorInfo::new(name, vec![row as u64, rows as u64], dtype.ggml_type())
+    };
+    let mut infos: Vec<TensorInfo> = tensors.map(info).collect::<Result<_, _>>()?;
+    lay_out(&mut infos, 1)?;
+    Ok(header(&infos))
+}
+
 /// Length and header of a shard, padded with spaces so that the tensors are aligned.
 fn header(tensors: &[TensorInfo]) -> Vec<u8> {
     let mut header = Map::new();

@@ -3,6 +3,7 @@
 mod cache;
 mod client;
 mod faults;
+mod merge;
 mod read_ahead;
 mod run;
 mod server;

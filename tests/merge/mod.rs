@@ -4,6 +4,7 @@ mod recipes;
 mod vocabularies;
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::Output,
@@ -17,7 +18,7 @@ use swallow_gguf::{
 };
 
 use crate::support::{
-    checkpoint, converted, moe_from_gguf, small_moe, smollm2, swallow_gguf, text,
+    checkpoint, converted, fixtures, moe_from_gguf, small_moe, smollm2, swallow_gguf, text,
 };
 
 /// A small dense model.
@@ -446,4 +447,139 @@ fn smollm2_merged_with_itself_says_what_it_says() {
     let said = answer(&dense);
     assert!(said.contains("Tokyo"), "{said}");
     assert_eq!(answer(&moe), said);
+}
+
+#[test]
+fn gates_are_saved_and_taken_again() {
+    let dir = parents(dense);
+    let path = recipe(dir.path(), RANDOM);
+    let gates = dir.path().join("gates.safetensors");
+    let gates = gates.to_str().unwrap();
+    let out = |name: &str, args: &[&str]| {
+        let mut all = vec!["-t", "q4_k_m"];
+        all.extend(args);
+        merged(&path, &dir.path().join(name), &all);
+        Gguf::open(&dir.path().join(name)).unwrap()
+    };
+    let router = |gguf: &Gguf, name: &str| {
+        let info = gguf.tensor("blk.1.ffn_gate_inp.weight").unwrap();
+        let begin = (gguf.data_offset + info.offset) as usize;
+        fs::read(dir.path().join(name)).unwrap()[begin..begin + info.size() as usize].to_vec()
+    };
+    let made = out("made.gguf", &["--seed", "9", "--save-gates", gates]);
+    let given = out("given.gguf", &["--gates", gates]);
+    assert!(router(&made, "made.gguf") == router(&given, "given.gguf"));
+    assert_eq!(made.get("general.merge.seed"), Some(&Value::U64(9)));
+    assert_eq!(given.get("general.merge.seed"), None);
+    let other = out("other.gguf", &["--seed", "8"]);
+    assert!(router(&made, "made.gguf") != router(&other, "other.gguf"));
+    require_same(&path, &["q8_0"], &["--gates", gates]);
+
+    let refused = |yaml: &str, args: &[&str], expected: &str| {
+        let run = merge(&recipe(dir.path(), yaml), args);
+        let error = text(&run.stderr);
+        assert!(error.contains(expected), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    };
+    let three = format!("{RANDOM}  - source_model: one\n");
+    refused(
+        &three,
+        &["--gates", gates, "--dry-run"],
+        "has gates of 2 layers, 2 experts and rows of 256, the merge takes 2 layers, 3 experts and rows of 256",
+    );
+    refused(
+        RANDOM,
+        &["--save-gates", gates],
+        "exists: choose another name",
+    );
+    let input = dir.path().join("one/config.json");
+    let before = fs::read(&input).unwrap();
+    refused(
+        RANDOM,
+        &["--force", "--save-gates", input.to_str().unwrap()],
+        "exists",
+    );
+    assert!(fs::read(&input).unwrap() == before);
+    refused(
+        RANDOM,
+        &[
+            "--gates",
+            dir.path()
+                .join("one/model-00001-of-00002.safetensors")
+                .to_str()
+                .unwrap(),
+        ],
+        "has no gates: expected tensors `model.layers.0.block_sparse_moe.gate.weight`",
+    );
+}
+
+/// What mergekit 0.1.5 itself wrote of a trained model of 260,000 parameters, twice, with gates that it
+/// drew: the same recipe and its gates give the same checkpoint, byte for byte of every tensor.
+#[test]
+fn mergekits_own_checkpoint_comes_out_of_its_recipe_and_gates() {
+    let Some(fixtures) = fixtures("mergekits_own_checkpoint_comes_out_of_its_recipe_and_gates")
+    else {
+        return;
+    };
+    let stories = fixtures.join("stories260K");
+    let theirs = stories.join("mergekit-0.1.5-moe");
+    let dir = tempfile::tempdir().unwrap();
+    // The folders that the recipe names are beside the merged one's.
+    let path = dir.path().join("recipe.yml");
+    let yaml = fs::read_to_string(theirs.join("mergekit_moe_config.yml")).unwrap();
+    let parent = stories.join("hf-dense-bf16");
+    fs::write(
+        &path,
+        yaml.replace("./hf-dense-bf16", parent.to_str().unwrap()),
+    )
+    .unwrap();
+
+    let ours = dir.path().join("ours");
+    let gates = theirs.join("model.safetensors");
+    write_checkpoint(
+        &path,
+        &ours,
+        &["--layout", "fused", "--gates", gates.to_str().unwrap()],
+    );
+    let tensors = |dir: &Path| {
+        let bytes = fs::read(dir.join("model.safetensors")).unwrap();
+        let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let table: BTreeMap<String, Json> = serde_json::from_slice(&bytes[8..8 + header]).unwrap();
+        let tensors = table.into_iter().filter(|(name, _)| name != "__metadata__");
+        tensors
+            .map(|(name, entry)| {
+                let [begin, end] = [0, 1]
+                    .map(|i| 8 + header + entry["data_offsets"][i].as_u64().unwrap() as usize);
+                let (dtype, shape) = (entry["dtype"].clone(), entry["shape"].clone());
+                (name, (dtype, shape, bytes[begin..end].to_vec()))
+            })
+            .collect::<BTreeMap<_, _>>()
+    };
+    let (a, b) = (tensors(&theirs), tensors(&ours));
+    assert!(a.keys().eq(b.keys()), "{:?}\n{:?}", a.keys(), b.keys());
+    for (name, tensor) in &a {
+        assert!(b[name] == *tensor, "{name}");
+    }
+    let config = |dir: &Path| -> BTreeMap<String, Json> {
+        serde_json::from_slice(&fs::read(dir.join("config.json")).unwrap()).unwrap()
+    };
+    let (a, b) = (config(&theirs), config(&ours));
+    for (key, value) in &b {
+        assert_eq!(a.get(key), Some(value), "{key}");
+    }
+    // What is left are keys of LlamaConfig that no Mixtral looks at, and a version.
+    let rest: Vec<&str> = a
+        .keys()
+        .filter(|k| !b.contains_key(*k))
+        .map(String::as_str)
+        .collect();
+    assert_eq!(
+        rest,
+        [
+            "attention_bias",
+            "mlp_bias",
+            "pretraining_tp",
+            "transformers_version"
+        ]
+    );
 }

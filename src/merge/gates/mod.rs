@@ -1,6 +1,10 @@
 //! The gates of a merge: which expert a token is sent to, as one vector for each expert and layer.
 
+mod file;
+
 use std::str::FromStr;
+
+pub use file::GateError;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
