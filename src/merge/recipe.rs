@@ -297,3 +297,75 @@ impl Expert {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECIPE: &str = "base_model: ./base
+gate_mode: hidden_avg
+dtype: float16
+experts_per_token: 1
+tokenizer_source: union
+experts:
+  - source_model: one
+    positive_prompts: [\"a b\", c]
+    negative_prompts:
+      - d
+    noise_scale: 1e-3
+  - source_model: hf:org/two
+    positive_prompts: [e]
+    residual_scale: -2
+";
+
+    #[test]
+    fn a_recipe_is_read_whole() {
+        let recipe = Recipe::parse(Path::new("x.yml"), RECIPE.into()).unwrap();
+        let [one, two] = &recipe.experts[..] else {
+            panic!("{recipe:?}");
+        };
+        assert_eq!(
+            (recipe.base_model.as_str(), recipe.text.as_str()),
+            ("./base", RECIPE)
+        );
+        assert_eq!(recipe.gate_mode, GateMode::HiddenAvg);
+        assert_eq!(
+            (recipe.dtype, recipe.experts_per_token),
+            (Some(Dtype::F16), 1)
+        );
+        assert_eq!(recipe.tokenizer_source, TokenizerSource::Union);
+        assert_eq!(one.prompts.positive, ["a b", "c"]);
+        assert_eq!(one.prompts.negative, ["d"]);
+        assert_eq!((one.noise_scale, one.residual_scale), (Some(1e-3), None));
+        assert_eq!(
+            (two.source_model.as_str(), two.residual_scale),
+            ("hf:org/two", Some(-2.0))
+        );
+    }
+
+    /// Cut or changed anywhere, it is a recipe or an error, and nothing else.
+    #[test]
+    fn a_damaged_recipe_is_no_panic() {
+        for end in 0..RECIPE.len() {
+            let _ = Recipe::parse(Path::new("x.yml"), RECIPE[..end].into());
+            for other in ["\0", "[", "{", ": ", "\t", "&a ", "*a", "\n", "!!binary "] {
+                let text = format!("{}{other}{}", &RECIPE[..end], &RECIPE[end + 1..]);
+                let _ = Recipe::parse(Path::new("x.yml"), text);
+            }
+        }
+    }
+
+    /// Nine lists of nine of the list before: three hundred million texts, if they were written out.
+    #[test]
+    fn a_recipe_that_grows_is_refused() {
+        let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x]\n");
+        for i in 1..10 {
+            let before = format!("*a{}", i - 1);
+            text += &format!("a{i}: &a{i} [{}]\n", [before.as_str(); 9].join(", "));
+        }
+        let error = Recipe::parse(Path::new("x.yml"), text)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("is no YAML"), "{error}");
+    }
+}

@@ -92,11 +92,11 @@ impl MergedVocabulary {
             }
             if merged.new.len() > before {
                 merged.require_union(parents, parent, &other, before)?;
-                merged.notes.push(format!(
-                    "{} tokens and their rows come from `{}`",
-                    merged.new.len() - before,
-                    parent.reference
-                ));
+                let (n, from) = (merged.new.len() - before, &parent.reference);
+                merged.notes.push(match n {
+                    1 => format!("1 token and its rows come from `{from}`"),
+                    _ => format!("{n} tokens and their rows come from `{from}`"),
+                });
             }
         }
         if source == TokenizerSource::Union {

@@ -1,5 +1,6 @@
 //! `swallow-gguf merge`: parents made here, recipes, and what becomes of them.
 
+mod killed;
 mod recipes;
 mod vocabularies;
 
@@ -10,7 +11,7 @@ use std::{
     process::Output,
 };
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use swallow_gguf::{
     gguf::{Gguf, Value},
     source::Dtype,
@@ -187,6 +188,60 @@ fn every_format_of_the_parents_is_rounded_to_the_recipes() {
             let yaml = RANDOM.replace("bfloat16", dtype);
             require_same(&recipe(dir.path(), &yaml), &["q4_k_m", "f32"], &[]);
         }
+    }
+}
+
+/// Mistral, the words of transformers 5, scaled positions, heads of their own width.
+#[test]
+fn configs_of_parents_come_through() {
+    let llama3 = json!({
+        "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 1024,
+    });
+    let cases = [
+        (
+            "mistral",
+            json!({"architectures": ["MistralForCausalLM"], "sliding_window": 4096}),
+        ),
+        (
+            "linear",
+            json!({"rope_scaling": {"type": "linear", "factor": 4.0}}),
+        ),
+        ("llama3", json!({"rope_scaling": llama3})),
+        (
+            "transformers 5",
+            json!({"rope_theta": null, "dtype": "bfloat16", "rope_parameters": {"rope_type": "default", "rope_theta": 5e5}}),
+        ),
+        (
+            "head_dim",
+            json!({"head_dim": 32, "rms_norm_eps": 1e-6, "pad_token_id": 0}),
+        ),
+    ];
+    for (name, change) in cases {
+        let dir = parents(dense);
+        for parent in ["one", "two"] {
+            let path = dir.path().join(parent).join("config.json");
+            let mut config: Json = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+            for (key, value) in change.as_object().unwrap() {
+                config[key] = value.clone();
+            }
+            fs::write(&path, config.to_string()).unwrap();
+        }
+        let path = recipe(dir.path(), RANDOM);
+        require_same(&path, &["q4_k_m"], &[]);
+        // What the runner reads is the base's.
+        let [merged_path, base_path] = ["m.gguf", "b.gguf"].map(|name| dir.path().join(name));
+        merged(&path, &merged_path, &[]);
+        converted(&dir.path().join("one"), &base_path, &[]);
+        let [merged, base] = [&merged_path, &base_path].map(|path| Gguf::open(path).unwrap());
+        for (key, value) in &base.key_values {
+            if key.starts_with("llama.") || key.starts_with("tokenizer.") {
+                assert_eq!(merged.get(key), Some(value), "{name}: {key}");
+            }
+        }
+        let [merged, base] =
+            [&merged, &base].map(|gguf| gguf.tensor("rope_freqs.weight").is_some());
+        assert_eq!(merged, base, "{name}");
     }
 }
 

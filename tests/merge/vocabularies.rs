@@ -138,7 +138,7 @@ experts: [{source_model: two}, {source_model: three}]
     for note in [
         "note: tokenizer_source `union`, which mergekit-moe ignores: 301 tokens and their rows come from the base, 15 from experts\n",
         "note: 14 tokens and their rows come from `two`\n",
-        "note: 1 tokens and their rows come from `three`\n",
+        "note: 1 token and its rows come from `three`\n",
     ] {
         assert!(notes.contains(note), "{notes}");
     }

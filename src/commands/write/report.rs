@@ -138,9 +138,12 @@ pub(super) fn checkpoint_text(conversion: &Conversion, written: &Written, dir: &
     let path = dir.display().to_string();
     let quoted = shlex::try_quote(&path).map_or(path.clone(), |q| q.into_owned());
     format!(
-        "wrote `{path}`: {} tensors in {} files, {}, in {} ({}/s)\nnext: swallow-gguf convert {quoted}\n",
+        "wrote `{path}`: {} tensors in {}, {}, in {} ({}/s)\nnext: swallow-gguf convert {quoted}\n",
         plan.tensors.len(),
-        plan.files.len(),
+        match plan.files.len() {
+            1 => "1 shard".to_owned(),
+            n => format!("{n} shards"),
+        },
         gigabytes(written.file_bytes),
         seconds(written),
         DecimalBytes(rate(plan, written)),
