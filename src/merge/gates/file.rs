@@ -11,7 +11,7 @@ use super::Gates;
 use crate::{
     gguf::LayoutError,
     plan::shard_header,
-    source::{Dtype, ShardError, SourceError, open_file},
+    source::{Dtype, SourceError, open_file},
 };
 
 /// What is wrong with a file of gates.
@@ -20,16 +20,6 @@ pub enum GateError {
     /// It is no safetensors file, or cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// A tensor cannot be read.
-    #[error("cannot read tensor `{tensor}` from `{path}`: {error}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The tensor.
-        tensor: String,
-        /// Why not.
-        error: ShardError,
-    },
     /// It has no gates.
     #[error(
         "`{path}` has no gates: expected tensors `model.layers.0.block_sparse_moe.gate.weight` and so on"
@@ -117,11 +107,7 @@ impl Gates {
             // As many as the file has: its header has been checked.
             let mut bytes = vec![0; (tensor.bytes.end - tensor.bytes.start) as usize];
             let read = shard.read_exact_at(&mut bytes, tensor.bytes.start);
-            read.map_err(|error| GateError::Read {
-                path: path.into(),
-                tensor: name.clone(),
-                error,
-            })?;
+            read.map_err(|error| SourceError::shard(path, error))?;
             let mut values = vec![0.0; bytes.len() / dtype.bytes()];
             dtype.to_f32(&bytes, &mut values);
             if let Some(at) = swallow_quant::first_non_finite(&values) {
