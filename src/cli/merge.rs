@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::NonEmptyStringValueParser};
 
 use super::{WriteArgs, write::split_bytes};
 
@@ -21,7 +21,7 @@ pub struct MergeArgs {
     pub recipe: PathBuf,
 
     /// Name of the merged model [default: the recipe's, without its ending]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub name: Option<String>,
 
     /// Seed of random gates and noise, recorded in the file [default: 0]

@@ -337,3 +337,98 @@ fn a_shared_tokenizer_is_copied_with_its_template() {
     let gguf = Gguf::open(&output).unwrap();
     assert_ne!(gguf.get("tokenizer.chat_template"), Some(&template.into()));
 }
+
+/// A tokenizer.json says what the special tokens are and whether one begins a text. The union leaves it
+/// out, and says the same.
+#[test]
+fn what_a_left_out_tokenizer_json_said_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = checkpoint(dir.path(), "one", &with_vocabulary(300, 1));
+    checkpoint(dir.path(), "two", &with_vocabulary(303, 2));
+    let path = one.join("config.json");
+    let mut config: Json = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    for key in ["bos_token_id", "eos_token_id"] {
+        config.as_object_mut().unwrap().remove(key);
+    }
+    fs::write(&path, config.to_string()).unwrap();
+    let special = |id: u32, content: &str| json!({"id": id, "content": content, "special": true});
+    let tokenizer = json!({
+        "added_tokens": [special(1, "<s>"), special(2, "</s>")],
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [
+                {"SpecialToken": {"id": "<s>", "type_id": 0}},
+                {"Sequence": {"id": "A", "type_id": 0}},
+            ],
+            "pair": [],
+        },
+    });
+    fs::write(one.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    let tokenizer_config = json!({"bos_token": "<s>", "eos_token": "</s>"});
+    fs::write(
+        one.join("tokenizer_config.json"),
+        tokenizer_config.to_string(),
+    )
+    .unwrap();
+
+    let path = recipe(dir.path(), &format!("{RANDOM}tokenizer_source: union\n"));
+    require_same(&path, &["q8_0"], &[]);
+    let [base, union] = ["base.gguf", "union.gguf"].map(|name| dir.path().join(name));
+    converted(&one, &base, &["-t", "q8_0"]);
+    merged(&path, &union, &["-t", "q8_0"]);
+    let [base, union] = [&base, &union].map(|path| Gguf::open(path).unwrap());
+    assert_eq!(texts(&union).len(), 303);
+    let said = |gguf: &Gguf, key: &str| gguf.get(&format!("tokenizer.ggml.{key}")).cloned();
+    for (key, value) in [
+        ("bos_token_id", Some(1.into())),
+        ("eos_token_id", Some(2.into())),
+        ("add_bos_token", Some(true.into())),
+        ("add_eos_token", None),
+    ] {
+        assert_eq!(said(&base, key), value, "{key}");
+        assert_eq!(said(&union, key), value, "{key}");
+    }
+}
+
+#[test]
+fn what_has_no_union_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = checkpoint(dir.path(), "one", &with_vocabulary(300, 1));
+    let two = checkpoint(dir.path(), "two", &with_vocabulary(264, 2));
+    let path = recipe(dir.path(), &format!("{RANDOM}tokenizer_source: union\n"));
+
+    // Words of a tokenizer.json alone: their scores are made up.
+    let mut words: Vec<String> = ["<unk>", "<s>", "</s>"].map(str::to_owned).into();
+    words.extend((0..256).map(|b| format!("<0x{b:02X}>")));
+    words.extend(["▁", "a", "b", "ab", "▁ab"].map(str::to_owned));
+    let vocab: serde_json::Map<String, Json> = words
+        .iter()
+        .enumerate()
+        .map(|(id, word)| (word.clone(), json!(id)))
+        .collect();
+    let tokenizer = json!({
+        "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+        "model": {
+            "type": "BPE", "byte_fallback": true, "unk_token": "<unk>", "vocab": vocab,
+            "merges": [["a", "b"], ["▁", "ab"]],
+        },
+    });
+    fs::remove_file(two.join("tokenizer.model")).unwrap();
+    fs::write(two.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    let refused = |expected: &str| {
+        let run = merge(&path, &["--dry-run"]);
+        let error = text(&run.stderr);
+        assert!(error.contains(expected), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    };
+    refused(
+        "the vocabularies of `./one` and `./two` have no union: `./two` has no `tokenizer.model`, and scores made from the merges of a `tokenizer.json` are not on another model's scale",
+    );
+
+    // A word of the expert is a piece of the base that an added token has taken the place of.
+    checkpoint(dir.path(), "two", &with_vocabulary(300, 2));
+    fs::remove_file(two.join("tokenizer.json")).unwrap();
+    let config = json!({"added_tokens_decoder": {"299": {"content": "<|a|>", "special": true}}});
+    fs::write(one.join("tokenizer_config.json"), config.to_string()).unwrap();
+    refused("the tokens 299 and 300 are both `▁w40`, expected different texts");
+}
