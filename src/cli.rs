@@ -7,10 +7,12 @@ use clap::{Args, Parser, Subcommand};
 use swallow_quant::GgmlType;
 
 mod knobs;
+mod merge;
 mod run;
 mod write;
 
 pub use knobs::{KnobArgs, TensorTypeArg, TensorTypeArgs};
+pub use merge::{LayoutArg, MergeArgs};
 pub use run::{RunArgs, with_long_gpu_layers};
 pub use write::WriteArgs;
 
@@ -28,6 +30,8 @@ pub struct Cli {
 pub enum Command {
     /// Convert a Hugging Face checkpoint, in a folder or on the hub, to a quantized GGUF in one pass
     Convert(ConvertArgs),
+    /// Merge dense models into a Mixture of Experts by a recipe, and quantize it in one pass
+    Merge(MergeArgs),
     /// Quantize a GGUF to another file type in one pass
     Quantize(QuantizeArgs),
     /// Chat with a GGUF model, or answer one prompt

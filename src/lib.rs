@@ -6,6 +6,7 @@
 //! - [`hub`]: the Hugging Face hub, its files read in parts or kept in its cache
 //! - [`source`]: a checkpoint folder, its config and the tensors of its safetensors shards
 //! - [`imatrix`]: how much each column of a tensor matters, as llama-imatrix measures it
+//! - [`merge`]: dense models and a recipe, as the Mixtral checkpoint they make
 //! - [`model`]: hyper-parameters, tensor names, vocabulary and metadata
 //! - [`file_type`], [`mix`], [`plan`]: which type each tensor gets, and where it will lie
 //! - [`convert`]: executes the plan in one pass
@@ -27,6 +28,7 @@ pub mod gguf;
 pub mod hub;
 pub mod imatrix;
 pub mod inspect;
+pub mod merge;
 pub mod mix;
 pub mod model;
 pub mod plan;

@@ -4,12 +4,18 @@
 //! seeks back, and a dry run costs nothing.
 
 mod files;
+mod safetensors;
 
-use std::{cmp::Ordering, sync::Arc};
+use std::{
+    cmp::Ordering,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use swallow_quant::GgmlType;
 
-pub use files::{PlannedFile, paths};
+pub use files::PlannedFile;
+pub use safetensors::{CheckpointTensor, shard_header};
 
 use crate::{
     file_type::FileType,
@@ -143,12 +149,23 @@ pub enum PlanError {
     },
 }
 
-/// What a GGUF will be, to the byte.
+/// The format of the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Container {
+    /// A GGUF, or several.
+    Gguf,
+    /// Shards of a checkpoint.
+    Safetensors,
+}
+
+/// What a GGUF, or a checkpoint's shards, will be, to the byte.
 #[derive(Debug)]
 pub struct ConversionPlan {
+    /// The format of the files.
+    pub container: Container,
     /// The file type asked for.
     pub file_type: FileType,
-    /// The metadata, in the order of the file.
+    /// The metadata, in the order of the file; of a GGUF only.
     pub key_values: KeyValues,
     /// The tensors, in the order of the file.
     pub tensors: Vec<PlannedTensor>,
@@ -285,6 +302,7 @@ impl ConversionPlan {
 
         let files = files::lay_out(&mut planned, &key_values, wishes.split_max_bytes)?;
         Ok(Self {
+            container: Container::Gguf,
             file_type,
             key_values,
             tensors: planned,
@@ -292,6 +310,15 @@ impl ConversionPlan {
             files,
             notes,
         })
+    }
+
+    /// Where the files go for an output at `path`: `path` itself where there is one, else `path`
+    /// without its ending and with the number of each.
+    pub fn paths(&self, path: &Path) -> Vec<PathBuf> {
+        match self.container {
+            Container::Gguf => files::paths(path, self.files.len()),
+            Container::Safetensors => safetensors::paths(path, self.files.len()),
+        }
     }
 
     /// Bytes of all files.

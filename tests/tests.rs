@@ -10,6 +10,7 @@ mod imatrix;
 mod inspect;
 mod kernels;
 mod knobs;
+mod merge;
 mod moe_from_gguf;
 mod parity;
 mod quantize;

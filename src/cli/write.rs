@@ -88,7 +88,7 @@ pub struct WriteArgs {
 }
 
 /// A number of bytes as `gguf-split` reads it: in millions with M, in billions with G.
-fn split_bytes(text: &str) -> Result<u64, String> {
+pub(super) fn split_bytes(text: &str) -> Result<u64, String> {
     let unit = |suffix: [char; 2]| text.strip_suffix(suffix);
     let (number, factor) = match (unit(['G', 'g']), unit(['M', 'm'])) {
         (Some(number), _) => (number, 1_000_000_000),

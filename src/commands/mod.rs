@@ -5,6 +5,7 @@ mod convert;
 mod diff;
 mod fetch;
 mod inspect;
+mod merge;
 mod quantize;
 mod run;
 mod verify;
@@ -29,6 +30,7 @@ const FOUND: u8 = 1;
 pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Convert(args) => convert::execute(&args),
+        Command::Merge(args) => merge::execute(&args),
         Command::Quantize(args) => quantize::execute(&args),
         Command::Run(args) => run::execute(args),
         Command::Inspect(args) => inspect::execute(args),

@@ -15,7 +15,7 @@ use anyhow::Context;
 
 use crate::{
     cli::{KnobArgs, TensorTypeArg, WriteArgs},
-    convert::{Conversion, WriteOptions},
+    convert::{Conversion, MergedCheckpoint, WriteOptions, Written},
     imatrix::{Imatrix, ImatrixError},
     mix::{self, Knobs},
     plan::Wishes,
@@ -27,37 +27,80 @@ pub(super) fn execute(
     args: &WriteArgs,
     cancel: &AtomicBool,
 ) -> anyhow::Result<()> {
-    if !args.quiet {
-        for note in &conversion.notes {
-            eprintln!("note: {note}");
-        }
-    }
-
+    show_notes(conversion, args);
     let output = output_path(args.output.as_deref(), conversion);
     if args.dry_run {
-        return super::print(&if args.json {
-            report::plan_json(conversion, &output)
-        } else {
-            report::plan_text(conversion, &output)
-        });
+        return show_plan(conversion, &output, args);
     }
 
     conversion.check_output(&output, args.force)?;
     let written = {
         let progress = progress::Display::start(conversion, &output, args.quiet);
-        let options = WriteOptions {
-            replace: args.force,
-            restart: args.restart,
-            checksum: args.checksum,
-            threads: args.threads,
-        };
-        conversion.write(&output, &options, cancel, &|p| progress.update(p))?
+        conversion.write(&output, &options(args), cancel, &|p| progress.update(p))?
     };
+    let summary = report::summary_text(conversion, &written);
+    show_written(conversion, &written, &summary, args)
+}
+
+/// Writes the checkpoint of a merge into the folder `dir`, or shows the plan.
+pub(super) fn execute_checkpoint(
+    checkpoint: &MergedCheckpoint,
+    dir: &Path,
+    args: &WriteArgs,
+    cancel: &AtomicBool,
+) -> anyhow::Result<()> {
+    let conversion = &checkpoint.conversion;
+    show_notes(conversion, args);
+    let shards = dir.join(&conversion.default_file_name);
+    if args.dry_run {
+        return show_plan(conversion, &shards, args);
+    }
+
+    checkpoint.check_output(dir)?;
+    let written = {
+        let progress = progress::Display::start(conversion, dir, args.quiet);
+        checkpoint.write(dir, &options(args), cancel, &|p| progress.update(p))?
+    };
+    let summary = report::checkpoint_text(conversion, &written, dir);
+    show_written(conversion, &written, &summary, args)
+}
+
+fn options(args: &WriteArgs) -> WriteOptions {
+    WriteOptions {
+        replace: args.force,
+        restart: args.restart,
+        checksum: args.checksum,
+        threads: args.threads,
+    }
+}
+
+fn show_notes(conversion: &Conversion, args: &WriteArgs) {
     if !args.quiet {
-        eprint!("{}", report::summary_text(conversion, &written));
+        for note in &conversion.notes {
+            eprintln!("note: {note}");
+        }
+    }
+}
+
+fn show_plan(conversion: &Conversion, output: &Path, args: &WriteArgs) -> anyhow::Result<()> {
+    super::print(&if args.json {
+        report::plan_json(conversion, output)
+    } else {
+        report::plan_text(conversion, output)
+    })
+}
+
+fn show_written(
+    conversion: &Conversion,
+    written: &Written,
+    summary: &str,
+    args: &WriteArgs,
+) -> anyhow::Result<()> {
+    if !args.quiet {
+        eprint!("{summary}");
     }
     if args.json {
-        super::print(&report::summary_json(conversion, &written))?;
+        super::print(&report::summary_json(conversion, written))?;
     }
     Ok(())
 }

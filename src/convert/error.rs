@@ -6,6 +6,7 @@ use indicatif::DecimalBytes;
 
 use crate::{
     hub::HubError,
+    merge::MergeError,
     model::{ConfigError, TensorError, vocabulary::VocabularyError},
     plan::PlanError,
     source::{GgufModelError, SourceError},
@@ -23,6 +24,9 @@ pub enum ConvertError {
     /// The GGUF is not what it should be.
     #[error(transparent)]
     Gguf(#[from] GgufModelError),
+    /// The models cannot be merged.
+    #[error(transparent)]
+    Merge(#[from] MergeError),
     /// config.json is not of a model we convert.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -1,16 +1,21 @@
 //! The conversion of a checkpoint folder.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value as Json;
 
 use super::{Conversion, ConvertError};
 use crate::{
     hub::{Client, Repo},
     model::{
-        Identity, ModelCard, ModelConfig, chat_template, metadata, tensors,
+        Identity, ModelCard, ModelConfig, ModelTensor, chat_template, metadata, tensors,
         vocabulary::{self, VocabularyRequest},
     },
     plan::{ConversionPlan, Wishes},
-    source::Checkpoint,
+    source::{Checkpoint, Origin, Shard},
 };
 
 /// Where a checkpoint is.
@@ -63,17 +68,39 @@ impl Conversion {
     pub fn of_checkpoint(options: &CheckpointOptions) -> Result<Self, ConvertError> {
         let checkpoint = options.source.open()?;
         let config = ModelConfig::from_json(&checkpoint.config)?;
-        let model_tensors = tensors::map(&config, &checkpoint)?;
+        Self::of_described(
+            Described {
+                source: options.source.to_string(),
+                inputs: checkpoint.files().collect(),
+                tensors: tensors::map(&config, &checkpoint)?,
+                config: &checkpoint.config,
+                dir: &checkpoint.dir,
+                origin: checkpoint.origin.as_ref(),
+                shards: checkpoint.shards,
+            },
+            &options.wishes,
+            options.chat_template.clone(),
+        )
+    }
+
+    /// Plans the conversion of a checkpoint whose tensors are known.
+    pub(super) fn of_described(
+        checkpoint: Described<'_>,
+        wishes: &Wishes,
+        chat_template: Option<String>,
+    ) -> Result<Self, ConvertError> {
+        let dir = checkpoint.dir;
+        let config = ModelConfig::from_json(checkpoint.config)?;
         let vocabulary = vocabulary::read(&VocabularyRequest {
-            dir: &checkpoint.dir,
+            dir,
             vocab_size: config.n_vocab as usize,
-            config: &checkpoint.config,
-            chat_template: options.chat_template.clone(),
+            config: checkpoint.config,
+            chat_template,
         })?;
 
-        let (card, card_note) = ModelCard::read(&checkpoint.dir);
-        let count = tensors::count_parameters(&model_tensors);
-        let identity = Identity::find(&checkpoint.dir, &card, &count);
+        let (card, card_note) = ModelCard::read(dir);
+        let count = tensors::count_parameters(&checkpoint.tensors);
+        let identity = Identity::find(dir, &card, &count);
         let mut notes: Vec<String> = card_note.into_iter().chain(vocabulary.notes).collect();
         if vocabulary.chat_template.is_none() && is_swallow(&identity, &card) {
             notes.push(
@@ -82,19 +109,15 @@ impl Conversion {
             );
         }
 
-        let mut key_values = metadata::general(
-            &identity,
-            &card,
-            &checkpoint.dir,
-            checkpoint.origin.as_ref(),
-        );
+        let mut key_values = metadata::general(&identity, &card, dir, checkpoint.origin);
+        key_values.extend(metadata::merge(&card, dir));
         key_values.extend(metadata::hyper_parameters(&config));
         key_values.extend(vocabulary.key_values);
-        let plan = ConversionPlan::new(model_tensors, key_values, &options.wishes)?;
+        let plan = ConversionPlan::new(checkpoint.tensors, key_values, wishes)?;
         notes.extend_from_slice(&plan.notes);
         Ok(Self {
-            source: options.source.to_string(),
-            inputs: checkpoint.files().collect(),
+            source: checkpoint.source,
+            inputs: checkpoint.inputs,
             shards: checkpoint.shards,
             default_file_name: identity.file_name(plan.file_type),
             name: identity.name,
@@ -102,6 +125,25 @@ impl Conversion {
             notes,
         })
     }
+}
+
+/// A checkpoint whose tensors are known: one in a folder or on the hub, or one that a merge would
+/// write.
+pub(super) struct Described<'a> {
+    /// Where it comes from, for people.
+    pub(super) source: String,
+    /// Every file of it; an output must be none of them.
+    pub(super) inputs: Vec<PathBuf>,
+    /// The tensors of the GGUF.
+    pub(super) tensors: Vec<ModelTensor>,
+    /// What their parts are read from.
+    pub(super) shards: Vec<Shard>,
+    /// config.json.
+    pub(super) config: &'a Json,
+    /// The folder of the tokenizer files and the card.
+    pub(super) dir: &'a Path,
+    /// What it is on the hub.
+    pub(super) origin: Option<&'a Origin>,
 }
 
 fn is_swallow(identity: &Identity, card: &ModelCard) -> bool {

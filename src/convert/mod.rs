@@ -1,12 +1,14 @@
 //! A conversion from end to end: open the source, plan, write.
 //!
-//! [`Conversion::of_checkpoint`] and [`Conversion::of_gguf`] read headers and make the plan;
-//! [`Conversion::write`] executes it in one pass over the weights.
+//! [`Conversion::of_checkpoint`], [`Conversion::of_gguf`] and [`Conversion::of_merge`] read headers and
+//! make the plan; [`Conversion::write`] executes it in one pass over the weights.
 
+mod block_writer;
 pub(crate) mod chunks;
 mod error;
 mod from_checkpoint;
 mod from_gguf;
+mod from_merge;
 mod output;
 mod pipeline;
 mod quantize;
@@ -23,6 +25,7 @@ use std::{
 pub use error::ConvertError;
 pub use from_checkpoint::{CheckpointOptions, CheckpointSource};
 pub use from_gguf::GgufOptions;
+pub use from_merge::{MergeWishes, MergedCheckpoint};
 pub use pipeline::{Progress, Times};
 
 use xxhash_rust::xxh3::Xxh3;
@@ -30,7 +33,7 @@ use xxhash_rust::xxh3::Xxh3;
 use self::output::{Identity, Output, OutputOptions, Position};
 use crate::{
     model::TensorData,
-    plan::{ConversionPlan, PlannedFile, paths},
+    plan::{ConversionPlan, PlannedFile},
     source::Shard,
 };
 
@@ -198,7 +201,7 @@ impl Conversion {
 
     /// The files that [`Conversion::write`] writes when given `path`.
     pub fn paths(&self, path: &Path) -> Vec<PathBuf> {
-        paths(path, self.plan.files.len())
+        self.plan.paths(path)
     }
 
     /// Fails where `path` is not a place to write to, before any work is done.

@@ -9,6 +9,8 @@ use crate::file_type::FileType;
 /// The rule that gave a tensor its type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
+    /// No file type at all: the format that a checkpoint is written in.
+    Checkpoint,
     /// Vectors are never quantized.
     Vector,
     /// Norms are never quantized.
@@ -40,6 +42,7 @@ pub enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Checkpoint => f.write_str("the checkpoint's format"),
             Self::Vector => f.write_str("vectors stay as they are"),
             Self::Norm => f.write_str("norms stay as they are"),
             Self::Router => f.write_str("the router stays as it is"),

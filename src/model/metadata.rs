@@ -96,7 +96,7 @@ fn file_name_word(word: &str) -> String {
 }
 
 /// `ORG/NAME` or `NAME`: a name in the card, its title, or the folder.
-fn model_id(dir: &Path, card: &ModelCard) -> String {
+pub fn model_id(dir: &Path, card: &ModelCard) -> String {
     if let Some(given) = card.text(&["name", "model_name"]) {
         return given;
     }
@@ -196,6 +196,34 @@ pub fn general(
             let values = values.into_iter().map(Into::into).collect();
             kv.push((key.into(), Array::String(values).into()));
         }
+    }
+    kv
+}
+
+/// What a merge writes its recipe to, in the folder of the merged checkpoint; mergekit does, too.
+pub const RECIPE_FILE: &str = "mergekit_moe_config.yml";
+
+/// The key of a card's front matter that has the seed of a merge.
+pub const MERGE_SEED: &str = "merge_seed";
+
+/// Recipes are read this far; real ones have a kilobyte.
+const MAX_RECIPE_BYTES: u64 = 1 << 20;
+
+/// `general.merge.*`: the recipe of a merged checkpoint in folder `dir`, and its seed. Nothing where
+/// there is no recipe, or one that is no text of a recipe's size.
+pub fn merge(card: &ModelCard, dir: &Path) -> KeyValues {
+    let mut kv = KeyValues::new();
+    let path = dir.join(RECIPE_FILE);
+    let is_small = |m: fs::Metadata| m.is_file() && m.len() <= MAX_RECIPE_BYTES;
+    if !fs::metadata(&path).is_ok_and(is_small) {
+        return kv;
+    }
+    let Ok(recipe) = fs::read_to_string(&path) else {
+        return kv;
+    };
+    kv.push(("general.merge.recipe".into(), recipe.into()));
+    if let Some(seed) = card.text(&[MERGE_SEED]).and_then(|s| s.parse::<u64>().ok()) {
+        kv.push(("general.merge.seed".into(), Value::U64(seed)));
     }
     kv
 }

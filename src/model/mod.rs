@@ -16,4 +16,4 @@ pub use config::{ConfigError, ModelConfig};
 pub use key_override::{KeyOverride, OverrideError};
 pub use metadata::Identity;
 pub use rope::RopeScaling;
-pub use tensors::{ModelTensor, Part, RowOrder, TensorData, TensorError};
+pub use tensors::{Edit, ModelTensor, Noise, Part, RowOrder, TensorData, TensorError};

@@ -81,7 +81,11 @@ fn alignment(key_values: &KeyValues) -> u64 {
 }
 
 /// The tensors of each file: as many as fit, and at least one.
-fn split_points(tensors: &[PlannedTensor], alignment: u64, max_bytes: u64) -> Vec<Range<usize>> {
+pub(super) fn split_points(
+    tensors: &[PlannedTensor],
+    alignment: u64,
+    max_bytes: u64,
+) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     let (mut start, mut bytes) = (0, 0u64);
     for (i, tensor) in tensors.iter().enumerate() {
@@ -98,7 +102,7 @@ fn split_points(tensors: &[PlannedTensor], alignment: u64, max_bytes: u64) -> Ve
 
 /// Where the files go: `path` itself where there is one, else `path` without its ending and with
 /// the number of each.
-pub fn paths(path: &Path, n_files: usize) -> Vec<PathBuf> {
+pub(super) fn paths(path: &Path, n_files: usize) -> Vec<PathBuf> {
     match n_files {
         0 | 1 => vec![path.to_owned()],
         n => (0..n).map(|no| split::path(path, no, n)).collect(),

@@ -175,6 +175,19 @@ pub(super) fn open_local(path: PathBuf) -> Result<Shard, SourceError> {
     }
 }
 
+/// Opens one safetensors file, whatever it holds, and reads its header.
+///
+/// # Errors
+/// When it cannot be read, or its header is not what it should be.
+pub fn open_file(path: &Path) -> Result<(Shard, BTreeMap<String, SourceTensor>), SourceError> {
+    let mut joined = Joined::default();
+    joined.add(open_local(path.to_owned())?)?;
+    match (joined.shards.pop(), joined.tensors) {
+        (Some(shard), tensors) => Ok((shard, tensors)),
+        (None, _) => unreachable!("the file has just been added"),
+    }
+}
+
 fn has_pickle(dir: &Path) -> bool {
     ["pytorch_model.bin", "pytorch_model.bin.index.json"]
         .iter()

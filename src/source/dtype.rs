@@ -24,6 +24,32 @@ impl Dtype {
         }
     }
 
+    /// The supported format that torch, config.json and merge recipes call `name`.
+    pub fn from_torch_name(name: &str) -> Option<Self> {
+        match name.strip_prefix("torch.").unwrap_or(name) {
+            "bfloat16" => Some(Self::Bf16),
+            "float16" => Some(Self::F16),
+            "float32" => Some(Self::F32),
+            _ => None,
+        }
+    }
+
+    /// What torch and config.json call it.
+    pub fn torch_name(self) -> &'static str {
+        match self {
+            Self::Bf16 => "bfloat16",
+            Self::F16 => "float16",
+            Self::F32 => "float32",
+        }
+    }
+
+    /// The format with the representation of a ggml type, where there is one.
+    pub fn from_ggml(ty: GgmlType) -> Option<Self> {
+        [Self::Bf16, Self::F16, Self::F32]
+            .into_iter()
+            .find(|dtype| dtype.ggml_type() == ty)
+    }
+
     /// Bytes of one number.
     pub fn bytes(self) -> usize {
         match self {

@@ -79,7 +79,7 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    pub(super) fn shard(path: &std::path::Path, error: super::ShardError) -> Self {
+    pub(crate) fn shard(path: &std::path::Path, error: super::ShardError) -> Self {
         match error {
             super::ShardError::Local(error) => Self::Io {
                 path: path.into(),

@@ -6,6 +6,7 @@ mod client;
 mod convert;
 mod faults;
 mod library;
+mod merge;
 mod read_ahead;
 mod run;
 mod server;

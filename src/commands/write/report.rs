@@ -132,6 +132,24 @@ pub(super) fn summary_text(conversion: &Conversion, written: &Written) -> String
     out
 }
 
+/// The lines that follow a finished checkpoint.
+pub(super) fn checkpoint_text(conversion: &Conversion, written: &Written, dir: &Path) -> String {
+    let plan = &conversion.plan;
+    let path = dir.display().to_string();
+    let quoted = shlex::try_quote(&path).map_or(path.clone(), |q| q.into_owned());
+    format!(
+        "wrote `{path}`: {} tensors in {}, {}, in {} ({}/s)\nnext: swallow-gguf convert {quoted}\n",
+        plan.tensors.len(),
+        match plan.files.len() {
+            1 => "1 shard".to_owned(),
+            n => format!("{n} shards"),
+        },
+        gigabytes(written.file_bytes),
+        seconds(written),
+        DecimalBytes(rate(plan, written)),
+    )
+}
+
 /// `a.gguf`, or the first and the last of several.
 fn files_text(paths: &[PathBuf]) -> String {
     match paths {
@@ -206,18 +224,30 @@ fn gigabytes(bytes: u64) -> String {
 /// `model.layers.0.mlp.up_proj.weight BF16`; of a stack of experts the first, and how many.
 fn source_text(tensor: &PlannedTensor) -> String {
     match &tensor.data {
+        TensorData::Computed(_) if is_gate(&tensor.info.name) => "gates".into(),
         TensorData::Computed(_) => "config.json".into(),
         TensorData::Rows { parts, .. } => {
             let mut text = String::new();
             if let Some(first) = parts.first() {
                 let _ = write!(text, "{} {}", first.tensor, first.ty);
             }
-            if parts.len() > 1 {
-                let _ = write!(text, ", {} experts", parts.len());
+            match (parts.len(), &tensor.info.dims[..]) {
+                (1, _) => {}
+                (_, [_, _, experts]) => {
+                    let _ = write!(text, ", {experts} experts");
+                }
+                (n, _) => {
+                    let _ = write!(text, ", {n} runs of rows");
+                }
             }
             text
         }
     }
+}
+
+/// Whether this is a router, of a GGUF or of a checkpoint.
+fn is_gate(name: &str) -> bool {
+    name.ends_with("ffn_gate_inp.weight") || name.ends_with(".gate.weight")
 }
 
 fn sources(tensor: &PlannedTensor) -> Json {

@@ -27,6 +27,7 @@ fn tensor(info: &TensorInfo, shard: usize, data_offset: u64) -> ModelTensor {
         offset: data_offset + info.offset,
         first_row: 0,
         rows: info.rows(),
+        edit: None,
     };
     ModelTensor {
         name: info.name.clone(),

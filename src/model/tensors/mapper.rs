@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use swallow_quant::GgmlType;
-
 use super::{
     ModelTensor, Part, RowOrder, TensorData, TensorError,
     table::{
@@ -82,21 +80,9 @@ impl<'a> Mapper<'a> {
         Ok(())
     }
 
-    /// Adds a tensor of the GGUF. Vectors, norms and routers are F32 there, whatever they are here.
+    /// Adds a tensor of the GGUF.
     pub(super) fn push(&mut self, name: String, dims: Vec<u64>, data: TensorData) {
-        let is_f32 = dims.len() < 2
-            || name.ends_with("_norm.weight")
-            || name.ends_with("ffn_gate_inp.weight");
-        let stored = match is_f32 {
-            true => GgmlType::F32,
-            false => data.ggml_type(),
-        };
-        self.out.push(ModelTensor {
-            name,
-            dims,
-            stored,
-            data,
-        });
+        self.out.push(ModelTensor::of_checkpoint(name, dims, data));
     }
 
     /// `experts.E.w1` … of every expert E, stacked.
@@ -222,6 +208,7 @@ impl<'a> Mapper<'a> {
             offset: tensor.bytes.start + first_row * row_bytes,
             first_row,
             rows,
+            edit: None,
         })
     }
 

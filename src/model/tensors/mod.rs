@@ -2,6 +2,7 @@
 //! names → GGUF tensors by a table, and the two layouts of a Mixtral's experts.
 
 mod count;
+mod edit;
 mod error;
 mod gguf;
 mod mapper;
@@ -10,6 +11,7 @@ mod table;
 use std::collections::BTreeSet;
 
 pub use count::{ParameterCount, count_parameters};
+pub use edit::{Edit, Noise};
 pub use error::TensorError;
 pub use gguf::of_gguf;
 use mapper::Mapper;
@@ -34,6 +36,25 @@ pub struct ModelTensor {
     pub data: TensorData,
 }
 
+impl ModelTensor {
+    /// A tensor of a checkpoint. Vectors, norms and routers are stored as F32, whatever they are there.
+    pub fn of_checkpoint(name: String, dims: Vec<u64>, data: TensorData) -> Self {
+        let is_f32 = dims.len() < 2
+            || name.ends_with("_norm.weight")
+            || name.ends_with("ffn_gate_inp.weight");
+        let stored = match is_f32 {
+            true => GgmlType::F32,
+            false => data.ggml_type(),
+        };
+        Self {
+            name,
+            dims,
+            stored,
+            data,
+        }
+    }
+}
+
 /// Where a tensor's weights come from.
 #[derive(Clone, Debug)]
 pub enum TensorData {
@@ -44,7 +65,7 @@ pub enum TensorData {
         /// Order of the rows within each part.
         order: RowOrder,
     },
-    /// Values that follow from config.json.
+    /// Values that follow from config.json, and the gates of a merge.
     Computed(Vec<f32>),
 }
 
@@ -54,7 +75,9 @@ impl TensorData {
         match self {
             Self::Computed(_) => GgmlType::F32,
             Self::Rows { parts, .. } => match parts.split_first() {
-                Some((first, rest)) if rest.iter().all(|p| p.ty == first.ty) => first.ty,
+                Some((first, rest)) if rest.iter().all(|p| p.edited() == first.edited()) => {
+                    first.edited()
+                }
                 _ => GgmlType::F32,
             },
         }
@@ -78,6 +101,16 @@ pub struct Part {
     pub first_row: u64,
     /// Number of rows.
     pub rows: u64,
+    /// What is done to the weights when they are read; only in a merge.
+    pub edit: Option<Edit>,
+}
+
+impl Part {
+    /// Type of the weights once they are edited.
+    pub fn edited(&self) -> GgmlType {
+        let edit = self.edit.as_ref();
+        edit.map_or(self.ty, |edit| edit.dtype().ggml_type())
+    }
 }
 
 /// In which order the rows of a part are written.

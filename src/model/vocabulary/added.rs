@@ -11,7 +11,7 @@ use super::{
 };
 
 /// The score that llama.cpp's converter gives to added tokens.
-pub(super) const SCORE: f32 = -1000.0;
+pub(crate) const SCORE: f32 = -1000.0;
 
 /// Puts the tokens of added_tokens.json (`path`) into `tokens`. Gives notes on those left out.
 pub(super) fn add_listed(

@@ -31,6 +31,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value as Json};
 
+pub(crate) use added::SCORE as ADDED_SCORE;
 pub use error::VocabularyError;
 use own_template::OwnTemplates;
 use special::Sources;

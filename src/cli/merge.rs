@@ -1,0 +1,81 @@
+//! `swallow-gguf merge`
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, builder::NonEmptyStringValueParser};
+
+use super::{WriteArgs, write::split_bytes};
+
+/// `swallow-gguf merge`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The recipe is mergekit-moe's: base_model, experts (source_model, positive_prompts, negative_prompts, \
+noise_scale, residual_scale), gate_mode, dtype, experts_per_token; and tokenizer_source, base or union. \
+Models are folders relative to the recipe, or hf:ORG/NAME. Unknown keys are errors.
+
+The weights go from the parents' shards to the GGUF in one pass. The same recipe and seed give the \
+same file, and the file that convert makes of the checkpoint that --write-safetensors writes.")]
+pub struct MergeArgs {
+    /// Recipe for a Mixture of Experts, as mergekit-moe reads it
+    #[arg(value_name = "RECIPE.yml")]
+    pub recipe: PathBuf,
+
+    /// Name of the merged model [default: the recipe's, without its ending]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub name: Option<String>,
+
+    /// Seed of random gates and noise, recorded in the file [default: 0]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+
+    /// Experts used for each token, whatever the recipe says
+    #[arg(long, value_name = "N")]
+    pub experts_per_token: Option<u32>,
+
+    /// Safetensors file of gates, model.layers.N.block_sparse_moe.gate.weight, in the place of the recipe's
+    #[arg(long, value_name = "FILE")]
+    pub gates: Option<PathBuf>,
+
+    /// Write the gates to a safetensors file, which --gates takes
+    #[arg(long, value_name = "FILE")]
+    pub save_gates: Option<PathBuf>,
+
+    /// Write the merged checkpoint to the folder DIR instead of a GGUF
+    #[arg(
+        long,
+        value_name = "DIR",
+        conflicts_with_all = ["output", "file_type", "force", "checksum", "split_max_size", "chat_template"]
+    )]
+    pub write_safetensors: Option<PathBuf>,
+
+    /// Layout of the experts in the checkpoint
+    #[arg(long, default_value = "separate", requires = "write_safetensors")]
+    pub layout: LayoutArg,
+
+    /// Bytes of tensors in a shard of the checkpoint, for example 5G or 500M
+    #[arg(
+        long,
+        value_name = "N[M|G]",
+        default_value = "5G",
+        value_parser = split_bytes,
+        requires = "write_safetensors"
+    )]
+    pub shard_size: u64,
+
+    /// Chat template to embed: swallow, swallow-instruct, llama-2, chatml or a Jinja file
+    #[arg(long, value_name = "NAME|FILE")]
+    pub chat_template: Option<String>,
+
+    /// What to write.
+    #[command(flatten)]
+    pub write: WriteArgs,
+}
+
+/// How the experts of a checkpoint are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LayoutArg {
+    /// A tensor for each expert, which llama.cpp and transformers 4 read
+    Separate,
+    /// Gate and up projections of all experts in one tensor, as transformers 5 has them
+    Fused,
+}

@@ -1,0 +1,164 @@
+//! What can stop a merge.
+
+use std::{io, path::PathBuf};
+
+use super::{gates::GateError, recipe::RecipeError};
+use crate::{convert::ConvertError, gguf::LayoutError, model::vocabulary::VocabularyError};
+
+/// Why models cannot be merged.
+#[derive(Debug, thiserror::Error)]
+pub enum MergeError {
+    /// The recipe is not one.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// A parent cannot be opened or is not what it should be.
+    #[error("parent `{parent}`")]
+    Parent {
+        /// As the recipe names it.
+        parent: String,
+        /// What is wrong with it.
+        #[source]
+        error: Box<ConvertError>,
+    },
+    /// A parent has experts already.
+    #[error(
+        "parent `{parent}` is a Mixture of Experts itself, expected a LlamaForCausalLM or MistralForCausalLM"
+    )]
+    NotDense {
+        /// As the recipe names it.
+        parent: String,
+    },
+    /// A parent has a bias.
+    #[error("parent `{parent}` has `{tensor}`, and a Mixtral has no biases")]
+    Bias {
+        /// As the recipe names it.
+        parent: String,
+        /// The first bias.
+        tensor: String,
+    },
+    /// A model with an adapter.
+    #[error(
+        "`{reference}` names a model and a LoRA adapter: merge the adapter into the model first, and name its folder"
+    )]
+    Lora {
+        /// As the recipe names it.
+        reference: String,
+    },
+    /// The activation is not a Mixtral's.
+    #[error("parent `{parent}`: `{key}` is {found}, and a Mixtral's is silu")]
+    Activation {
+        /// As the recipe names it.
+        parent: String,
+        /// The key of config.json.
+        key: &'static str,
+        /// What it says.
+        found: String,
+    },
+    /// Two parents are not of one shape.
+    #[error(
+        "`{key}` is {base_value} in `{base}` and {other_value} in `{other}`, expected an expert of the base's shape"
+    )]
+    Differs {
+        /// The key of config.json.
+        key: &'static str,
+        /// The base model.
+        base: String,
+        /// Its value.
+        base_value: String,
+        /// The other parent.
+        other: String,
+        /// Its value.
+        other_value: String,
+    },
+    /// Two parents read text otherwise.
+    #[error(
+        "the vocabularies differ: token {id} is {base_token} in `{base}` and {other_token} in `{other}`; `tokenizer_source: union` in the recipe joins them"
+    )]
+    Vocabularies {
+        /// The first token that differs.
+        id: usize,
+        /// The base model.
+        base: String,
+        /// Its text, in backticks, or that there is none.
+        base_token: String,
+        /// The other parent.
+        other: String,
+        /// Its text.
+        other_token: String,
+    },
+    /// The vocabularies have no union.
+    #[error("the vocabularies of `{base}` and `{other}` have no union: {reason}")]
+    NoUnion {
+        /// The base model.
+        base: String,
+        /// The parent with tokens of its own.
+        other: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The merged tokenizer files do not say what they should.
+    #[error("the merged tokenizer cannot be read")]
+    Vocabulary(#[from] VocabularyError),
+    /// Given gates cannot be read, or made ones not written.
+    #[error(transparent)]
+    Gates(#[from] GateError),
+    /// Given gates are not this model's.
+    #[error("`{path}` has gates of {found}, the merge takes {expected}")]
+    GateShape {
+        /// The file.
+        path: PathBuf,
+        /// Layers, experts and width that it has.
+        found: String,
+        /// What they should be.
+        expected: String,
+    },
+    /// The gates of this mode are not made here.
+    #[error(
+        "gate_mode `{mode}` is not there yet, expected `random` or `uniform_random`, or gates by `--gates FILE`"
+    )]
+    GateMode {
+        /// The mode's name.
+        mode: &'static str,
+    },
+    /// A tensor has no place in a file.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// There is something in the checkpoint's place.
+    #[error("`{path}` exists: choose another name for the checkpoint's folder")]
+    Exists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A small file of the merged checkpoint cannot be written.
+    #[error("cannot write `{path}`: {error}")]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// A small file of a parent cannot be read.
+    #[error("cannot read `{path}`: {error}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
+    },
+}
+
+impl MergeError {
+    pub(super) fn parent(reference: &str, error: ConvertError) -> Self {
+        Self::Parent {
+            parent: reference.into(),
+            error: Box::new(error),
+        }
+    }
+
+    pub(crate) fn write(path: &std::path::Path, error: io::Error) -> Self {
+        Self::Write {
+            path: path.into(),
+            error,
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! A merge: dense models and a recipe become a Mixture of Experts.
+//!
+//! What a merge makes is a Mixtral checkpoint that nobody has to write: its config, tokenizer files and
+//! card are made here, and its tensors are parts of the parents' shards. From there on it is
+//! converted as any checkpoint is, in one pass over the parents' weights; or it is written, and is
+//! then the same checkpoint to the byte, so that converting it gives the same GGUF.
+//!
+//! - [`recipe`]: mergekit-moe's YAML
+//! - `parents`, `agree`: the models it names, and what they must have in common
+//! - `vocabulary`: the base's, or the union of all
+//! - [`gates`]: which expert a token is sent to
+//! - `tensors`: where every weight comes from, and what is done to it on the way
+//! - `config`, `card`: the small files
+//!
+//! Attention, norms and embeddings are the base's. Expert E's feed-forward network is its source's,
+//! with the recipe's noise added and its down projection scaled. Every weight, gates included, is
+//! rounded to the recipe's `dtype`, as it would be in the checkpoint.
+
+mod agree;
+mod card;
+mod config;
+mod error;
+pub mod gates;
+mod parents;
+pub mod recipe;
+mod tensors;
+mod vocabulary;
+
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value as Json;
+
+pub use error::MergeError;
+use gates::{GateError, GateMode, Gates};
+use parents::Parents;
+use recipe::Recipe;
+use vocabulary::MergedVocabulary;
+
+pub use crate::synthetic::Layout;
+use crate::{
+    hub::Client,
+    model::{ModelTensor, metadata::RECIPE_FILE},
+    plan::CheckpointTensor,
+    source::{Dtype, Shard},
+};
+
+/// The seed of a merge that is given none: the same recipe makes the same file.
+pub const DEFAULT_SEED: u64 = 0;
+
+/// What to merge.
+#[derive(Clone)]
+pub struct MergeOptions {
+    /// The recipe; folders it names are relative to its own.
+    pub recipe: PathBuf,
+    /// The merged model's name; `None` for the recipe's without its ending, and for its folder's where
+    /// it is `mergekit_moe_config.yml`.
+    pub name: Option<String>,
+    /// Seed of random gates and noise; `None` for [`DEFAULT_SEED`].
+    pub seed: Option<u64>,
+    /// Experts used for each token, in the place of the recipe's.
+    pub experts_per_token: Option<u32>,
+    /// A safetensors file of gates, in the place of those that the recipe asks for.
+    pub gates: Option<PathBuf>,
+    /// Opens models of the hub.
+    pub client: Client,
+}
+
+impl fmt::Debug for MergeOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MergeOptions")
+            .field("recipe", &self.recipe)
+            .field("name", &self.name)
+            .field("seed", &self.seed)
+            .field("experts_per_token", &self.experts_per_token)
+            .field("gates", &self.gates)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A merge with all that is decided about it; no weight has been read.
+#[derive(Debug)]
+pub struct Merge {
+    path: PathBuf,
+    recipe: Recipe,
+    parents: Parents,
+    vocabulary: MergedVocabulary,
+    /// The number format of the merged checkpoint, where recipe or base name one.
+    dtype: Option<Dtype>,
+    tensors: Vec<ModelTensor>,
+    gates: Gates,
+    /// The file that they were read from.
+    gates_path: Option<PathBuf>,
+    card: String,
+    /// What the merged model is called.
+    pub name: String,
+    /// What the user should know, a line each.
+    pub notes: Vec<String>,
+}
+
+impl Merge {
+    /// Reads the recipe, the parents' headers and their tokenizers, and makes the gates.
+    ///
+    /// # Errors
+    /// When the recipe is not one, or the parents cannot be merged.
+    pub fn open(options: &MergeOptions) -> Result<Self, MergeError> {
+        let path = &options.recipe;
+        let mut recipe = Recipe::read(path)?;
+        if let Some(n) = options.experts_per_token {
+            recipe.use_experts(path, n)?;
+        }
+        let dir = path.parent().unwrap_or(Path::new(""));
+        let parents = Parents::open(&recipe, dir, &options.client)?;
+        agree::check(&parents)?;
+        let vocabulary = MergedVocabulary::of(&parents, recipe.tokenizer_source)?;
+        let dtype = recipe
+            .dtype
+            .or_else(|| config::dtype_of(&parents.base().checkpoint.config));
+
+        let mut notes = Vec::new();
+        if parents.experts.len() > 1 && parents.experts.iter().all(|e| *e == parents.experts[0]) {
+            notes.push(
+                "all experts are the same model: the merged one says what that says, at the cost of more"
+                    .to_owned(),
+            );
+        }
+        let seed = options.seed.unwrap_or(DEFAULT_SEED);
+        let gates = match &options.gates {
+            Some(path) => given_gates(path, &recipe, &parents)?,
+            None => made_gates(&recipe, &parents, seed)?,
+        };
+        let gates = match dtype {
+            Some(dtype) => gates.rounded(dtype),
+            None => gates,
+        };
+        let is_random = matches!(recipe.gate_mode, GateMode::Random | GateMode::UniformRandom);
+        let is_drawn = options.gates.is_none() && is_random
+            || recipe.experts.iter().any(|e| e.noise_scale.is_some());
+        if options.seed.is_some() && !is_drawn {
+            notes.push("the seed has no effect: nothing is drawn at random".to_owned());
+        }
+        let name = options.name.clone().unwrap_or_else(|| default_name(path));
+        let card = card::make(&name, &parents, is_drawn.then_some(seed));
+        notes.extend_from_slice(&vocabulary.notes);
+        notes.extend(card.notes);
+        let tensors = tensors::Ingredients {
+            recipe: &recipe,
+            parents: &parents,
+            vocabulary: &vocabulary,
+            gates: &gates,
+            dtype,
+            seed,
+        }
+        .gguf_tensors();
+        Ok(Self {
+            path: path.clone(),
+            recipe,
+            vocabulary,
+            dtype,
+            tensors,
+            gates,
+            gates_path: options.gates.clone(),
+            card: card.text,
+            name,
+            notes,
+            parents,
+        })
+    }
+
+    /// Writes the gates to a safetensors file at `path`, in the merged checkpoint's format.
+    ///
+    /// # Errors
+    /// When there is a file and it may not be replaced, or it cannot be written.
+    pub fn save_gates(&self, path: &Path, replace: bool) -> Result<(), MergeError> {
+        let is_input = |input: &PathBuf| same_file::is_same_file(input, path).unwrap_or(false);
+        if self.inputs().iter().any(is_input) {
+            return Err(GateError::Exists { path: path.into() }.into());
+        }
+        Ok(self.gates.save(path, self.gate_dtype(), replace)?)
+    }
+
+    /// Where it comes from, for people.
+    pub(crate) fn source(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// Every file that the merge reads; an output must be none of them.
+    pub(crate) fn inputs(&self) -> Vec<PathBuf> {
+        let parents = self.parents.all.iter();
+        let files = parents.flat_map(|parent| parent.checkpoint.files());
+        let own = self.gates_path.iter().chain([&self.path]).cloned();
+        own.chain(files).collect()
+    }
+
+    /// The tensors of the GGUF.
+    pub(crate) fn tensors(&self) -> &[ModelTensor] {
+        &self.tensors
+    }
+
+    /// The tensors of the checkpoint in `layout`, in the order of its shards.
+    pub(crate) fn checkpoint_tensors(&self, layout: Layout) -> Vec<CheckpointTensor> {
+        let n_layer = self.parents.base().config.n_layer;
+        tensors::checkpoint_tensors(&self.tensors, n_layer, layout, self.gate_dtype())
+    }
+
+    /// The format that gates are written in.
+    pub(crate) fn gate_dtype(&self) -> Dtype {
+        self.dtype.unwrap_or(Dtype::F32)
+    }
+
+    /// Hands out the shards that the tensors' parts are of.
+    pub(crate) fn take_shards(&mut self) -> Vec<Shard> {
+        self.parents.take_shards()
+    }
+
+    /// The config.json of the merged checkpoint.
+    pub(crate) fn config(&self, layout: Layout) -> Json {
+        let base = self.parents.base();
+        let n_expert = self.recipe.experts.len();
+        let mut config = config::mixtral(
+            &base.config,
+            &base.checkpoint.config,
+            (n_expert, self.recipe.experts_per_token),
+            self.vocabulary.n_vocab,
+            self.dtype,
+            layout,
+        );
+        for (key, id) in self.vocabulary.special_ids(&base.checkpoint.config) {
+            config[key] = id.into();
+        }
+        config
+    }
+
+    /// Writes all of the merged checkpoint but its weights into the folder `dir`.
+    pub(crate) fn write_small_files(&self, dir: &Path, layout: Layout) -> Result<(), MergeError> {
+        let config = self.config(layout);
+        for (name, text) in [
+            ("config.json", format!("{config:#}\n").as_str()),
+            ("README.md", &self.card),
+            (RECIPE_FILE, &self.recipe.text),
+        ] {
+            let path = dir.join(name);
+            fs::write(&path, text).map_err(|error| MergeError::write(&path, error))?;
+        }
+        self.vocabulary.write(&self.parents, dir, &config)
+    }
+}
+
+/// What a merge by the recipe at `path` is called: as the recipe, or where that has the name it has in a
+/// merged checkpoint, as its folder.
+fn default_name(path: &Path) -> String {
+    let whole = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let name = match whole.parent().and_then(Path::file_name) {
+        Some(folder) if path.ends_with(RECIPE_FILE) => Some(folder),
+        _ => path.file_stem(),
+    };
+    name.unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The gates in the file `path`.
+fn given_gates(path: &Path, recipe: &Recipe, parents: &Parents) -> Result<Gates, MergeError> {
+    let gates = Gates::read(path)?;
+    let config = &parents.base().config;
+    let shape = |n_layer: usize, n_expert: usize, n_embd: usize| {
+        format!("{n_layer} layers, {n_expert} experts and rows of {n_embd}")
+    };
+    let found = shape(gates.n_layer, gates.n_expert, gates.n_embd);
+    let (n_layer, n_embd) = (config.n_layer as usize, config.n_embd as usize);
+    let expected = shape(n_layer, recipe.experts.len(), n_embd);
+    if found != expected {
+        return Err(MergeError::GateShape {
+            path: path.into(),
+            found,
+            expected,
+        });
+    }
+    Ok(gates)
+}
+
+/// The gates as the recipe has them made.
+fn made_gates(recipe: &Recipe, parents: &Parents, seed: u64) -> Result<Gates, MergeError> {
+    let config = &parents.base().config;
+    let (n_layer, n_embd) = (config.n_layer as usize, config.n_embd as usize);
+    let n_expert = recipe.experts.len();
+    match recipe.gate_mode {
+        GateMode::Random => Ok(Gates::random(n_layer, n_expert, n_embd, seed)),
+        GateMode::UniformRandom => Ok(Gates::uniform_random(n_layer, n_expert, n_embd, seed)),
+        mode => Err(MergeError::GateMode { mode: mode.name() }),
+    }
+}
