@@ -4,8 +4,6 @@ use std::{fmt, str::FromStr};
 
 use swallow_quant::GgmlType;
 
-use crate::mix::is_token_embd;
-
 /// A file type: the mix of tensor types that goes by one name (`llama_ftype`).
 #[allow(non_camel_case_types, reason = "the field writes Q4_K_M")]
 #[allow(missing_docs, reason = "the variants are the field's own names")]
@@ -176,21 +174,6 @@ impl FileType {
         }
     }
 
-    /// Whether tensors of this type need an importance matrix in a file of this file type, as
-    /// llama-quantize has it: the IQ types below IQ3_S, and Q2_K in a Q2_K_S file. The embedding and
-    /// the output do without.
-    pub fn needs_importance_matrix(self, tensor: &str, ty: GgmlType) -> bool {
-        use GgmlType::*;
-        if is_token_embd(tensor) || tensor == "output.weight" {
-            return false;
-        }
-        match ty {
-            IQ1_S | IQ1_M | IQ2_XXS | IQ2_XS | IQ2_S | IQ3_XXS => true,
-            Q2_K => self == Self::Q2_K_S,
-            _ => false,
-        }
-    }
-
     /// The file types whose every tensor type we write, in the order of [`FileType::ALL`].
     pub fn offered() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|t| t.missing().is_empty())
@@ -260,22 +243,6 @@ mod tests {
         }
         let error = "q4".parse::<FileType>().unwrap_err().to_string();
         assert!(error.contains("expected one of Q4_K_M, "), "{error}");
-    }
-
-    #[test]
-    fn who_needs_an_importance_matrix() {
-        use GgmlType::*;
-        let layer = "blk.3.ffn_up_exps.weight";
-        for ty in GgmlType::ALL.iter().copied() {
-            let small = matches!(ty, IQ1_S | IQ1_M | IQ2_XXS | IQ2_XS | IQ2_S | IQ3_XXS);
-            for file_type in FileType::ALL {
-                let needed = small || file_type == FileType::Q2_K_S && ty == Q2_K;
-                assert_eq!(file_type.needs_importance_matrix(layer, ty), needed);
-                for spared in ["token_embd.weight", "output.weight"] {
-                    assert!(!file_type.needs_importance_matrix(spared, ty));
-                }
-            }
-        }
     }
 
     #[test]

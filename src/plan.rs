@@ -3,6 +3,7 @@
 //! Planning is pure. It knows the size of everything, so the header can be written first, nothing
 //! seeks back, and a dry run costs nothing.
 
+mod error;
 mod files;
 mod safetensors;
 
@@ -14,15 +15,18 @@ use std::{
 
 use swallow_quant::GgmlType;
 
+pub use error::PlanError;
 pub use files::PlannedFile;
 pub use safetensors::{CheckpointTensor, shard_header};
 
 use crate::{
     file_type::FileType,
-    gguf::{KeyValues, LayoutError, TensorInfo},
-    imatrix::{Imatrix, ImatrixError},
-    mix::{Choice, Knobs, Mix, MixModel, Reason, SlowPattern, has_common_mix, layer_of},
-    model::{KeyOverride, ModelTensor, OverrideError, TensorData, key_override},
+    gguf::{KeyValues, TensorInfo},
+    imatrix::Imatrix,
+    mix::{
+        Choice, Knobs, Mix, MixModel, Reason, has_common_mix, layer_of, needs_importance_matrix,
+    },
+    model::{KeyOverride, ModelTensor, TensorData, key_override},
 };
 
 /// What the user asks for.
@@ -68,85 +72,6 @@ pub enum Search {
     Reference,
     /// For a lower error than ggml's search finds, in Q4_K, Q5_K and Q6_K
     Best,
-}
-
-/// Why there is no plan.
-#[derive(Debug, thiserror::Error)]
-pub enum PlanError {
-    /// A tensor cannot be in a GGUF as it should be.
-    #[error(transparent)]
-    Layout(#[from] LayoutError),
-    /// A key cannot be overridden.
-    #[error(transparent)]
-    Override(#[from] OverrideError),
-    /// A pattern takes too long.
-    #[error(transparent)]
-    Pattern(#[from] SlowPattern),
-    /// The file type is only good with an importance matrix.
-    #[error(
-        "tensor `{tensor}` as {ty} needs an importance matrix in a {file_type} file, and {has}: give one with `--imatrix`, or choose another file type"
-    )]
-    NeedsImportanceMatrix {
-        /// The first such tensor.
-        tensor: String,
-        /// The type it would have.
-        ty: GgmlType,
-        /// The file type asked for.
-        file_type: FileType,
-        /// What there is.
-        has: &'static str,
-    },
-    /// The importance matrix is not this model's.
-    #[error(transparent)]
-    Imatrix(#[from] ImatrixError),
-    /// Weights would be quantized a second time.
-    #[error(
-        "tensor `{tensor}` is quantized already, to {from}, and would become {to}: start from F16, BF16 or F32 weights, or allow the loss with `--allow-requantize`"
-    )]
-    Requantize {
-        /// The first such tensor.
-        tensor: String,
-        /// The type it has.
-        from: GgmlType,
-        /// The type it would have.
-        to: GgmlType,
-    },
-    /// The weights of a tensor cannot be computed.
-    #[error(
-        "tensor `{tensor}` is {from}, which we cannot read to make {to} of it: choose a file of another type"
-    )]
-    NotRead {
-        /// The first such tensor.
-        tensor: String,
-        /// The type it has.
-        from: GgmlType,
-        /// The type it would have.
-        to: GgmlType,
-    },
-    /// llama-quantize has rules of its own for this architecture, or we do not know.
-    #[error(
-        "the mix of {file_type} is not known for the architecture `{architecture}`: `--pure` makes every matrix {ty}"
-    )]
-    UnknownMix {
-        /// The file type asked for.
-        file_type: FileType,
-        /// `general.architecture`.
-        architecture: String,
-        /// The file type's own type.
-        ty: GgmlType,
-    },
-    /// The fallback for odd row lengths led to a type we do not write.
-    #[error(
-        "tensor `{tensor}` has rows of {row} weights and would become {ty}, which is not written yet: choose another type"
-    )]
-    NotWritten {
-        /// The tensor.
-        tensor: String,
-        /// Its row length.
-        row: u64,
-        /// The type it would have.
-        ty: GgmlType,
-    },
 }
 
 /// The format of the files.
@@ -401,7 +326,7 @@ fn require_possible(
 ) -> Result<(), PlanError> {
     let (file_type, to) = (wishes.file_type, choice.ty);
     let name = || tensor.name.clone();
-    if !has_importance && file_type.needs_importance_matrix(&tensor.name, to) {
+    if !has_importance && needs_importance_matrix(file_type, &tensor.name, to) {
         return Err(PlanError::NeedsImportanceMatrix {
             tensor: name(),
             ty: to,

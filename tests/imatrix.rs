@@ -7,7 +7,7 @@ use swallow_gguf::{
     file_type::FileType::{self, *},
     gguf::{Gguf, KeyValues},
     imatrix::{Fit, Imatrix},
-    mix::{Knobs, Mix, MixModel},
+    mix::{Knobs, Mix, MixModel, needs_importance_matrix},
     synthetic::{
         Sizes,
         imatrix::{Spec, measure, write_gguf, write_legacy},
@@ -127,7 +127,7 @@ fn llama_cpp_refuses_what_we_do() {
     assert!(model.quantized(Q2_K_S, Some(&less)).is_none());
     let up = "blk.1.ffn_up_exps.weight";
     assert_eq!(less.fit(up, &[256, 512, 2]), Fit::Missing);
-    assert!(Q2_K_S.needs_importance_matrix(up, GgmlType::Q2_K));
+    assert!(needs_importance_matrix(Q2_K_S, up, GgmlType::Q2_K));
 
     // The matrix of a model with more experts.
     let other = Model::new(|sizes| sizes.num_local_experts = 3);

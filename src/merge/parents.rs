@@ -9,7 +9,7 @@ use super::{MergeError, recipe::Recipe};
 use crate::{
     convert::{CheckpointSource, ConvertError},
     hub::{Client, Repo},
-    model::{ModelCard, ModelConfig, ModelTensor, config::ModelClass, metadata, tensors},
+    model::{ModelCard, ModelConfig, ModelTensor, config::ModelClass, identity, tensors},
     source::{Checkpoint, Shard},
 };
 
@@ -110,7 +110,7 @@ impl Parent {
             reference: reference.to_owned(),
             id: match &checkpoint.origin {
                 Some(origin) => origin.repo.clone(),
-                None => metadata::model_id(&checkpoint.dir, &card),
+                None => identity::model_id(&checkpoint.dir, &card),
             },
             config,
             tensors,

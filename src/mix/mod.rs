@@ -173,6 +173,21 @@ fn never_quantized(name: &str, dims: &[u64]) -> Option<Reason> {
     }
 }
 
+/// Whether tensors of this type need an importance matrix in a file of this file type, as
+/// llama-quantize has it: the IQ types below IQ3_S, and Q2_K in a Q2_K_S file. The embedding and
+/// the output do without.
+pub fn needs_importance_matrix(file_type: FileType, tensor: &str, ty: GgmlType) -> bool {
+    use GgmlType::*;
+    if is_token_embd(tensor) || tensor == OUTPUT {
+        return false;
+    }
+    match ty {
+        IQ1_S | IQ1_M | IQ2_XXS | IQ2_XS | IQ2_S | IQ3_XXS => true,
+        Q2_K => file_type == FileType::Q2_K_S,
+        _ => false,
+    }
+}
+
 /// The layer that a tensor belongs to: 7 for `blk.7.attn_v.weight`.
 pub fn layer_of(tensor: &str) -> Option<u32> {
     tensor.strip_prefix("blk.")?.split('.').next()?.parse().ok()

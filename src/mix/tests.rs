@@ -459,3 +459,19 @@ fn other_architectures_are_read_by_parts_of_names() {
     let column = mix.choose("blk.0.attn_q.weight", &[512, 1], BF16).unwrap();
     assert_eq!((column.ty, column.reason), (BF16, Reason::Vector));
 }
+
+#[test]
+fn who_needs_an_importance_matrix() {
+    use GgmlType::{IQ1_M, IQ1_S, IQ2_S, IQ2_XS, IQ2_XXS, IQ3_XXS};
+    let layer = "blk.3.ffn_up_exps.weight";
+    for ty in GgmlType::ALL.iter().copied() {
+        let small = matches!(ty, IQ1_S | IQ1_M | IQ2_XXS | IQ2_XS | IQ2_S | IQ3_XXS);
+        for file_type in FileType::ALL {
+            let needed = small || file_type == FileType::Q2_K_S && ty == Q2_K;
+            assert_eq!(needs_importance_matrix(file_type, layer, ty), needed);
+            for spared in ["token_embd.weight", "output.weight"] {
+                assert!(!needs_importance_matrix(file_type, spared, ty));
+            }
+        }
+    }
+}

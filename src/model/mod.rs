@@ -4,6 +4,7 @@
 mod card;
 pub mod chat_template;
 pub mod config;
+pub mod identity;
 pub mod key_override;
 pub mod metadata;
 pub mod name;
@@ -13,7 +14,7 @@ pub mod vocabulary;
 
 pub use card::ModelCard;
 pub use config::{ConfigError, ModelConfig};
+pub use identity::Identity;
 pub use key_override::{KeyOverride, OverrideError};
-pub use metadata::Identity;
 pub use rope::RopeScaling;
 pub use tensors::{Edit, ModelTensor, Noise, Part, RowOrder, TensorData, TensorError};
