@@ -50,11 +50,12 @@ pub(super) fn quantize_chunk(
                 let n = src.len() / from.block_bytes() * from.block_len();
                 let weights = &mut weights[..n];
                 let first = chunk.weights.start + (task * TASK_WEIGHTS) as u64;
-                let bad = match edit {
-                    None if from == to => copy_task(from, src, weights, dst),
-                    None => quantize_task(from, to, isa, src, weights, dst),
-                    Some(edit) => edit_task(edit, first, from, src, weights)
-                        .or_else(|| quantize_weights(to, isa, weights, dst)),
+                let bad = match from == to && edit.is_none() {
+                    true => copy_task(from, src, weights, dst),
+                    false => {
+                        let edit = edit.map(|edit| (edit, first));
+                        quantize_task(from, to, isa, src, weights, dst, edit)
+                    }
                 };
                 bad.map(|bad| BadWeight {
                     at: task * TASK_WEIGHTS + bad.at,
@@ -106,16 +107,14 @@ fn non_finite(weights: &[f32], ty: GgmlType) -> Option<BadWeight> {
     Some(BadWeight { at, value, ty })
 }
 
-/// Reads weights and edits them, unless one of them is not finite or does not fit the format that
-/// they are edited to. The first is weight `first` of the part.
-fn edit_task(
-    edit: &Edit,
-    first: u64,
+/// Edits weights, which have been read from `src`, unless one of them is not finite or does not fit
+/// the format that they are edited to. The first is weight `first` of the part.
+fn edit_weights(
+    (edit, first): (&Edit, u64),
     from: GgmlType,
     src: &[u8],
     weights: &mut [f32],
 ) -> Option<BadWeight> {
-    dequantize(from, src, weights);
     let ty = edit.dtype().ggml_type();
     if let Some(bad) = non_finite(weights, ty) {
         return Some(bad);
@@ -135,7 +134,8 @@ fn dequantize(ty: GgmlType, src: &[u8], weights: &mut [f32]) {
     }
 }
 
-/// Quantizes weights, unless one of them is not finite or does not fit.
+/// Quantizes weights, edited where there is an edit (and the index of the first weight in its part),
+/// unless one of them is not finite or does not fit.
 fn quantize_task(
     from: GgmlType,
     to: GgmlType,
@@ -143,18 +143,14 @@ fn quantize_task(
     src: &[u8],
     weights: &mut [f32],
     dst: &mut [u8],
+    edit: Option<(&Edit, u64)>,
 ) -> Option<BadWeight> {
     dequantize(from, src, weights);
-    quantize_weights(to, isa, weights, dst)
-}
-
-/// Quantizes weights, unless one of them is not finite or does not fit. Spoils `weights` then.
-fn quantize_weights(
-    to: GgmlType,
-    isa: Isa,
-    weights: &mut [f32],
-    dst: &mut [u8],
-) -> Option<BadWeight> {
+    if let Some(edit) = edit
+        && let Some(bad) = edit_weights(edit, from, src, weights)
+    {
+        return Some(bad);
+    }
     // The bits of a float without its sign order like its magnitude, with infinity and NaN on top.
     let magnitude = |v: &f32| v.to_bits() & 0x7fff_ffff;
     let top = weights.iter().map(magnitude).max().unwrap_or(0);
