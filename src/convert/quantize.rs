@@ -53,18 +53,17 @@ pub(super) fn quantize_chunk(
                 let n = src.len() / from.block_bytes() * from.block_len();
                 let weights = &mut weights[..n];
                 let first = task * task_weights;
-                let blocks = |weights: &[f32], dst: &mut [u8]| writer.write(first, weights, dst);
-                let bad = match edit {
-                    None if from == to => copy_task(from, src, weights, dst),
-                    None => {
-                        dequantize(from, src, weights);
-                        quantize_task(to, weights, dst, blocks)
-                    }
-                    Some(edit) => {
-                        let first = chunk.weights.start + first as u64;
-                        edit_task(edit, first, from, src, weights)
-                            .or_else(|| quantize_task(to, weights, dst, blocks))
-                    }
+                let bad = if from == to && edit.is_none() {
+                    copy_task(from, src, weights, dst)
+                } else {
+                    dequantize(from, src, weights);
+                    let first_of_part = chunk.weights.start + first as u64;
+                    edit.and_then(|edit| edit_weights((edit, first_of_part), from, src, weights))
+                        .or_else(|| {
+                            let blocks =
+                                |weights: &[f32], dst: &mut [u8]| writer.write(first, weights, dst);
+                            quantize_task(to, weights, dst, blocks)
+                        })
                 };
                 bad.map(|bad| BadWeight {
                     at: first + bad.at,
@@ -116,16 +115,14 @@ fn non_finite(weights: &[f32], ty: GgmlType) -> Option<BadWeight> {
     Some(BadWeight { at, value, ty })
 }
 
-/// Reads weights and edits them, unless one of them is not finite or does not fit the format that
-/// they are edited to. The first is weight `first` of the part.
-fn edit_task(
-    edit: &Edit,
-    first: u64,
+/// Edits weights, which have been read from `src`, unless one of them is not finite or does not fit
+/// the format that they are edited to. The first is weight `first` of the part.
+fn edit_weights(
+    (edit, first): (&Edit, u64),
     from: GgmlType,
     src: &[u8],
     weights: &mut [f32],
 ) -> Option<BadWeight> {
-    dequantize(from, src, weights);
     let ty = edit.dtype().ggml_type();
     if let Some(bad) = non_finite(weights, ty) {
         return Some(bad);

@@ -21,11 +21,15 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use sha2::{Digest, Sha256};
+use swallow_quant::Isa;
 
 use crate::source::Dtype;
 
 /// Weights that share a stream of random numbers. Part of what makes the noise repeatable.
 const NOISE_BLOCK: u64 = 1 << 14;
+
+/// Weights that are edited at a time.
+const PIECE: usize = 512;
 
 /// Steps that the weights of a part go through. Never empty: [`Edit::new`] gives `None` then.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,9 +66,8 @@ impl Noise {
         }
     }
 
-    /// Calls `add` with each of `weights`, the first of which is weight `first` of the tensor, and a
-    /// number of the normal distribution.
-    fn for_each(&self, weights: &mut [f32], first: u64, mut add: impl FnMut(&mut f32, f32)) {
+    /// Adds noise to `weights` of format `source`, the first of which is weight `first` of the tensor.
+    fn add_to(&self, weights: &mut [f32], first: u64, source: Dtype) {
         let mut at = first;
         let mut rest = weights;
         while !rest.is_empty() {
@@ -74,8 +77,20 @@ impl Noise {
             let n = rest.len().min((NOISE_BLOCK - within) as usize);
             let (now, later) = rest.split_at_mut(n);
             // How many random words a number takes is not fixed, so those before are drawn, too.
-            let normal = StandardNormal.sample_iter(&mut rng).skip(within as usize);
-            now.iter_mut().zip(normal).for_each(|(w, x)| add(w, x));
+            let mut normal = StandardNormal.sample_iter(&mut rng).skip(within as usize);
+            for weights in now.chunks_mut(PIECE) {
+                let mut noise = [0.0; PIECE];
+                let noise = &mut noise[..weights.len()];
+                noise
+                    .iter_mut()
+                    .zip(&mut normal)
+                    .for_each(|(x, drawn)| *x = drawn);
+                source.round_all(noise);
+                noise.iter_mut().for_each(|x| *x *= self.scale);
+                source.round_all(noise);
+                weights.iter_mut().zip(noise).for_each(|(w, x)| *w += *x);
+                source.round_all(weights);
+            }
             rest = later;
             at += n as u64;
         }
@@ -107,20 +122,14 @@ impl Edit {
     /// Does the steps. The first of `weights` is weight `first` of the tensor.
     pub fn apply(&self, weights: &mut [f32], first: u64) {
         if let Some(noise) = &self.noise {
-            let round = |x| self.source.round(x);
-            noise.for_each(weights, first, |weight, normal| {
-                *weight = round(*weight + round(round(normal) * noise.scale));
-            });
+            noise.add_to(weights, first, self.source);
         }
         if let Some(factor) = self.factor {
-            for weight in weights.iter_mut() {
-                *weight = self.source.round(*weight * factor);
-            }
+            weights.iter_mut().for_each(|weight| *weight *= factor);
+            self.source.round_all(weights);
         }
         if self.dtype != self.source {
-            for weight in weights {
-                *weight = self.dtype.round(*weight);
-            }
+            self.dtype.round_all(weights);
         }
     }
 }
@@ -132,6 +141,22 @@ impl Dtype {
             Self::Bf16 => bf16::from_f32(x).to_f32(),
             Self::F16 => f16::from_f32(x).to_f32(),
             Self::F32 => x,
+        }
+    }
+
+    /// Rounds each number as [`Dtype::round`] does, with the kernels that write and read the format.
+    fn round_all(self, weights: &mut [f32]) {
+        if self == Self::F32 {
+            return;
+        }
+        let (ty, isa) = (self.ggml_type(), Isa::best());
+        let mut bytes = [0; PIECE * 2];
+        for weights in weights.chunks_mut(PIECE) {
+            let bytes = &mut bytes[..weights.len() * 2];
+            if let Err(unsupported) = swallow_quant::quantize(ty, isa, weights, bytes) {
+                unreachable!("{unsupported}");
+            }
+            self.to_f32(bytes, weights);
         }
     }
 }
@@ -162,6 +187,24 @@ mod tests {
                 edit.apply(&mut cut[range[0]..range[1]], range[0] as u64);
             }
             prop_assert_eq!(whole, cut);
+        }
+    }
+
+    #[test]
+    fn many_are_rounded_as_one_is() {
+        let all: Vec<f32> = (0..1u32 << 16)
+            .flat_map(|upper| {
+                [0, 1, 0x0fff, 0x1000, 0x7fff, 0x8000, 0x8001].map(|l| upper << 16 | l)
+            })
+            .map(f32::from_bits)
+            .filter(|x| !x.is_nan())
+            .collect();
+        for dtype in [Dtype::Bf16, Dtype::F16, Dtype::F32] {
+            let mut rounded = all.clone();
+            dtype.round_all(&mut rounded);
+            for (x, y) in all.iter().zip(rounded) {
+                assert_eq!(dtype.round(*x).to_bits(), y.to_bits(), "{x:e} {dtype:?}");
+            }
         }
     }
 
