@@ -27,6 +27,7 @@ pub mod gguf;
 pub mod hub;
 pub mod imatrix;
 pub mod inspect;
+pub mod merge;
 pub mod mix;
 pub mod model;
 pub mod plan;

@@ -1,0 +1,162 @@
+//! Gates in a file of their own: safetensors, with the names of a Mixtral of 2024,
+//! `model.layers.N.block_sparse_moe.gate.weight` of shape `[n_expert, n_embd]`. Read are also the
+//! names of today's, `model.layers.N.mlp.gate.weight`, and a file may hold more than gates, so that those
+//! of a merged model that is there already can be taken as they are.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::Path,
+};
+
+use half::{bf16, f16};
+use serde_json::json;
+
+use super::{GateError, Gates, matrix::Matrix};
+use crate::source::{Dtype, open_safetensors};
+
+/// The name of a layer's gates, as we write it and as they are read.
+const NAMES: [fn(usize) -> String; 2] = [
+    |layer| format!("model.layers.{layer}.block_sparse_moe.gate.weight"),
+    |layer| format!("model.layers.{layer}.mlp.gate.weight"),
+];
+
+impl Gates {
+    /// Reads gates from the safetensors file at `path`: of layer 0 and all that follow.
+    ///
+    /// # Errors
+    /// When the file is not whole and consistent, has no gates or a gap among them, or a number is not
+    /// finite.
+    pub fn read(path: &Path) -> Result<Self, GateError> {
+        let (shards, tensors) = open_safetensors(path)?;
+        let name_of = NAMES
+            .into_iter()
+            .find(|name| tensors.contains_key(&name(0)))
+            .unwrap_or(NAMES[0]);
+        let is_gate = |name: &&String| {
+            let number = name.strip_prefix("model.layers.");
+            let layer = number.and_then(|rest| rest.split('.').next()?.parse().ok());
+            layer.is_some_and(|layer| **name == name_of(layer))
+        };
+        // At least one, so that a file without gates is told what is missing.
+        let n_layer = tensors.keys().filter(is_gate).count().max(1);
+        let mut gates: Option<Self> = None;
+        for layer in 0..n_layer {
+            let name = name_of(layer);
+            let hint = match (layer, tensors.keys().find(is_gate)) {
+                (0, None) => ", and so no gates".to_owned(),
+                _ => format!(", but gates of {n_layer} layers, expected those of layers 0 and on"),
+            };
+            let matrix = Matrix::find(&name, &shards, &tensors, path, &hint)?;
+            let gates = gates.get_or_insert_with(|| Self {
+                n_layer,
+                n_expert: matrix.n_rows,
+                n_embd: matrix.n_columns,
+                layers: Vec::new(),
+            });
+            matrix.expect(gates.n_expert, gates.n_embd)?;
+            let rows: Result<Vec<_>, _> = (0..matrix.n_rows)
+                .map(|row| matrix.read_row(row))
+                .collect();
+            gates.layers.push(rows?.concat());
+        }
+        match gates {
+            Some(gates) => Ok(gates),
+            None => unreachable!("there is at least one layer"),
+        }
+    }
+
+    /// Fails unless these are gates for a model of these sizes; `path` is where they come from.
+    ///
+    /// # Errors
+    /// [`GateError::Shape`], with both.
+    pub fn expect_sizes(
+        &self,
+        path: &Path,
+        n_layer: usize,
+        n_expert: usize,
+        n_embd: usize,
+    ) -> Result<(), GateError> {
+        let found = (self.n_layer, self.n_expert, self.n_embd);
+        let expected = (n_layer, n_expert, n_embd);
+        if found == expected {
+            return Ok(());
+        }
+        let told = |(layers, experts, width): (usize, usize, usize)| {
+            format!("{layers} layers, {experts} experts and width {width}")
+        };
+        Err(GateError::Shape {
+            path: path.into(),
+            found: told(found),
+            expected: told(expected),
+        })
+    }
+
+    /// Writes the gates to `path` in `dtype`: beside its place first, and there once they are whole and
+    /// on disk. A file that is there is replaced where `replace` says so.
+    ///
+    /// # Errors
+    /// When there is a file that is not to be replaced, or the file cannot be written.
+    pub fn save(&self, path: &Path, dtype: Dtype, replace: bool) -> Result<(), GateError> {
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let write = || -> io::Result<()> {
+            let mut file = tempfile::Builder::new();
+            // As any other file that a program writes: who may read it is the user's umask.
+            #[cfg(unix)]
+            file.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+            let mut file = file.prefix(".gates-").tempfile_in(folder)?;
+            file.write_all(&self.to_safetensors(dtype))?;
+            file.as_file().sync_all()?;
+            let moved = match replace {
+                true => file.persist(path),
+                false => file.persist_noclobber(path),
+            };
+            moved.map_err(|error| error.error)?;
+            #[cfg(unix)]
+            if let Ok(folder) = File::open(folder) {
+                // Not every file system lets one sync a folder.
+                let _ = folder.sync_all();
+            }
+            Ok(())
+        };
+        if !replace && fs::symlink_metadata(path).is_ok() {
+            return Err(GateError::Exists { path: path.into() });
+        }
+        write().map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => GateError::Exists { path: path.into() },
+            _ => GateError::Write {
+                path: path.into(),
+                error,
+            },
+        })
+    }
+
+    fn to_safetensors(&self, dtype: Dtype) -> Vec<u8> {
+        let mut header = serde_json::Map::new();
+        header.insert("__metadata__".into(), json!({"format": "pt"}));
+        let layer_bytes = self.n_expert * self.n_embd * dtype.bytes();
+        for layer in 0..self.n_layer {
+            let entry = json!({
+                "dtype": dtype.ggml_type().name(),
+                "shape": [self.n_expert, self.n_embd],
+                "data_offsets": [layer * layer_bytes, (layer + 1) * layer_bytes],
+            });
+            header.insert(NAMES[0](layer), entry);
+        }
+        let mut header = serde_json::Value::Object(header).to_string().into_bytes();
+        header.resize(header.len().next_multiple_of(8), b' ');
+
+        let mut file = (header.len() as u64).to_le_bytes().to_vec();
+        file.extend(header);
+        let values = self.layers.iter().flatten();
+        match dtype {
+            Dtype::Bf16 => file.extend(values.flat_map(|v| bf16::from_f32(*v).to_le_bytes())),
+            Dtype::F16 => file.extend(values.flat_map(|v| f16::from_f32(*v).to_le_bytes())),
+            Dtype::F32 => file.extend(values.flat_map(|v| v.to_le_bytes())),
+        }
+        file
+    }
+}

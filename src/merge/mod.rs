@@ -1,0 +1,3 @@
+//! Merging dense models into a Mixture of Experts.
+
+pub mod gates;
