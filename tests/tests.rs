@@ -9,6 +9,7 @@ mod imatrix;
 mod inspect;
 mod kernels;
 mod knobs;
+mod merge_gates;
 mod moe_from_gguf;
 mod parity;
 mod quantize;

@@ -176,12 +176,11 @@ impl LayerReader<'_> {
             llama_cpp_sys_2::llama_memory_clear(memory, true);
         }
         for (i, batch) in tokens.chunks(BATCH).enumerate() {
-            self.decode(batch)
-                .map_err(|reason| RunnerError::Decode {
-                    tokens: batch.len(),
-                    position: i * BATCH,
-                    reason,
-                })?;
+            self.decode(batch).map_err(|reason| RunnerError::Decode {
+                tokens: batch.len(),
+                position: i * BATCH,
+                reason,
+            })?;
         }
         self.recorder().finish(tokens.len())
     }

@@ -81,7 +81,9 @@ fn ranges(found: &[Degenerate]) -> String {
 
 /// The condition number of a matrix of `n_rows` rows.
 fn condition(values: &[f32], n_rows: usize, n_columns: usize) -> f64 {
-    let largest = values.iter().fold(0.0f32, |max, value| max.max(value.abs()));
+    let largest = values
+        .iter()
+        .fold(0.0f32, |max, value| max.max(value.abs()));
     if largest == 0.0 || values.iter().any(|value| !value.is_finite()) {
         return f64::INFINITY;
     }

@@ -55,9 +55,8 @@ impl Gates {
                 layers: Vec::new(),
             });
             matrix.expect(gates.n_expert, gates.n_embd)?;
-            let rows: Result<Vec<_>, _> = (0..matrix.n_rows)
-                .map(|row| matrix.read_row(row))
-                .collect();
+            let rows: Result<Vec<_>, _> =
+                (0..matrix.n_rows).map(|row| matrix.read_row(row)).collect();
             gates.layers.push(rows?.concat());
         }
         match gates {

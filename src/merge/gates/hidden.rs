@@ -39,7 +39,11 @@ impl HiddenStates<'_> {
         let path = scratch.join("base.gguf");
         self.convert(&path, notes)?;
         let model = LayerModel::load(&path)?;
-        let prompts = || experts.iter().flat_map(|e| e.positive.iter().chain(&e.negative));
+        let prompts = || {
+            experts
+                .iter()
+                .flat_map(|e| e.positive.iter().chain(&e.negative))
+        };
         let longest = prompts().map(Vec::len).max().unwrap_or(0);
         let threads = self.options.threads.map_or_else(num_cpus::get, usize::from);
         let mut session = Session {
@@ -125,7 +129,10 @@ impl Session<'_> {
         for prompt in prompts {
             let vectors = self.vectors(prompt, longest)?;
             if mean.is_empty() {
-                mean = vectors.iter().map(|vector| vec![0.0; vector.len()]).collect();
+                mean = vectors
+                    .iter()
+                    .map(|vector| vec![0.0; vector.len()])
+                    .collect();
             }
             for (mean, vector) in std::iter::zip(mean.iter_mut().flatten(), vectors.concat()) {
                 *mean += vector / prompts.len() as f64;

@@ -120,7 +120,8 @@ pub fn from_prompts(
         });
     }
     let checkpoint = base.open()?;
-    let config = ModelConfig::from_json(&checkpoint.config).map_err(crate::convert::ConvertError::from)?;
+    let config =
+        ModelConfig::from_json(&checkpoint.config).map_err(crate::convert::ConvertError::from)?;
     let scratch = tempfile::Builder::new()
         .prefix(".gates-")
         .tempdir_in(options.scratch)
