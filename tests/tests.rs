@@ -11,6 +11,7 @@ mod inspect;
 mod kernels;
 mod knobs;
 mod merge;
+mod merge_gates;
 mod moe_from_gguf;
 mod parity;
 mod quantize;

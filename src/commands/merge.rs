@@ -1,13 +1,20 @@
 //! `swallow-gguf merge`
 
-use std::sync::Arc;
+use std::{
+    io::IsTerminal,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use indicatif::ProgressBar;
 
 use super::write;
 use crate::{
     cli::{LayoutArg, MergeArgs},
-    convert::{Conversion, MergeWishes, MergedCheckpoint},
+    convert::{Conversion, MergeWishes, MergedCheckpoint, Progress},
     hub::{Client, Config, RetryPolicy},
-    merge::{Layout, Merge, MergeOptions},
+    merge::{GateProgress, Layout, Merge, MergeOptions},
     model::chat_template,
 };
 
@@ -19,14 +26,22 @@ pub(super) fn execute(args: &MergeArgs) -> anyhow::Result<()> {
         .transpose()?;
     let cancel = write::cancel_on_interrupt()?;
     let stop = Arc::clone(&cancel);
-    let merge = Merge::open(&MergeOptions {
+    let options = MergeOptions {
         recipe: args.recipe.clone(),
         name: args.name.clone(),
         seed: args.seed,
         experts_per_token: args.experts_per_token,
         gates: args.gates.clone(),
         client: Client::new(Config::from_env()?, RetryPolicy::default(), stop),
-    })?;
+        plan_only: args.write.dry_run,
+        threads: args.write.threads,
+        scratch: scratch(args),
+        cancel: Arc::clone(&cancel),
+    };
+    let merge = {
+        let display = GateDisplay::new(args.write.quiet);
+        Merge::open(&options, &|progress| display.show(progress))?
+    };
     if let Some(path) = args.save_gates.as_ref().filter(|_| !args.write.dry_run) {
         merge.save_gates(path, args.write.force)?;
     }
@@ -44,4 +59,68 @@ pub(super) fn execute(args: &MergeArgs) -> anyhow::Result<()> {
     };
     let checkpoint = MergedCheckpoint::new(merge, layout, args.shard_size)?;
     write::execute_checkpoint(&checkpoint, dir, &args.write, &cancel)
+}
+
+/// Where the base model is kept while gates are made of its hidden states: where the output goes.
+fn scratch(args: &MergeArgs) -> PathBuf {
+    let output = args
+        .write_safetensors
+        .as_ref()
+        .or(args.write.output.as_ref());
+    match output {
+        Some(dir) if dir.is_dir() => dir.clone(),
+        Some(path) => match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => ".".into(),
+        },
+        None => ".".into(),
+    }
+}
+
+/// What is shown while gates are made of the base model's hidden states: one line, which on a terminal
+/// tells how far that is and is gone at the end.
+struct GateDisplay {
+    quiet: bool,
+    bar: OnceLock<ProgressBar>,
+}
+
+impl GateDisplay {
+    fn new(quiet: bool) -> Self {
+        Self {
+            quiet,
+            bar: OnceLock::new(),
+        }
+    }
+
+    fn show(&self, progress: GateProgress<'_>) {
+        if self.quiet {
+            return;
+        }
+        let bar = self.bar.get_or_init(|| {
+            if !std::io::stderr().is_terminal() {
+                eprintln!("making gates of prompts, with hidden states of the base model");
+                return ProgressBar::hidden();
+            }
+            let bar = ProgressBar::new_spinner();
+            bar.enable_steady_tick(Duration::from_millis(250));
+            bar
+        });
+        match progress {
+            GateProgress::Converting(Progress::Written { tensor, .. }) => {
+                bar.set_message(format!("gates: getting the base model ready, {tensor}"));
+            }
+            GateProgress::Converting(Progress::Resumed { .. }) => {}
+            GateProgress::Prompts { done, total } => {
+                bar.set_message(format!("gates: {done} of {total} prompts read"));
+            }
+        }
+    }
+}
+
+impl Drop for GateDisplay {
+    fn drop(&mut self) {
+        if let Some(bar) = self.bar.get() {
+            bar.finish_and_clear();
+        }
+    }
 }

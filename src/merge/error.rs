@@ -102,24 +102,6 @@ pub enum MergeError {
     /// Given gates cannot be read, or made ones not written.
     #[error(transparent)]
     Gates(#[from] GateError),
-    /// Given gates are not this model's.
-    #[error("`{path}` has gates of {found}, the merge takes {expected}")]
-    GateShape {
-        /// The file.
-        path: PathBuf,
-        /// Layers, experts and width that it has.
-        found: String,
-        /// What they should be.
-        expected: String,
-    },
-    /// The gates of this mode are not made here.
-    #[error(
-        "gate_mode `{mode}` is not there yet, expected `random` or `uniform_random`, or gates by `--gates FILE`"
-    )]
-    GateMode {
-        /// The mode's name.
-        mode: &'static str,
-    },
     /// A tensor has no place in a file.
     #[error(transparent)]
     Layout(#[from] LayoutError),

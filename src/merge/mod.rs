@@ -28,13 +28,16 @@ mod vocabulary;
 
 use std::{
     fmt, fs,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use serde_json::Value as Json;
 
 pub use error::MergeError;
-use gates::{GateError, GateMode, Gates};
+pub use gates::GateProgress;
+use gates::{GateError, GateMode, Gates, PromptOptions, Prompts};
 use parents::Parents;
 use recipe::Recipe;
 use vocabulary::MergedVocabulary;
@@ -66,6 +69,15 @@ pub struct MergeOptions {
     pub gates: Option<PathBuf>,
     /// Opens models of the hub.
     pub client: Client,
+    /// Whether only a plan is wanted: gates are not made of prompts then, which takes a while.
+    pub plan_only: bool,
+    /// Threads to run the base model with, for gates of its hidden states; `None` for as many as there
+    /// are cores.
+    pub threads: Option<NonZeroUsize>,
+    /// A folder for what is only there while gates are made.
+    pub scratch: PathBuf,
+    /// Ends the making of gates where it is set.
+    pub cancel: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for MergeOptions {
@@ -101,11 +113,15 @@ pub struct Merge {
 }
 
 impl Merge {
-    /// Reads the recipe, the parents' headers and their tokenizers, and makes the gates.
+    /// Reads the recipe, the parents' headers and their tokenizers, and makes the gates. `progress` is
+    /// told how far that is, where it takes a while.
     ///
     /// # Errors
     /// When the recipe is not one, or the parents cannot be merged.
-    pub fn open(options: &MergeOptions) -> Result<Self, MergeError> {
+    pub fn open(
+        options: &MergeOptions,
+        progress: &(dyn Fn(GateProgress<'_>) + Sync),
+    ) -> Result<Self, MergeError> {
         let path = &options.recipe;
         let mut recipe = Recipe::read(path)?;
         if let Some(n) = options.experts_per_token {
@@ -129,13 +145,16 @@ impl Merge {
         let seed = options.seed.unwrap_or(DEFAULT_SEED);
         let gates = match &options.gates {
             Some(path) => given_gates(path, &recipe, &parents)?,
-            None => made_gates(&recipe, &parents, seed)?,
+            None => made_gates(&recipe, &parents, seed, options, progress, &mut notes)?,
         };
         let gates = match dtype {
             Some(dtype) => gates.rounded(dtype),
             None => gates,
         };
-        let is_random = matches!(recipe.gate_mode, GateMode::Random | GateMode::UniformRandom);
+        let is_random = !recipe.gate_mode.looks_at_prompts();
+        if options.gates.is_some() || is_random || !options.plan_only {
+            notes.extend(gates.degenerate_note());
+        }
         let is_drawn = options.gates.is_none() && is_random
             || recipe.experts.iter().any(|e| e.noise_scale.is_some());
         if options.seed.is_some() && !is_drawn {
@@ -263,30 +282,44 @@ fn default_name(path: &Path) -> String {
 fn given_gates(path: &Path, recipe: &Recipe, parents: &Parents) -> Result<Gates, MergeError> {
     let gates = Gates::read(path)?;
     let config = &parents.base().config;
-    let shape = |n_layer: usize, n_expert: usize, n_embd: usize| {
-        format!("{n_layer} layers, {n_expert} experts and rows of {n_embd}")
-    };
-    let found = shape(gates.n_layer, gates.n_expert, gates.n_embd);
     let (n_layer, n_embd) = (config.n_layer as usize, config.n_embd as usize);
-    let expected = shape(n_layer, recipe.experts.len(), n_embd);
-    if found != expected {
-        return Err(MergeError::GateShape {
-            path: path.into(),
-            found,
-            expected,
-        });
-    }
+    gates.expect_sizes(path, n_layer, recipe.experts.len(), n_embd)?;
     Ok(gates)
 }
 
-/// The gates as the recipe has them made.
-fn made_gates(recipe: &Recipe, parents: &Parents, seed: u64) -> Result<Gates, MergeError> {
+/// The gates as the recipe has them made; zeros in their place where only a plan is wanted and they take
+/// a while.
+fn made_gates(
+    recipe: &Recipe,
+    parents: &Parents,
+    seed: u64,
+    options: &MergeOptions,
+    progress: &(dyn Fn(GateProgress<'_>) + Sync),
+    notes: &mut Vec<String>,
+) -> Result<Gates, MergeError> {
     let config = &parents.base().config;
     let (n_layer, n_embd) = (config.n_layer as usize, config.n_embd as usize);
     let n_expert = recipe.experts.len();
     match recipe.gate_mode {
         GateMode::Random => Ok(Gates::random(n_layer, n_expert, n_embd, seed)),
         GateMode::UniformRandom => Ok(Gates::uniform_random(n_layer, n_expert, n_embd, seed)),
-        mode => Err(MergeError::GateMode { mode: mode.name() }),
+        _ if options.plan_only => Ok(Gates {
+            n_layer,
+            n_expert,
+            n_embd,
+            layers: vec![vec![0.0; n_expert * n_embd]; n_layer],
+        }),
+        mode => {
+            let prompts: Vec<Prompts> = recipe.experts.iter().map(|e| e.prompts.clone()).collect();
+            let options = PromptOptions {
+                threads: options.threads,
+                memory: None,
+                scratch: &options.scratch,
+                cancel: &options.cancel,
+                progress,
+            };
+            let base = &parents.base().source;
+            Ok(gates::from_prompts(mode, base, &prompts, &options, notes)?)
+        }
     }
 }

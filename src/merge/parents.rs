@@ -18,6 +18,8 @@ use crate::{
 pub(super) struct Parent {
     /// As the recipe names it.
     pub(super) reference: String,
+    /// Where it is.
+    pub(super) source: CheckpointSource,
     /// `ORG/NAME`, or what else is known of its name.
     pub(super) id: String,
     pub(super) checkpoint: Checkpoint,
@@ -108,6 +110,7 @@ impl Parent {
         let (card, _) = ModelCard::read(&checkpoint.dir);
         Ok(Self {
             reference: reference.to_owned(),
+            source: source.clone(),
             id: match &checkpoint.origin {
                 Some(origin) => origin.repo.clone(),
                 None => identity::model_id(&checkpoint.dir, &card),

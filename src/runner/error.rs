@@ -75,4 +75,18 @@ pub enum RunnerError {
         /// What llama.cpp says.
         reason: String,
     },
+
+    /// llama.cpp's graph is not the one whose nodes we know.
+    #[error(
+        "layer {layer} of the model was seen reading {found} tokens, expected {expected}: \
+         this build of llama.cpp computes the architecture in another way"
+    )]
+    LayerInput {
+        /// The layer.
+        layer: usize,
+        /// Tokens evaluated.
+        expected: usize,
+        /// Tokens whose states were seen.
+        found: usize,
+    },
 }

@@ -4,24 +4,31 @@
 //! say what is wrong with it; [`Model::load`] hands it to llama.cpp; a [`Session`] evaluates
 //! prompts and samples tokens; a [`Conversation`] holds what was said and makes the prompt of it
 //! with a [`Template`].
+//!
+//! Besides, for the gates of a merge: a [`Tokenizer`] without a model, and a [`LayerModel`] that shows what
+//! goes into its layers.
 
 mod backend;
 mod conversation;
 mod engine;
 mod error;
 mod file;
+mod layer_inputs;
 mod log;
 mod model;
 mod sampler;
 mod session;
 mod stop;
 mod template;
+mod tokenizer;
 
 pub use backend::backend;
 pub use conversation::Conversation;
 pub use error::RunnerError;
 pub use file::{ModelFile, ModelFileError};
+pub use layer_inputs::{Attention, LayerInputs, LayerModel, LayerReader};
 pub use model::{Device, LoadOptions, Model};
 pub use sampler::Sampling;
 pub use session::{Answer, Ended, Event, Figures, Session, SessionOptions};
 pub use template::{Message, Role, SpecialTokens, Template, TemplateError};
+pub use tokenizer::Tokenizer;

@@ -168,23 +168,20 @@ fn open_shards(dir: &Path) -> Result<Shards, SourceError> {
     Ok((joined.shards, joined.tensors))
 }
 
+/// Opens one safetensors file by itself: the file, as the only shard, and its tensors by name.
+///
+/// # Errors
+/// When it cannot be read or is not what it should be.
+pub fn open_safetensors(path: &Path) -> Result<Shards, SourceError> {
+    let mut joined = Joined::default();
+    joined.add(open_local(path.into())?)?;
+    Ok((joined.shards, joined.tensors))
+}
+
 pub(super) fn open_local(path: PathBuf) -> Result<Shard, SourceError> {
     match File::open(&path) {
         Ok(file) => Ok(Shard::new(path, file)),
         Err(error) => Err(SourceError::Io { path, error }),
-    }
-}
-
-/// Opens one safetensors file, whatever it holds, and reads its header.
-///
-/// # Errors
-/// When it cannot be read, or its header is not what it should be.
-pub fn open_file(path: &Path) -> Result<(Shard, BTreeMap<String, SourceTensor>), SourceError> {
-    let mut joined = Joined::default();
-    joined.add(open_local(path.to_owned())?)?;
-    match (joined.shards.pop(), joined.tensors) {
-        (Some(shard), tensors) => Ok((shard, tensors)),
-        (None, _) => unreachable!("the file has just been added"),
     }
 }
 

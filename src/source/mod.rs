@@ -14,7 +14,7 @@ mod origin;
 mod safetensors;
 mod shard;
 
-pub use checkpoint::{Checkpoint, SourceTensor, open_file};
+pub use checkpoint::{Checkpoint, SourceTensor, open_safetensors};
 pub use dtype::Dtype;
 pub use error::SourceError;
 pub use gguf_model::{GgufModel, GgufModelError};

@@ -1,6 +1,7 @@
 //! `swallow-gguf merge`: parents made here, recipes, and what becomes of them.
 
 mod killed;
+mod prompts;
 mod recipes;
 mod vocabularies;
 
@@ -540,7 +541,7 @@ fn gates_are_saved_and_taken_again() {
     refused(
         &three,
         &["--gates", gates, "--dry-run"],
-        "has gates of 2 layers, 2 experts and rows of 256, the merge takes 2 layers, 3 experts and rows of 256",
+        "has gates of 2 layers, 2 experts and width 256, expected 2 layers, 3 experts and width 256",
     );
     refused(
         RANDOM,

@@ -1,14 +1,41 @@
-//! The gates of a merge: which expert a token is sent to, as one vector for each expert and layer.
+//! The gates of a merge: what decides which experts a token is sent to.
+//!
+//! The gate of an expert in a layer is a vector as wide as the residual stream. A token goes to the
+//! experts whose gates have the largest products with its hidden state. Gates are not trained in a merge;
+//! mergekit's ways to make them, which these are:
+//!
+//! | mode | the gate of an expert |
+//! | --- | --- |
+//! | `random` | normal numbers with deviation 1 |
+//! | `uniform_random` | numbers between `±√(1/n_embd)`, as a linear layer of PyTorch begins |
+//! | `cheap_embed` | the embeddings of its prompts' tokens, the same in every layer |
+//! | `hidden_avg` | the mean of the hidden states at its prompts' tokens |
+//! | `hidden_last`, `hidden` | the hidden states at the last token of each prompt |
+//!
+//! The last three rows look at prompts, as told in `prompts`: [`from_prompts`]. Random numbers come from
+//! a seed ([`Gates::random`], [`Gates::uniform_random`]), where mergekit's are others each time.
+//! [`Gates::read`] and [`Gates::save`] keep gates in a file, and [`Gates::degenerate`] tells which are
+//! too similar to be told apart.
 
+mod degenerate;
+mod error;
 mod file;
+mod hidden;
+mod matrix;
+mod prompts;
+#[cfg(test)]
+mod tests;
 
 use std::str::FromStr;
 
-pub use file::GateError;
-
+use half::{bf16, f16};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+
+pub use degenerate::Degenerate;
+pub use error::GateError;
+pub use prompts::{GateProgress, PromptOptions, Prompts, from_prompts};
 
 use crate::source::Dtype;
 
@@ -17,7 +44,7 @@ use crate::source::Dtype;
 pub enum GateMode {
     /// Of normal numbers.
     Random,
-    /// Of evenly distributed numbers, as `torch.nn.Linear` begins.
+    /// Of evenly distributed numbers.
     UniformRandom,
     /// Of the token embeddings of prompts.
     CheapEmbed,
@@ -25,7 +52,7 @@ pub enum GateMode {
     Hidden,
     /// Of the mean of the hidden states of prompts.
     HiddenAvg,
-    /// Of the hidden state at the last token of prompts.
+    /// Of the hidden states at the last token of prompts.
     HiddenLast,
 }
 
@@ -44,6 +71,11 @@ impl GateMode {
         let found = Self::NAMES.iter().find(|(_, mode)| *mode == self);
         found.map_or("", |(name, _)| name)
     }
+
+    /// Whether the gates are made of prompts, and not of a seed.
+    pub fn looks_at_prompts(self) -> bool {
+        !matches!(self, Self::Random | Self::UniformRandom)
+    }
 }
 
 impl FromStr for GateMode {
@@ -59,16 +91,7 @@ impl FromStr for GateMode {
     }
 }
 
-/// The prompts of one expert.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Prompts {
-    /// What should be routed to it.
-    pub positive: Vec<String>,
-    /// What should not.
-    pub negative: Vec<String>,
-}
-
-/// The gates of every layer.
+/// The gates of every layer, before they are rounded to the number format of the merged model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gates {
     /// Number of layers.
@@ -82,7 +105,11 @@ pub struct Gates {
 }
 
 impl Gates {
-    /// Numbers of the normal distribution, from ChaCha8 with this seed: the same on every machine.
+    /// Normal numbers with mean 0 and deviation 1.
+    ///
+    /// They come from the stream of ChaCha8 with this seed (`seed_from_u64` of `rand`) through the
+    /// ziggurat of `rand_distr`, layer by layer and expert by expert: the same on every machine, and
+    /// a merge can be repeated from its seed.
     pub fn random(n_layer: usize, n_expert: usize, n_embd: usize, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         Self::drawn(n_layer, n_expert, n_embd, || {
@@ -90,7 +117,8 @@ impl Gates {
         })
     }
 
-    /// Numbers between `±√(1/n_embd)`, from ChaCha8 with this seed: the same on every machine.
+    /// Numbers evenly distributed between `±√(1/n_embd)`, from the stream of ChaCha8 with this seed as
+    /// in [`Gates::random`].
     pub fn uniform_random(n_layer: usize, n_expert: usize, n_embd: usize, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let scale = (1.0 / n_embd as f32).sqrt();
@@ -114,11 +142,19 @@ impl Gates {
         }
     }
 
-    /// The gates as the merged checkpoint has them.
+    /// The gates as a checkpoint in `dtype` has them: rounded to the nearest, ties to even.
     pub fn rounded(mut self, dtype: Dtype) -> Self {
         for gate in self.layers.iter_mut().flatten() {
-            *gate = dtype.round(*gate);
+            *gate = round(*gate, dtype);
         }
         self
+    }
+}
+
+fn round(value: f32, dtype: Dtype) -> f32 {
+    match dtype {
+        Dtype::Bf16 => bf16::from_f32(value).to_f32(),
+        Dtype::F16 => f16::from_f32(value).to_f32(),
+        Dtype::F32 => value,
     }
 }
