@@ -565,7 +565,7 @@ fn gates_are_saved_and_taken_again() {
                 .to_str()
                 .unwrap(),
         ],
-        "has no gates: expected tensors `model.layers.0.block_sparse_moe.gate.weight`",
+        "has no tensor `model.layers.0.block_sparse_moe.gate.weight`, and so no gates",
     );
 }
 
