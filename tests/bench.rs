@@ -95,10 +95,34 @@ fn the_better_search_has_a_line_for_ggml_and_each_instruction_set() {
 }
 
 #[test]
-fn the_better_search_as_json_has_its_gains() {
-    let run = bench(&["--search", "best", "--types", "Q4_K", "--json"]);
+fn the_better_search_with_an_importance_matrix_says_so() {
+    let run = bench(&["--search", "best", "--types", "Q6_K", "--imatrix"]);
     assert!(run.status.success(), "{}", text(&run.stderr));
-    let report: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+    let table = text(&run.stdout);
+    let said = table.lines().nth(1);
+    assert_eq!(
+        said,
+        Some(
+            "f32 to blocks, with an importance matrix: ggml by its own search, \
+             the others by the better one"
+        )
+    );
+}
+
+#[test]
+fn the_better_search_as_json_has_its_gains() {
+    for (imatrix, option) in [(false, None), (true, Some("--imatrix"))] {
+        let mut args = vec!["--search", "best", "--types", "Q4_K", "--json"];
+        args.extend(option);
+        let run = bench(&args);
+        assert!(run.status.success(), "{}", text(&run.stderr));
+        let report: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+        assert_eq!(report["importance_matrix"], imatrix);
+        check_gains(&report);
+    }
+}
+
+fn check_gains(report: &serde_json::Value) {
     let searches = report["searches"].as_array().unwrap();
     assert_eq!(searches.len(), 1 + Isa::available().len());
     assert_eq!(searches[0]["kernel"], "ggml");

@@ -13,6 +13,9 @@ use crate::{GgmlType, Isa, Unsupported, convert, rows, weighted_rows};
 /// instruction set.
 const LANES: usize = 32;
 
+/// Whether the target always has an instruction that rounds, see [`crate::rounding::nearest`].
+const ROUNDS: bool = cfg!(target_arch = "aarch64");
+
 /// Calls an `#[inline(always)]` function compiled for an instruction set, the scalar one being
 /// the caller's business. Where what the target always has asks for another function, that is the
 /// second.
@@ -62,8 +65,6 @@ pub(crate) fn quantize(
     if isa == Isa::Scalar {
         return rows::scalar(ty, src, dst);
     }
-    // See `rounding::nearest`.
-    const ROUNDS: bool = cfg!(target_arch = "aarch64");
     call_compiled_for!(
         isa, rows::lanes::<LANES, true>, rows::lanes::<LANES, ROUNDS>,
         (ty: GgmlType, src: &[f32], dst: &mut [u8]) -> Result<(), Unsupported>
@@ -81,7 +82,11 @@ pub(crate) fn quantize_with_importance(
     if isa == Isa::Scalar {
         return weighted_rows::scalar::quantize(ty, importance, src, dst);
     }
-    call_compiled_for!(isa, weighted_rows::lanes::quantize::<LANES>, (ty: GgmlType, importance: &[f32], src: &[f32], dst: &mut [u8]) -> Result<(), Unsupported>)
+    call_compiled_for!(
+        isa, weighted_rows::lanes::quantize::<LANES, true>,
+        weighted_rows::lanes::quantize::<LANES, ROUNDS>,
+        (ty: GgmlType, importance: &[f32], src: &[f32], dst: &mut [u8]) -> Result<(), Unsupported>
+    )
 }
 
 /// Makes blocks better with the kernel of `isa`, see [`best::rows`].
@@ -95,7 +100,10 @@ pub(crate) fn improve(
     if isa == Isa::Scalar {
         return best::rows::scalar(ty, importance, src, dst);
     }
-    call_compiled_for!(isa, best::rows::lanes, (ty: GgmlType, importance: Option<&[f32]>, src: &[f32], dst: &mut [u8]))
+    call_compiled_for!(
+        isa, best::rows::lanes::<true>, best::rows::lanes::<ROUNDS>,
+        (ty: GgmlType, importance: Option<&[f32]>, src: &[f32], dst: &mut [u8])
+    )
 }
 
 /// As [`crate::bf16_to_f32`], on the best instruction set.

@@ -59,9 +59,13 @@ pub(crate) fn is_in_range(value: f32) -> bool {
 }
 
 /// Nearest integer, halves away from zero, for values below 2²² in magnitude. NaN and the
-/// infinities give a number whose low byte is 0, as ggml's conversion on x86 does.
+/// infinities give a number whose low byte is 0, as ggml's conversion on x86 does. For `ROUNDS` see
+/// [`nearest`].
 #[inline(always)]
-pub(crate) fn round_half_away(value: f32) -> i32 {
+pub(crate) fn round_half_away<const ROUNDS: bool>(value: f32) -> i32 {
+    if ROUNDS {
+        return nearest_int(value.round());
+    }
     let magnitude = value.abs();
     let even = (magnitude + TO_MANTISSA) - TO_MANTISSA;
     // All of these are exact: only a half that went down to the even number is left 0.5 short.
@@ -73,16 +77,18 @@ pub(crate) fn round_half_away(value: f32) -> i32 {
     nearest_int(away.copysign(value))
 }
 
-/// The integer part of a value from 0 to 2²². NaN and the infinities give a number whose low byte
-/// is 0, as ggml's conversion on x86 does.
+/// The integer part of a value from 0 to 2²², as a float. NaN stays. For `ROUNDS` see [`nearest`].
 #[inline(always)]
-pub(crate) fn integer_part(value: f32) -> i32 {
+pub(crate) fn integer_part<const ROUNDS: bool>(value: f32) -> f32 {
+    if ROUNDS {
+        return value.trunc();
+    }
     let nearest = (value + TO_MANTISSA) - TO_MANTISSA;
-    nearest_int(if nearest > value {
+    if nearest > value {
         nearest - 1.0
     } else {
         nearest
-    })
+    }
 }
 
 #[cfg(test)]
@@ -165,7 +171,9 @@ mod tests {
         for half in -300..=300 {
             let value = half as f32 / 2.0;
             for near in [value.next_down(), value, value.next_up()] {
-                assert_eq!(round_half_away(near), near.round() as i32, "{near}");
+                let expected = near.round() as i32;
+                assert_eq!(round_half_away::<false>(near), expected, "{near}");
+                assert_eq!(round_half_away::<true>(near), expected, "{near}");
             }
         }
     }
@@ -175,7 +183,9 @@ mod tests {
         for quarter in 0..400 {
             let value = quarter as f32 / 4.0;
             for near in [value.next_down().max(0.0), value, value.next_up()] {
-                assert_eq!(integer_part(near), near as i32, "{near}");
+                let expected = (near as i32) as f32;
+                assert_eq!(integer_part::<false>(near), expected, "{near}");
+                assert_eq!(integer_part::<true>(near), expected, "{near}");
             }
         }
     }
@@ -183,8 +193,8 @@ mod tests {
     #[test]
     fn what_is_not_finite_has_a_low_byte_of_zero() {
         for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            assert_eq!(round_half_away(value) as u8, 0, "{value}");
-            assert_eq!(integer_part(value) as u8, 0, "{value}");
+            assert_eq!(round_half_away::<false>(value) as u8, 0, "{value}");
+            assert_eq!(round_half_away::<true>(value) as u8, 0, "{value}");
         }
     }
 }

@@ -31,27 +31,27 @@ pub(crate) fn scalar(ty: GgmlType, src: &[f32], dst: &mut [u8]) -> Result<(), Un
         GgmlType::IQ4_XS => scalar_scale(src, dst, search::scalar::grid_scale, iq4_xs::encode),
         GgmlType::Q8_0 => {
             for (x, block) in blocks(src, dst) {
-                q8_0::encode(x, search::scalar::magnitude(x), block);
+                q8_0::encode::<false>(x, search::scalar::magnitude(x), block);
             }
         }
         GgmlType::Q4_0 => {
             for (x, block) in blocks(src, dst) {
-                four_bit::encode_q4_0(x, search::scalar::largest(x), block);
+                four_bit::encode_q4_0::<false>(x, search::scalar::largest(x), block);
             }
         }
         GgmlType::Q4_1 => {
             for (x, block) in blocks(src, dst) {
-                four_bit::encode_q4_1(x, search::scalar::range(x), block);
+                four_bit::encode_q4_1::<false>(x, search::scalar::range(x), block);
             }
         }
         GgmlType::Q5_0 => {
             for (x, block) in blocks(src, dst) {
-                five_bit::encode_q5_0(x, search::scalar::largest(x), block);
+                five_bit::encode_q5_0::<false>(x, search::scalar::largest(x), block);
             }
         }
         GgmlType::Q5_1 => {
             for (x, block) in blocks(src, dst) {
-                five_bit::encode_q5_1(x, search::scalar::range(x), block);
+                five_bit::encode_q5_1::<false>(x, search::scalar::range(x), block);
             }
         }
         _ => return numbers(ty, src, dst),
@@ -185,27 +185,27 @@ pub(crate) fn lanes<const N: usize, const ROUNDS: bool>(
         }
         GgmlType::Q8_0 => {
             for (x, block) in blocks(src, dst) {
-                q8_0::encode(x, search::lanes::magnitude(x), block);
+                q8_0::encode::<ROUNDS>(x, search::lanes::magnitude(x), block);
             }
         }
         GgmlType::Q4_0 => {
             for (x, block) in blocks(src, dst) {
-                four_bit::encode_q4_0(x, search::lanes::largest(x), block);
+                four_bit::encode_q4_0::<ROUNDS>(x, search::lanes::largest(x), block);
             }
         }
         GgmlType::Q4_1 => {
             for (x, block) in blocks(src, dst) {
-                four_bit::encode_q4_1(x, search::lanes::range(x), block);
+                four_bit::encode_q4_1::<ROUNDS>(x, search::lanes::range(x), block);
             }
         }
         GgmlType::Q5_0 => {
             for (x, block) in blocks(src, dst) {
-                five_bit::encode_q5_0(x, search::lanes::largest(x), block);
+                five_bit::encode_q5_0::<ROUNDS>(x, search::lanes::largest(x), block);
             }
         }
         GgmlType::Q5_1 => {
             for (x, block) in blocks(src, dst) {
-                five_bit::encode_q5_1(x, search::lanes::range(x), block);
+                five_bit::encode_q5_1::<ROUNDS>(x, search::lanes::range(x), block);
             }
         }
         _ => return numbers(ty, src, dst),

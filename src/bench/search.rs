@@ -4,7 +4,8 @@
 //! The gain is measured on weights drawn from a Gaussian and from a Student-t distribution with six
 //! degrees of freedom, whose outliers are more like those of trained weights. Real weights that were
 //! quantized before prove nothing: they lie on a grid already. The error is the squared one, weighted
-//! as ggml's search weights it, and next to it the plain one.
+//! as ggml's search weights it, and next to it the plain one. With an importance matrix, both searches
+//! have it, and the error is weighted as ggml weights it then.
 //!
 //! What is timed is f32 to blocks, on the Gaussian weights. As in [`super::quantize`] the contestants
 //! take turns within each repetition, a time is the median over the repetitions and a ratio the median
@@ -27,6 +28,9 @@ pub const TYPES: [GgmlType; 3] = [GgmlType::Q4_K, GgmlType::Q5_K, GgmlType::Q6_K
 
 /// Weights that the gain is measured on: a thousand super-blocks.
 const SAMPLE: usize = 256 * 1000;
+
+/// Weights in a row of them, so columns of the importance matrix.
+const COLUMNS: usize = 2048;
 
 /// One line of the table: one type, one contestant.
 #[derive(Clone, Debug, Serialize)]
@@ -85,16 +89,18 @@ impl fmt::Display for Measurement {
 }
 
 /// Measures ggml's own search and the better one of every available instruction set on one type, for
-/// about `seconds`.
+/// about `seconds`: with an importance matrix or without.
 ///
 /// # Panics
 /// Where there is no better search for the type.
-pub fn measure(ty: GgmlType, seconds: f64) -> Vec<Measurement> {
+pub fn measure(ty: GgmlType, with_imatrix: bool, seconds: f64) -> Vec<Measurement> {
     assert!(
         swallow_quant::can_search_best(ty),
         "no better search for {ty}"
     );
     let (gaussian, student_t) = (gaussian(), student_t());
+    let importance = with_imatrix.then(importance);
+    let importance = importance.as_deref();
     let contestants: Vec<Option<Isa>> = std::iter::once(None)
         .chain(Isa::available().into_iter().map(Some))
         .collect();
@@ -106,7 +112,7 @@ pub fn measure(ty: GgmlType, seconds: f64) -> Vec<Measurement> {
     while times[0].len() < REPETITIONS || start.elapsed() < end {
         for (times, &contestant) in times.iter_mut().zip(&contestants) {
             let start = Instant::now();
-            std::hint::black_box(quantize(ty, contestant, timed));
+            std::hint::black_box(quantize(ty, contestant, importance, timed));
             times.push(start.elapsed().as_secs_f64());
         }
     }
@@ -118,19 +124,27 @@ pub fn measure(ty: GgmlType, seconds: f64) -> Vec<Measurement> {
             kernel: contestant.map_or("ggml", Isa::name),
             ns_per_weight: median(ours.iter().copied()) / WEIGHTS as f64 * 1e9,
             times_ggml: median(times[0].iter().zip(ours).map(|(ggml, ours)| ggml / ours)),
-            gaussian: gain(ty, contestant, &gaussian),
-            student_t: gain(ty, contestant, &student_t),
+            gaussian: gain(ty, contestant, importance, &gaussian),
+            student_t: gain(ty, contestant, importance, &student_t),
         })
         .collect()
 }
 
 /// The blocks that ggml's search finds, or the better one with the kernels of an instruction set.
-fn quantize(ty: GgmlType, contestant: Option<Isa>, row: &[f32]) -> Vec<u8> {
-    let mut blocks = vec![0; ty.row_bytes(row.len()).unwrap_or(0)];
-    match contestant {
-        None => ggml::quantize(ty, row, &mut blocks),
-        Some(isa) => {
-            if swallow_quant::quantize_best(ty, isa, None, row, &mut blocks).is_err() {
+fn quantize(
+    ty: GgmlType,
+    contestant: Option<Isa>,
+    importance: Option<&[f32]>,
+    rows: &[f32],
+) -> Vec<u8> {
+    let mut blocks = vec![0; ty.row_bytes(rows.len()).unwrap_or(0)];
+    match (contestant, importance) {
+        (None, None) => ggml::quantize(ty, rows, &mut blocks),
+        (None, Some(importance)) => {
+            ggml::quantize_with_importance(ty, importance, rows, &mut blocks);
+        }
+        (Some(isa), importance) => {
+            if swallow_quant::quantize_best(ty, isa, importance, rows, &mut blocks).is_err() {
                 unreachable!("what can be searched can be quantized");
             }
         }
@@ -138,9 +152,12 @@ fn quantize(ty: GgmlType, contestant: Option<Isa>, row: &[f32]) -> Vec<u8> {
     blocks
 }
 
-fn gain(ty: GgmlType, contestant: Option<Isa>, row: &[f32]) -> Gain {
-    let before = errors(ty, row, &quantize(ty, None, row));
-    let after = errors(ty, row, &quantize(ty, contestant, row));
+fn gain(ty: GgmlType, contestant: Option<Isa>, importance: Option<&[f32]>, rows: &[f32]) -> Gain {
+    let errors_of = |contestant| {
+        let blocks = quantize(ty, contestant, importance, rows);
+        errors(ty, importance, rows, &blocks)
+    };
+    let (before, after) = (errors_of(None), errors_of(contestant));
     let sum = |errors: &[Error], of: fn(&Error) -> f64| errors.iter().map(of).sum::<f64>();
     let lower = |before: f64, after: f64| 100.0 * (1.0 - after / before);
     Gain {
@@ -161,16 +178,21 @@ struct Error {
 }
 
 /// The errors of each super-block, as ggml reads it.
-fn errors(ty: GgmlType, row: &[f32], blocks: &[u8]) -> Vec<Error> {
-    let mut read = vec![0.0; row.len()];
+fn errors(ty: GgmlType, importance: Option<&[f32]>, rows: &[f32], blocks: &[u8]) -> Vec<Error> {
+    let mut read = vec![0.0; rows.len()];
     ggml::dequantize(ty, blocks, &mut read);
-    let super_blocks = row.chunks(256).zip(read.chunks(256));
+    let super_blocks = rows.chunks(256).zip(read.chunks(256)).enumerate();
     super_blocks
-        .map(|(x, y)| {
+        .map(|(i, (x, y))| {
+            let columns = importance.map(|importance| &importance[256 * i % COLUMNS..][..256]);
             let squares = x.iter().zip(y).map(|(x, y)| f64::from(y - x).powi(2));
             let squares: Vec<f64> = squares.collect();
             Error {
-                weighted: squares.iter().zip(weights(ty, x)).map(|(e, w)| e * w).sum(),
+                weighted: squares
+                    .iter()
+                    .zip(weights(ty, columns, x))
+                    .map(|(e, w)| e * w)
+                    .sum(),
                 plain: squares.iter().sum(),
             }
         })
@@ -178,9 +200,19 @@ fn errors(ty: GgmlType, row: &[f32], blocks: &[u8]) -> Vec<Error> {
 }
 
 /// How much ggml's search lets each weight of a super-block count: with its square in Q6_K, else with
-/// its magnitude plus the root mean square of its 32.
-fn weights(ty: GgmlType, x: &[f32]) -> Vec<f64> {
+/// its magnitude plus the root mean square of its 32. With the importance of its column, with that in
+/// Q6_K, else with that times the root of its square plus twice the mean square of the super-block.
+fn weights(ty: GgmlType, columns: Option<&[f32]>, x: &[f32]) -> Vec<f64> {
     let square = |x: &f32| f64::from(*x).powi(2);
+    if let Some(columns) = columns {
+        let columns = columns.iter().map(|importance| f64::from(*importance));
+        if ty == GgmlType::Q6_K {
+            return columns.collect();
+        }
+        let spread = 2.0 * x.iter().map(square).sum::<f64>() / 256.0;
+        let roots = x.iter().map(|x| (spread + square(x)).sqrt());
+        return columns.zip(roots).map(|(q, root)| q * root).collect();
+    }
     if ty == GgmlType::Q6_K {
         return x.iter().map(square).collect();
     }
@@ -211,14 +243,26 @@ fn student_t() -> Vec<f32> {
         .collect()
 }
 
+/// The importance of columns: a few count much more than most, as activations have it.
+fn importance() -> Vec<f32> {
+    let normals = StandardNormal.sample_iter(ChaCha8Rng::seed_from_u64(3));
+    normals.map(f32::exp).take(COLUMNS).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_kernel_has_the_gain_that_is_promised() {
-        for (ty, least) in TYPES.into_iter().zip([4.0, 12.0, 17.0]) {
-            let lines = measure(ty, 0.0);
+        for (with_imatrix, least) in [(false, [4.0, 12.0, 17.0]), (true, [4.0, 12.0, 13.0])] {
+            check(with_imatrix, least);
+        }
+    }
+
+    fn check(with_imatrix: bool, least: [f64; 3]) {
+        for (ty, least) in TYPES.into_iter().zip(least) {
+            let lines = measure(ty, with_imatrix, 0.0);
             let [ggml, ours @ ..] = lines.as_slice() else {
                 panic!("no lines for {ty}");
             };

@@ -45,14 +45,10 @@ fn quantize(args: &BenchQuantizeArgs) -> anyhow::Result<()> {
         writeln!(out, "{report:#}")?;
     } else {
         writeln!(out, "{machine}")?;
-        let imatrix = if args.imatrix {
-            ", with an importance matrix"
-        } else {
-            ""
-        };
         writeln!(
             out,
-            "bf16 to f32 to blocks{imatrix}: ggml by its own functions, the others by ours\n"
+            "bf16 to f32 to blocks{}: ggml by its own functions, the others by ours\n",
+            with_imatrix(args)
         )?;
         writeln!(out, "{}", Measurement::HEADER)?;
         for lines in measurements {
@@ -62,6 +58,15 @@ fn quantize(args: &BenchQuantizeArgs) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What the heading of a table says of it.
+fn with_imatrix(args: &BenchQuantizeArgs) -> &'static str {
+    if args.imatrix {
+        ", with an importance matrix"
+    } else {
+        ""
+    }
 }
 
 fn search(args: &BenchQuantizeArgs) -> anyhow::Result<()> {
@@ -78,16 +83,23 @@ fn search(args: &BenchQuantizeArgs) -> anyhow::Result<()> {
     }
     let mut out = io::stdout().lock();
     let machine = Machine::look();
-    let measurements = types.iter().map(|&ty| search::measure(ty, args.seconds));
+    let measurements = types
+        .iter()
+        .map(|&ty| search::measure(ty, args.imatrix, args.seconds));
     if args.json {
         let searches: Vec<search::Measurement> = measurements.flatten().collect();
-        let report = serde_json::json!({ "machine": machine, "searches": searches });
+        let report = serde_json::json!({
+            "machine": machine,
+            "importance_matrix": args.imatrix,
+            "searches": searches,
+        });
         writeln!(out, "{report:#}")?;
     } else {
         writeln!(out, "{machine}")?;
         writeln!(
             out,
-            "f32 to blocks: ggml by its own search, the others by the better one\n"
+            "f32 to blocks{}: ggml by its own search, the others by the better one\n",
+            with_imatrix(args)
         )?;
         writeln!(out, "{}", search::Measurement::HEADER)?;
         for line in measurements.flatten() {

@@ -7,7 +7,7 @@
 //! 16 bytes    byte i holds the lower bits of weight i in its low half, of weight i+16 in its high
 //! ```
 
-use super::{levels_above, levels_around_zero, read_f16};
+use super::{four_bit, levels_above, levels_around_zero, read_f16};
 use crate::float::f32_to_f16;
 
 /// Bytes of a Q5_0 block.
@@ -18,28 +18,45 @@ pub(crate) const Q5_1_BYTES: usize = 24;
 
 /// Makes a Q5_0 block, given the first of the weights that are largest in magnitude.
 #[inline(always)]
-pub(crate) fn encode_q5_0(x: &[f32; 32], largest: f32, block: &mut [u8; Q5_0_BYTES]) {
-    let (scale, levels) = levels_around_zero::<16>(x, largest);
+pub(crate) fn encode_q5_0<const ROUNDS: bool>(
+    x: &[f32; 32],
+    largest: f32,
+    block: &mut [u8; Q5_0_BYTES],
+) {
+    let (scale, levels) = levels_around_zero::<16, ROUNDS>(x, largest);
     store_q5_0(scale, &levels, block);
 }
 
 /// Stores a Q5_0 block.
 #[inline(always)]
-pub(crate) fn store_q5_0(scale: f32, levels: &[u8; 32], block: &mut [u8; Q5_0_BYTES]) {
+pub(crate) fn store_q5_0(
+    scale: f32,
+    levels: &[impl Into<f32> + Copy; 32],
+    block: &mut [u8; Q5_0_BYTES],
+) {
     block[..2].copy_from_slice(&f32_to_f16(scale).to_le_bytes());
     store_levels(levels, &mut block[2..]);
 }
 
 /// Makes a Q5_1 block, given its smallest and largest weight.
 #[inline(always)]
-pub(crate) fn encode_q5_1(x: &[f32; 32], (min, max): (f32, f32), block: &mut [u8; Q5_1_BYTES]) {
-    let (scale, levels) = levels_above::<31>(x, min, max);
+pub(crate) fn encode_q5_1<const ROUNDS: bool>(
+    x: &[f32; 32],
+    (min, max): (f32, f32),
+    block: &mut [u8; Q5_1_BYTES],
+) {
+    let (scale, levels) = levels_above::<31, ROUNDS>(x, min, max);
     store_q5_1(scale, min, &levels, block);
 }
 
 /// Stores a Q5_1 block.
 #[inline(always)]
-pub(crate) fn store_q5_1(scale: f32, min: f32, levels: &[u8; 32], block: &mut [u8; Q5_1_BYTES]) {
+pub(crate) fn store_q5_1(
+    scale: f32,
+    min: f32,
+    levels: &[impl Into<f32> + Copy; 32],
+    block: &mut [u8; Q5_1_BYTES],
+) {
     block[..2].copy_from_slice(&f32_to_f16(scale).to_le_bytes());
     block[2..4].copy_from_slice(&f32_to_f16(min).to_le_bytes());
     store_levels(levels, &mut block[4..]);
@@ -63,18 +80,20 @@ pub(crate) fn decode_q5_1(block: &[u8; Q5_1_BYTES], y: &mut [f32; 32]) {
     }
 }
 
+/// Stores levels, whole numbers.
 #[inline(always)]
-fn store_levels(levels: &[u8; 32], bytes: &mut [u8]) {
+fn store_levels(levels: &[impl Into<f32> + Copy; 32], bytes: &mut [u8]) {
     let (high, low) = bytes.split_at_mut(4);
-    for (byte, levels) in high.iter_mut().zip(levels.as_chunks::<8>().0) {
-        // The fifth bits of eight levels, moved to the top byte at once: that of level i from
-        // bit 8i to bit 56+i. No two products meet, so nothing is carried.
-        let fifth_bits = u64::from_le_bytes(*levels) >> 4 & 0x0101_0101_0101_0101;
-        *byte = (fifth_bits.wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8;
+    let mut fifth_bits = 0u32;
+    let mut rest = [0.0; 32];
+    for (i, rest) in rest.iter_mut().enumerate() {
+        let level: f32 = levels[i].into();
+        let has_fifth_bit = level >= 16.0;
+        fifth_bits |= u32::from(has_fifth_bit) << i;
+        *rest = if has_fifth_bit { level - 16.0 } else { level };
     }
-    for (i, low) in low.iter_mut().enumerate() {
-        *low = levels[i] & 15 | levels[i + 16] << 4;
-    }
+    high.copy_from_slice(&fifth_bits.to_le_bytes());
+    four_bit::store_levels(&rest, low);
 }
 
 #[inline(always)]

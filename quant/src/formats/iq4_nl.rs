@@ -27,7 +27,9 @@ pub(super) fn store_levels(x: &[f32; 32], scale: f32, bytes: &mut [u8]) {
     for (level, x) in levels.iter_mut().zip(x) {
         *level = grid::level(per_scale * x);
     }
-    four_bit::store_levels(&levels, bytes);
+    for (i, byte) in bytes.iter_mut().enumerate() {
+        *byte = levels[i] | levels[i + 16] << 4;
+    }
 }
 
 /// Reads a block back.

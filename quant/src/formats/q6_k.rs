@@ -109,11 +109,11 @@ pub(crate) fn decode(block: &[u8; BYTES], y: &mut [f32; 256]) {
         }
     }
     let unit = read_f16(block, 208);
-    let sub_blocks = y.as_chunks_mut::<16>().0.iter_mut();
-    for ((y, levels), scale) in sub_blocks.zip(levels.as_chunks::<16>().0).zip(scales) {
-        let scale = unit * f32::from(*scale as i8);
-        for (y, level) in y.iter_mut().zip(levels) {
-            *y = scale * f32::from(*level as i8 - 32);
-        }
+    let mut scale_of_each = [0.0; 256];
+    for (of_each, scale) in scale_of_each.as_chunks_mut::<16>().0.iter_mut().zip(scales) {
+        *of_each = [unit * f32::from(*scale as i8); 16];
+    }
+    for ((y, level), scale) in y.iter_mut().zip(levels).zip(scale_of_each) {
+        *y = scale * f32::from(level as i8 - 32);
     }
 }

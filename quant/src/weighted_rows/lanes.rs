@@ -6,7 +6,7 @@
 //! waits for its own last addition.
 //!
 //! As there, everything is `#[inline(always)]`. Only what a format calls for the levels of a
-//! search, which is rare, may be a function of its own.
+//! search, which is rare, may be a function of its own, and rounds without the instruction for it.
 
 #![allow(
     clippy::needless_range_loop,
@@ -32,7 +32,7 @@ const ROWS: usize = 8;
 /// macro for the reason that `search_in_lanes` in [`crate::rows`] is one.
 macro_rules! scales_and_mins {
     (
-        $n:ident, $sub_blocks:literal of $len:literal, levels to $max_level:literal, steps to
+        $n:ident, $rounds:ident, $sub_blocks:literal of $len:literal, levels to $max_level:literal, steps to
         $max_step:literal, $spread:expr, $importance:ident, $src:ident, $dst:ident, $encode:path
     ) => {{
         let groups = $src.as_chunks::<256>().0.chunks(GROUP);
@@ -49,7 +49,7 @@ macro_rules! scales_and_mins {
                 let w = to_weights::<$n, $len>(&x, $importance, first, sigma2, $sub_blocks);
                 found.keep(
                     i * $n,
-                    &search::scale_and_min(&x, &w, $max_level),
+                    &search::scale_and_min::<$n, $len, $rounds>(&x, &w, $max_level),
                     &sums(&w),
                 );
             }
@@ -58,7 +58,7 @@ macro_rules! scales_and_mins {
                 let levels_of_search = |j: usize| {
                     let x = &x.as_chunks::<$len>().0[j];
                     let (per_x, from) = (found.level_per_x[i][j], found.from[i][j]);
-                    search::levels_from(x, per_x, from, $max_level)
+                    search::levels_from::<$len, false>(x, per_x, from, $max_level)
                 };
                 $encode(x, &units[i], &units[GROUP + i], levels_of_search, block);
             }
@@ -92,9 +92,10 @@ macro_rules! blocks_of_32 {
     }};
 }
 
-/// Quantizes with `N` lanes, where `N` is 16 or 32. The importance, that of a row, is not empty.
+/// Quantizes with `N` lanes, where `N` is 16 or 32. `ROUNDS` is told at
+/// [`crate::rounding::nearest`]. The importance, that of a row, is not empty.
 #[inline(always)]
-pub(crate) fn quantize<const N: usize>(
+pub(crate) fn quantize<const N: usize, const ROUNDS: bool>(
     ty: GgmlType,
     importance: &[f32],
     src: &[f32],
@@ -102,50 +103,50 @@ pub(crate) fn quantize<const N: usize>(
 ) -> Result<(), Unsupported> {
     match ty {
         GgmlType::Q2_K => scales_and_mins!(
-            N, 16 of 16, levels to 3.0, steps to 15,
+            N, ROUNDS, 16 of 16, levels to 3.0, steps to 15,
             Spread::Mean, importance, src, dst, q2_k::encode_steps
         ),
         GgmlType::Q4_K => scales_and_mins!(
-            N, 8 of 32, levels to 15.0, steps to 63,
+            N, ROUNDS, 8 of 32, levels to 15.0, steps to 63,
             Spread::Twice, importance, src, dst, q4_k::encode_steps
         ),
         GgmlType::Q5_K => scales_and_mins!(
-            N, 8 of 32, levels to 31.0, steps to 63,
+            N, ROUNDS, 8 of 32, levels to 31.0, steps to 63,
             Spread::Twice, importance, src, dst, q5_k::encode_steps
         ),
-        GgmlType::Q3_K => q3_k::<N>(importance, src, dst),
-        GgmlType::Q6_K => q6_k::<N>(importance, src, dst),
+        GgmlType::Q3_K => q3_k::<N, ROUNDS>(importance, src, dst),
+        GgmlType::Q6_K => q6_k::<N, ROUNDS>(importance, src, dst),
         GgmlType::IQ4_NL => iq4_nl::<N>(importance, src, dst),
         GgmlType::IQ4_XS => iq4_xs::<N>(importance, src, dst),
         GgmlType::Q4_0 => blocks_of_32!(
             N, importance, src, dst,
-            (x, w) => search::scale(&x, &w, 8),
+            (x, w) => search::scale::<N, 32, ROUNDS>(&x, &w, 8),
             (found, n, x, block) => {
-                let levels = search::levels_around_zero(x, found.level_per_x[n], 8);
+                let levels = search::levels_around_zero::<32, ROUNDS>(x, found.level_per_x[n], 8);
                 four_bit::store_q4_0(found.scale[n], &levels, block)
             }
         ),
         GgmlType::Q5_0 => blocks_of_32!(
             N, importance, src, dst,
-            (x, w) => search::scale(&x, &w, 16),
+            (x, w) => search::scale::<N, 32, ROUNDS>(&x, &w, 16),
             (found, n, x, block) => {
-                let levels = search::levels_around_zero(x, found.level_per_x[n], 16);
+                let levels = search::levels_around_zero::<32, ROUNDS>(x, found.level_per_x[n], 16);
                 five_bit::store_q5_0(found.scale[n], &levels, block)
             }
         ),
         GgmlType::Q4_1 => blocks_of_32!(
             N, importance, src, dst,
-            (x, w) => search::scale_and_min(&x, &w, 15.0),
+            (x, w) => search::scale_and_min::<N, 32, ROUNDS>(&x, &w, 15.0),
             (found, n, x, block) => {
-                let levels = search::levels_from(x, found.level_per_x[n], found.from[n], 15.0);
+                let levels = search::levels_from::<32, ROUNDS>(x, found.level_per_x[n], found.from[n], 15.0);
                 four_bit::store_q4_1(found.scale[n], -found.min[n], &levels, block)
             }
         ),
         GgmlType::Q5_1 => blocks_of_32!(
             N, importance, src, dst,
-            (x, w) => search::scale_and_min(&x, &w, 31.0),
+            (x, w) => search::scale_and_min::<N, 32, ROUNDS>(&x, &w, 31.0),
             (found, n, x, block) => {
-                let levels = search::levels_from(x, found.level_per_x[n], found.from[n], 31.0);
+                let levels = search::levels_from::<32, ROUNDS>(x, found.level_per_x[n], found.from[n], 31.0);
                 five_bit::store_q5_1(found.scale[n], -found.min[n], &levels, block)
             }
         ),
@@ -155,7 +156,7 @@ pub(crate) fn quantize<const N: usize>(
 }
 
 #[inline(always)]
-fn q3_k<const N: usize>(importance: &[f32], src: &[f32], dst: &mut [u8]) {
+fn q3_k<const N: usize, const ROUNDS: bool>(importance: &[f32], src: &[f32], dst: &mut [u8]) {
     let groups = src.as_chunks::<256>().0.chunks(GROUP);
     let blocks = dst.as_chunks_mut().0.chunks_mut(GROUP);
     for (g, (x, blocks)) in groups.zip(blocks).enumerate() {
@@ -167,18 +168,22 @@ fn q3_k<const N: usize>(importance: &[f32], src: &[f32], dst: &mut [u8]) {
         for (i, (x, sigma2)) in searches.enumerate() {
             let x = Lanes::<N, 16>::of(x.as_flattened().as_chunks().0);
             let w = to_weights::<N, 16>(&x, importance, g * GROUP * 16 + i * N, sigma2, 16);
-            let found = search::scale(&x, &w, 4);
+            let found = search::scale::<N, 16, ROUNDS>(&x, &w, 4);
             scales.as_flattened_mut()[i * N..][..N].copy_from_slice(&found.scale);
             sums_of_w.as_flattened_mut()[i * N..][..N].copy_from_slice(&sums(&w));
             level_per_x.as_flattened_mut()[i * N..][..N].copy_from_slice(&found.level_per_x);
         }
-        let (units, steps) = search::signed_unit(
+        let (units, steps) = search::signed_unit::<GROUP, ROUNDS>(
             &Lanes::<GROUP, 16>::of(scales.as_flattened().as_chunks().0),
             &Lanes::<GROUP, 16>::of(sums_of_w.as_flattened().as_chunks().0),
         );
         for (i, (x, block)) in x.iter().zip(blocks).enumerate() {
             let levels_of_search = |j: usize| {
-                search::levels_around_zero(&x.as_chunks::<16>().0[j], level_per_x[i][j], 4)
+                search::levels_around_zero::<16, false>(
+                    &x.as_chunks::<16>().0[j],
+                    level_per_x[i][j],
+                    4,
+                )
             };
             let steps = steps[i].map(|step| step as i8 - 32);
             q3_k::encode_steps(x, f32_to_f16(units[i]), &steps, levels_of_search, block);
@@ -187,17 +192,25 @@ fn q3_k<const N: usize>(importance: &[f32], src: &[f32], dst: &mut [u8]) {
 }
 
 #[inline(always)]
-fn q6_k<const N: usize>(importance: &[f32], src: &[f32], dst: &mut [u8]) {
+fn q6_k<const N: usize, const ROUNDS: bool>(importance: &[f32], src: &[f32], dst: &mut [u8]) {
     let groups = src.as_chunks::<256>().0.chunks(N / 16);
     let blocks = dst.as_chunks_mut().0.chunks_mut(N / 16);
     for (g, (x, blocks)) in groups.zip(blocks).enumerate() {
         let w = importance_in_lanes::<N, 16>(importance, g * N);
-        let found = search::scale(&Lanes::<N, 16>::of(x.as_flattened().as_chunks().0), &w, 32);
+        let found = search::scale::<N, 16, ROUNDS>(
+            &Lanes::<N, 16>::of(x.as_flattened().as_chunks().0),
+            &w,
+            32,
+        );
         let scales = found.scale.as_chunks().0;
         let level_per_x = found.level_per_x.as_chunks::<16>().0;
         for (i, (x, block)) in x.iter().zip(blocks).enumerate() {
             let levels_of_search = |j: usize| {
-                search::levels_around_zero(&x.as_chunks::<16>().0[j], level_per_x[i][j], 32)
+                search::levels_around_zero::<16, false>(
+                    &x.as_chunks::<16>().0[j],
+                    level_per_x[i][j],
+                    32,
+                )
             };
             q6_k::encode_scales(x, &scales[i], levels_of_search, block);
         }

@@ -106,8 +106,8 @@ impl Offer {
     /// The best multiple of `dmin` for the minimum, and the error with it. `per_dmin` is the
     /// reciprocal of `dmin`, `w` the sum of weights.
     #[inline(always)]
-    pub(crate) fn fit(&self, w: f32, dmin: f32, per_dmin: f32) -> (f32, f32) {
-        let m = nearest_between::<false>(self.min * per_dmin, 0.0, 63.0);
+    pub(crate) fn fit<const ROUNDS: bool>(&self, w: f32, dmin: f32, per_dmin: f32) -> (f32, f32) {
+        let m = nearest_between::<ROUNDS>(self.min * per_dmin, 0.0, 63.0);
         let off = dmin * m - self.min;
         (m, self.error + w * off * off)
     }
@@ -115,11 +115,11 @@ impl Offer {
 
 /// For each form the multiples of `d` on either side of its best scale.
 #[inline(always)]
-pub(crate) fn offers(d: f32, lines: &[Line; KEEP]) -> [Offer; 2 * KEEP] {
+pub(crate) fn offers<const ROUNDS: bool>(d: f32, lines: &[Line; KEEP]) -> [Offer; 2 * KEEP] {
     let per_d = reciprocal(d);
     let mut offers = [Line::NONE.at(0.0, 0.0); 2 * KEEP];
     for (k, line) in lines.iter().enumerate() {
-        let below = nearest_between::<false>(line.scale * per_d - 0.5, 0.0, 63.0);
+        let below = nearest_between::<ROUNDS>(line.scale * per_d - 0.5, 0.0, 63.0);
         offers[2 * k] = line.at(d, below);
         offers[2 * k + 1] = line.at(d, select(below < 63.0, below + 1.0, 63.0));
     }
@@ -159,8 +159,8 @@ impl Ray {
 
     /// The best multiple of `d`, and the error with it. `per_d` is the reciprocal, or 0.
     #[inline(always)]
-    pub(crate) fn fit(&self, d: f32, per_d: f32) -> (f32, f32) {
-        let s = nearest_between::<false>(self.scale * per_d, -128.0, 127.0);
+    pub(crate) fn fit<const ROUNDS: bool>(&self, d: f32, per_d: f32) -> (f32, f32) {
+        let s = nearest_between::<ROUNDS>(self.scale * per_d, -128.0, 127.0);
         let beside = d * s - self.scale;
         (s, self.error + self.l2 * beside * beside)
     }
@@ -212,7 +212,7 @@ mod tests {
             for d in [0.0, 0.02, 0.09, 0.17, 0.3] {
                 for dmin in [0.0, 0.11, 0.4, 1.3] {
                     let offer = line.at(d, 1.0);
-                    let (m, told) = offer.fit(totals.w, dmin, reciprocal(dmin));
+                    let (m, told) = offer.fit::<false>(totals.w, dmin, reciprocal(dmin));
                     let expected = error(&X, &w, &levels, d, dmin * m);
                     let off = (told - expected).abs();
                     assert!(off <= 2e-4 * expected, "{told} for {expected}: {line:?}");
@@ -236,7 +236,7 @@ mod tests {
             let (xl, l2) = scalar::ray_sums(x, &w, reciprocal(scale));
             let ray = Ray::of(wxx, xl, l2);
             for d in [0.001, -0.001, 0.0004] {
-                let (s, told) = ray.fit(d, reciprocal(d));
+                let (s, told) = ray.fit::<false>(d, reciprocal(d));
                 let expected = error(x, &w, &levels, d * s, 0.0);
                 let off = (told - expected).abs();
                 assert!(off <= 1e-5 * wxx, "{told} for {expected}: {ray:?}");

@@ -42,7 +42,7 @@ pub(crate) fn totals<const N: usize>(x: &Lanes<N, 32>, w: &Lanes<N, 32>) -> [Tot
 /// The sums of each lane for the levels nearest to the weights, given scale and minimum: Σw·l,
 /// Σw·l², Σw·x·l.
 #[inline(always)]
-fn level_sums<const N: usize>(
+fn level_sums<const N: usize, const ROUNDS: bool>(
     x: &Lanes<N, 32>,
     w: &Lanes<N, 32>,
     scale: &[f32; N],
@@ -57,7 +57,7 @@ fn level_sums<const N: usize>(
     for i in 0..32 {
         for n in 0..N {
             let x = x.0[i][n];
-            let l = nearest_between::<false>((x + min[n]) * per_scale[n], 0.0, max_level);
+            let l = nearest_between::<ROUNDS>((x + min[n]) * per_scale[n], 0.0, max_level);
             let wl = w.0[i][n] * l;
             sum_l[n] += wl;
             sum_l2[n] += wl * l;
@@ -69,14 +69,14 @@ fn level_sums<const N: usize>(
 
 /// As [`level_sums`], a lane's sums together.
 #[inline(always)]
-pub(crate) fn sums<const N: usize>(
+pub(crate) fn sums<const N: usize, const ROUNDS: bool>(
     x: &Lanes<N, 32>,
     w: &Lanes<N, 32>,
     scale: &[f32; N],
     min: &[f32; N],
     max_level: f32,
 ) -> [Sums; N] {
-    let (l, l2, xl) = level_sums(x, w, scale, min, max_level);
+    let (l, l2, xl) = level_sums::<N, ROUNDS>(x, w, scale, min, max_level);
     let mut sums = [Sums {
         l: 0.0,
         l2: 0.0,
@@ -121,7 +121,7 @@ pub(crate) fn insert<const N: usize>(
 
 /// The best forms that are found for the sub-block of each lane.
 #[inline(always)]
-pub(crate) fn lines<const N: usize>(
+pub(crate) fn lines<const N: usize, const ROUNDS: bool>(
     x: &Lanes<N, 32>,
     w: &Lanes<N, 32>,
     totals: &[Totals; N],
@@ -153,12 +153,12 @@ pub(crate) fn lines<const N: usize>(
                 scale[n] = range[n] * (1.0 + (low + high) / max_level);
                 min[n] = low * range[n] - least[n];
             }
-            keep(x, w, totals, &scale, &min, max_level, &mut kept);
+            keep::<N, ROUNDS>(x, w, totals, &scale, &min, max_level, &mut kept);
         }
     }
     let (scales, mins) = (kept.scale, kept.min);
     for k in 0..KEEP {
-        keep(x, w, totals, &scales[k], &mins[k], max_level, &mut kept);
+        keep::<N, ROUNDS>(x, w, totals, &scales[k], &mins[k], max_level, &mut kept);
     }
 
     let mut lines = [[Line::NONE; KEEP]; N];
@@ -178,7 +178,7 @@ pub(crate) fn lines<const N: usize>(
 
 /// Rounds for a scale and a minimum in each lane, and keeps the form where it is good enough.
 #[inline(always)]
-fn keep<const N: usize>(
+fn keep<const N: usize, const ROUNDS: bool>(
     x: &Lanes<N, 32>,
     w: &Lanes<N, 32>,
     totals: &[Totals; N],
@@ -191,7 +191,7 @@ fn keep<const N: usize>(
     for n in 0..N {
         at_least_zero[n] = select(min[n] > 0.0, min[n], 0.0);
     }
-    let (l, l2, xl) = level_sums(x, w, scale, &at_least_zero, max_level);
+    let (l, l2, xl) = level_sums::<N, ROUNDS>(x, w, scale, &at_least_zero, max_level);
     for n in 0..N {
         let line = Line::of(
             totals[n],
@@ -213,7 +213,7 @@ fn keep<const N: usize>(
 
 /// The best units, and for each sub-block the best multiples of them.
 #[inline(always)]
-pub(crate) fn units(lines: &[[Line; KEEP]; 8], totals: &[Totals; 8]) -> Units {
+pub(crate) fn units<const ROUNDS: bool>(lines: &[[Line; KEEP]; 8], totals: &[Totals; 8]) -> Units {
     let (mut largest_scale, mut largest_min) = (0.0, 0.0);
     for [best, ..] in lines {
         largest_scale = if best.scale > largest_scale {
@@ -235,7 +235,7 @@ pub(crate) fn units(lines: &[[Line; KEEP]; 8], totals: &[Totals; 8]) -> Units {
         let mut least = [f32::INFINITY; UNITS];
         for line in &lines[j] {
             for c in 0..UNITS {
-                let s = nearest_between::<false>(line.scale * per_scale_unit[c], 0.0, 63.0);
+                let s = nearest_between::<ROUNDS>(line.scale * per_scale_unit[c], 0.0, 63.0);
                 let beside = scale_units[c] * s - line.scale;
                 let error = line.error + line.curvature * beside * beside;
                 least[c] = select(error < least[c], error, least[c]);
@@ -254,9 +254,10 @@ pub(crate) fn units(lines: &[[Line; KEEP]; 8], totals: &[Totals; 8]) -> Units {
         let mut errors = [0.0; UNITS];
         for j in 0..8 {
             let mut least = [f32::INFINITY; UNITS];
-            for offer in offers(d, &lines[j]) {
+            for offer in offers::<ROUNDS>(d, &lines[j]) {
                 for c in 0..UNITS {
-                    let (_, error) = offer.fit(totals[j].w, min_units[c], per_min_unit[c]);
+                    let (_, error) =
+                        offer.fit::<ROUNDS>(totals[j].w, min_units[c], per_min_unit[c]);
                     least[c] = select(error < least[c], error, least[c]);
                 }
             }
@@ -270,7 +271,7 @@ pub(crate) fn units(lines: &[[Line; KEEP]; 8], totals: &[Totals; 8]) -> Units {
             }
         }
     }
-    Units::choose(best.1, best.2, lines, totals)
+    Units::choose::<ROUNDS>(best.1, best.2, lines, totals)
 }
 
 #[inline(always)]

@@ -31,7 +31,7 @@
 //!    each sub-block with the form, `s` and `m` that are best for it.
 //! 3. **Rounds.** The levels are rounded for the scales and minimums as they will be read. For these
 //!    levels least squares gives `d` and `dmin`, and each sub-block the best `s`, no more than one
-//!    away, with its `m`. That happens [`ROUNDS`] times; more of them gain 0.01 % at most.
+//!    away, with its `m`. That happens [`FITTINGS`] times; more of them gain 0.01 % at most.
 //! 4. **Proof.** The block is written and read back, and stays only where its error, summed in f64,
 //!    is below that of ggml's own block. So no super-block is worse, whatever was rounded on the way.
 //!
@@ -69,7 +69,7 @@ const UNITS: usize = 32;
 const KEEP_UNITS: usize = 2;
 
 /// How often levels and scales are fitted to each other in the end.
-const ROUNDS: usize = 2;
+const FITTINGS: usize = 2;
 
 /// What a proposal for a unit of Q4_K and Q5_K lowers the largest multiple by: to 50.6 in the end.
 const UNIT_STEP: f32 = 0.4;

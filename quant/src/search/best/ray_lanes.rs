@@ -15,7 +15,7 @@ use crate::search::lanes::{Lanes, largest_of_lanes, select};
 
 /// The sums of each lane for the levels of Q6_K nearest to the weights: Σw·x·l and Σw·l².
 #[inline(always)]
-pub(crate) fn ray_sums<const N: usize>(
+pub(crate) fn ray_sums<const N: usize, const ROUNDS: bool>(
     x: &Lanes<N, 16>,
     w: &Lanes<N, 16>,
     per_scale: &[f32; N],
@@ -24,7 +24,7 @@ pub(crate) fn ray_sums<const N: usize>(
     for i in 0..16 {
         for n in 0..N {
             let x = x.0[i][n];
-            let l = nearest_between::<false>(x * per_scale[n], -32.0, 31.0);
+            let l = nearest_between::<ROUNDS>(x * per_scale[n], -32.0, 31.0);
             let wl = w.0[i][n] * l;
             xl[n] += wl * x;
             l2[n] += wl * l;
@@ -54,7 +54,7 @@ struct KeptRays<const N: usize> {
 
 /// The best forms that are found for the sub-block of each lane.
 #[inline(always)]
-pub(crate) fn rays<const N: usize>(
+pub(crate) fn rays<const N: usize, const ROUNDS: bool>(
     x: &Lanes<N, 16>,
     w: &Lanes<N, 16>,
     wxx: &[f32; N],
@@ -76,7 +76,7 @@ pub(crate) fn rays<const N: usize>(
             for n in 0..N {
                 per_scale[n] = (last + shift) * per_largest[n];
             }
-            keep_ray(x, w, wxx, &per_scale, &mut kept);
+            keep_ray::<N, ROUNDS>(x, w, wxx, &per_scale, &mut kept);
         }
     }
     let scales = kept.scale;
@@ -85,7 +85,7 @@ pub(crate) fn rays<const N: usize>(
         for n in 0..N {
             per_scale[n] = reciprocal(scale[n]);
         }
-        keep_ray(x, w, wxx, &per_scale, &mut kept);
+        keep_ray::<N, ROUNDS>(x, w, wxx, &per_scale, &mut kept);
     }
 
     let mut rays = [[Ray::NONE; KEEP]; N];
@@ -102,14 +102,14 @@ pub(crate) fn rays<const N: usize>(
 }
 
 #[inline(always)]
-fn keep_ray<const N: usize>(
+fn keep_ray<const N: usize, const ROUNDS: bool>(
     x: &Lanes<N, 16>,
     w: &Lanes<N, 16>,
     wxx: &[f32; N],
     per_scale: &[f32; N],
     kept: &mut KeptRays<N>,
 ) {
-    let (xl, l2) = ray_sums(x, w, per_scale);
+    let (xl, l2) = ray_sums::<N, ROUNDS>(x, w, per_scale);
     for n in 0..N {
         let ray = Ray::of(wxx[n], xl[n], l2[n]);
         let errors = [kept.error[0][n], kept.error[1][n], kept.error[2][n]];
@@ -122,7 +122,7 @@ fn keep_ray<const N: usize>(
 
 /// The best unit of Q6_K, and for each sub-block the best multiple of it.
 #[inline(always)]
-pub(crate) fn ray_units(rays: &[[Ray; KEEP]; 16]) -> RayUnits {
+pub(crate) fn ray_units<const ROUNDS: bool>(rays: &[[Ray; KEEP]; 16]) -> RayUnits {
     let mut largest = 0.0f32;
     for [best, ..] in rays {
         largest = if best.scale.abs() > largest.abs() {
@@ -138,7 +138,7 @@ pub(crate) fn ray_units(rays: &[[Ray; KEEP]; 16]) -> RayUnits {
         let mut least = [f32::INFINITY; UNITS];
         for ray in &rays[j] {
             for c in 0..UNITS {
-                let (_, error) = ray.fit(units[c], per_unit[c]);
+                let (_, error) = ray.fit::<ROUNDS>(units[c], per_unit[c]);
                 least[c] = select(error < least[c], error, least[c]);
             }
         }
@@ -152,5 +152,5 @@ pub(crate) fn ray_units(rays: &[[Ray; KEEP]; 16]) -> RayUnits {
             best = (errors[c], units[c]);
         }
     }
-    RayUnits::choose(best.1, rays)
+    RayUnits::choose::<ROUNDS>(best.1, rays)
 }

@@ -101,8 +101,8 @@ pub(crate) fn units(lines: &[[Line; KEEP]; 8], totals: &[Totals; 8]) -> Units {
             let mut error = 0.0;
             for (lines, totals) in lines.iter().zip(totals) {
                 let mut least = f32::INFINITY;
-                for offer in offers(d, lines) {
-                    least = least.min(offer.fit(totals.w, dmin, reciprocal(dmin)).1);
+                for offer in offers::<false>(d, lines) {
+                    least = least.min(offer.fit::<false>(totals.w, dmin, reciprocal(dmin)).1);
                 }
                 error += least;
             }
@@ -111,7 +111,7 @@ pub(crate) fn units(lines: &[[Line; KEEP]; 8], totals: &[Totals; 8]) -> Units {
             }
         }
     }
-    Units::choose(best.1, best.2, lines, totals)
+    Units::choose::<false>(best.1, best.2, lines, totals)
 }
 
 /// Where the lowest errors are, the lowest first, the first of several.
@@ -173,7 +173,7 @@ pub(crate) fn ray_units(rays: &[[Ray; KEEP]; 16]) -> RayUnits {
         for rays in rays {
             let mut least = f32::INFINITY;
             for ray in rays {
-                least = least.min(ray.fit(d, reciprocal(d)).1);
+                least = least.min(ray.fit::<false>(d, reciprocal(d)).1);
             }
             error += least;
         }
@@ -181,5 +181,5 @@ pub(crate) fn ray_units(rays: &[[Ray; KEEP]; 16]) -> RayUnits {
             best = (error, d);
         }
     }
-    RayUnits::choose(best.1, rays)
+    RayUnits::choose::<false>(best.1, rays)
 }

@@ -11,7 +11,7 @@ use super::units::{RayUnits, Units};
 use crate::GgmlType;
 use crate::float::f32_to_f16;
 use crate::formats::{q4_k, q5_k, q6_k, six_bit_scales};
-use crate::rounding::nearest_between;
+use crate::rounding::{nearest_between, nearest_int};
 
 /// The largest finite f16.
 const LARGEST_UNIT: f32 = 65504.0;
@@ -91,7 +91,7 @@ impl SuperBlock {
 
     /// Replaces the block by that with these units, if its error is lower (Q4_K, Q5_K).
     #[inline(always)]
-    pub(crate) fn replace_lines(&self, units: &Units, block: &mut [u8]) {
+    pub(crate) fn replace_lines<const ROUNDS: bool>(&self, units: &Units, block: &mut [u8]) {
         let mut levels = [[0; 32]; 8];
         let (mut s, mut m) = ([0; 8], [0; 8]);
         for (j, x) in self.x.as_chunks::<32>().0.iter().enumerate() {
@@ -99,7 +99,8 @@ impl SuperBlock {
             let per_scale = reciprocal(units.d * units.s[j]);
             let min = units.dmin * units.m[j];
             for (level, x) in levels[j].iter_mut().zip(x) {
-                *level = nearest_between::<false>((x + min) * per_scale, 0.0, self.max_level) as u8;
+                let nearest = nearest_between::<ROUNDS>((x + min) * per_scale, 0.0, self.max_level);
+                *level = nearest_int(nearest) as u8;
             }
         }
         let (d, dmin) = (f32_to_f16(units.d), f32_to_f16(units.dmin));
@@ -120,7 +121,7 @@ impl SuperBlock {
 
     /// Replaces the block by that with these units, if its error is lower (Q6_K).
     #[inline(always)]
-    pub(crate) fn replace_rays(&self, units: &RayUnits, block: &mut [u8]) {
+    pub(crate) fn replace_rays<const ROUNDS: bool>(&self, units: &RayUnits, block: &mut [u8]) {
         let mut levels = [0; 256];
         let mut s = [0; 16];
         let sub_blocks = levels.as_chunks_mut::<16>().0.iter_mut();
@@ -128,7 +129,8 @@ impl SuperBlock {
             s[j] = units.s[j] as i8;
             let per_scale = reciprocal(units.d * units.s[j]);
             for (level, x) in levels.iter_mut().zip(x) {
-                *level = (nearest_between::<false>(x * per_scale, -32.0, 31.0) + 32.0) as u8;
+                let nearest = nearest_between::<ROUNDS>(x * per_scale, -32.0, 31.0);
+                *level = nearest_int(nearest + 32.0) as u8;
             }
         }
         let mut new = [0; q6_k::BYTES];

@@ -39,7 +39,7 @@ impl Units {
 
     /// For each sub-block the best of its forms, `s` and `m`, given the units.
     #[inline(always)]
-    pub(crate) fn choose(
+    pub(crate) fn choose<const ROUNDS: bool>(
         d: f32,
         dmin: f32,
         lines: &[[Line; KEEP]; 8],
@@ -49,8 +49,8 @@ impl Units {
         let (mut s, mut m) = ([0.0; 8], [0.0; 8]);
         for j in 0..8 {
             let mut least = f32::INFINITY;
-            for offer in offers(d, &lines[j]) {
-                let (min, error) = offer.fit(totals[j].w, dmin, per_dmin);
+            for offer in offers::<ROUNDS>(d, &lines[j]) {
+                let (min, error) = offer.fit::<ROUNDS>(totals[j].w, dmin, per_dmin);
                 if error < least {
                     (least, s[j], m[j]) = (error, offer.s, min);
                 }
@@ -61,7 +61,7 @@ impl Units {
 
     /// Fits units and multiples to the levels that they gave.
     #[inline(always)]
-    pub(crate) fn refine(&mut self, sums: &[Sums; 8], totals: &[Totals; 8]) {
+    pub(crate) fn refine<const ROUNDS: bool>(&mut self, sums: &[Sums; 8], totals: &[Totals; 8]) {
         let mut lines = [Line::NONE; 8];
         for j in 0..8 {
             lines[j] = Line::of(totals[j], sums[j]);
@@ -95,7 +95,7 @@ impl Units {
             for s in [before, before - 1.0, before + 1.0] {
                 if (0.0..=63.0).contains(&s) {
                     let offer = lines[j].at(self.d, s);
-                    let (m, error) = offer.fit(totals[j].w, self.dmin, per_dmin);
+                    let (m, error) = offer.fit::<ROUNDS>(totals[j].w, self.dmin, per_dmin);
                     if error < least {
                         (least, self.s[j], self.m[j]) = (error, s, m);
                     }
@@ -127,13 +127,13 @@ impl RayUnits {
 
     /// For each sub-block the best of its forms and multiples, given the unit.
     #[inline(always)]
-    pub(crate) fn choose(d: f32, rays: &[[Ray; KEEP]; 16]) -> Self {
+    pub(crate) fn choose<const ROUNDS: bool>(d: f32, rays: &[[Ray; KEEP]; 16]) -> Self {
         let per_d = reciprocal(d);
         let mut chosen = [0.0; 16];
         for j in 0..16 {
             let mut least = f32::INFINITY;
             for ray in &rays[j] {
-                let (s, error) = ray.fit(d, per_d);
+                let (s, error) = ray.fit::<ROUNDS>(d, per_d);
                 if error < least {
                     (least, chosen[j]) = (error, s);
                 }
@@ -144,7 +144,7 @@ impl RayUnits {
 
     /// Fits unit and multiples to the levels that they gave.
     #[inline(always)]
-    pub(crate) fn refine(&mut self, rays: &[Ray; 16]) {
+    pub(crate) fn refine<const ROUNDS: bool>(&mut self, rays: &[Ray; 16]) {
         let (mut ss, mut xs) = (0.0, 0.0);
         for (ray, s) in rays.iter().zip(self.s) {
             ss += s * s * ray.l2;
@@ -166,7 +166,7 @@ impl RayUnits {
         }
         let per_d = reciprocal(self.d);
         for (ray, s) in rays.iter().zip(&mut self.s) {
-            *s = ray.fit(self.d, per_d).0;
+            *s = ray.fit::<ROUNDS>(self.d, per_d).0;
         }
     }
 }
@@ -266,7 +266,7 @@ mod tests {
         };
         let mut before = units.error(&lines, &totals);
         for _ in 0..4 {
-            units.refine(&sums, &totals);
+            units.refine::<false>(&sums, &totals);
             let after = units.error(&lines, &totals);
             assert!(after <= before, "{after} after {before}");
             before = after;

@@ -41,14 +41,26 @@ impl<const N: usize, const LEN: usize> Lanes<N, LEN> {
     /// Puts up to `N` sub-blocks into a lane each; lanes without one are zero.
     #[inline(always)]
     pub(crate) fn fill(&mut self, sub_blocks: &[[f32; LEN]]) {
+        const { assert!(LEN.is_multiple_of(4)) };
         if sub_blocks.len() < N {
             self.0.fill([0.0; N]);
         }
-        // Four by four, which the compiler makes a few shuffles of.
+        // Four by four, which the compiler makes a few shuffles of; or, where it sees that the
+        // same is done over and over, gathers and scatters of single weights, which are slow.
+        // What it cannot look into keeps it from that.
         let (fours, rest) = sub_blocks.as_chunks::<4>();
         for (n, x) in fours.iter().enumerate() {
-            for i in 0..LEN {
-                self.0[i].as_chunks_mut::<4>().0[n] = [x[0][i], x[1][i], x[2][i], x[3][i]];
+            std::hint::black_box(());
+            let [a, b, c, d] = [
+                x[0].as_chunks::<4>().0,
+                x[1].as_chunks().0,
+                x[2].as_chunks().0,
+                x[3].as_chunks().0,
+            ];
+            for (i, rows) in self.0.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                for k in 0..4 {
+                    rows[k].as_chunks_mut::<4>().0[n] = [a[i][k], b[i][k], c[i][k], d[i][k]];
+                }
             }
         }
         for (n, x) in rest.iter().enumerate() {

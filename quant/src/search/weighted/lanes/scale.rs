@@ -2,7 +2,7 @@
 
 use crate::rounding::{nearest, nearest_between, nearest_int, nearest_up_to};
 use crate::search::ALL_ZERO;
-use crate::search::lanes::{Lanes, largest_of_lanes, select};
+use crate::search::lanes::{Lanes, select};
 use crate::search::weighted::{TENTHS, scalar};
 
 /// What a search for a scale alone finds in each lane.
@@ -15,7 +15,7 @@ pub(crate) struct ScaleFit<const N: usize> {
 
 /// Levels `-half..half` of weights, made positive. Where `level_per_x` is NaN all are 0.
 #[inline(always)]
-pub(crate) fn levels_around_zero<const LEN: usize>(
+pub(crate) fn levels_around_zero<const LEN: usize, const ROUNDS: bool>(
     x: &[f32; LEN],
     level_per_x: f32,
     half: i8,
@@ -23,7 +23,7 @@ pub(crate) fn levels_around_zero<const LEN: usize>(
     let half = f32::from(half);
     let mut levels = [0; LEN];
     for (level, x) in levels.iter_mut().zip(x) {
-        let l = nearest_between::<false>(level_per_x * x, -half, half - 1.0);
+        let l = nearest_between::<ROUNDS>(level_per_x * x, -half, half - 1.0);
         *level = nearest_int(l + half) as u8;
     }
     levels
@@ -31,16 +31,19 @@ pub(crate) fn levels_around_zero<const LEN: usize>(
 
 /// Scales of `N` sub-blocks of finite weights: the same bits as [`crate::search::weighted::scalar::scale`] finds for each.
 #[inline(always)]
-pub(crate) fn scale<const N: usize, const LEN: usize>(
+pub(crate) fn scale<const N: usize, const LEN: usize, const ROUNDS: bool>(
     x: &Lanes<N, LEN>,
     w: &Lanes<N, LEN>,
     half: i8,
 ) -> ScaleFit<N> {
-    let largest = largest_of_lanes(x);
+    // Both in one loop: of the products alone the compiler makes gathers, as in `Lanes::fill`.
     let mut wx = Lanes::<N, LEN>::ZERO;
+    let mut largest = [0.0f32; N];
     for i in 0..LEN {
         for n in 0..N {
-            wx.0[i][n] = w.0[i][n] * x.0[i][n];
+            let x = x.0[i][n];
+            wx.0[i][n] = w.0[i][n] * x;
+            largest[n] = select(x.abs() > largest[n].abs(), x, largest[n]);
         }
     }
 
@@ -55,9 +58,9 @@ pub(crate) fn scale<const N: usize, const LEN: usize>(
         // The largest weight is multiplied to `proposal`, give or take a rounding, and no other to
         // more in magnitude. So limits that are more than half a level beyond are not needed.
         let (sum_xl, sum_l2) = match tenths {
-            ..=-6 => sums::<N, LEN, false, false>(x, w, &wx, &level_per_x, half),
-            -5..=4 => sums::<N, LEN, false, true>(x, w, &wx, &level_per_x, half),
-            _ => sums::<N, LEN, true, true>(x, w, &wx, &level_per_x, half),
+            ..=-6 => sums::<N, LEN, ROUNDS, false, false>(x, w, &wx, &level_per_x, half),
+            -5..=4 => sums::<N, LEN, ROUNDS, false, true>(x, w, &wx, &level_per_x, half),
+            _ => sums::<N, LEN, ROUNDS, true, true>(x, w, &wx, &level_per_x, half),
         };
         for n in 0..N {
             let fitted = sum_xl[n] / sum_l2[n];
@@ -87,7 +90,13 @@ pub(crate) fn scale<const N: usize, const LEN: usize>(
 /// For the levels of a proposal: the sums of `w·x·l` and of `w·l²`. Levels are kept above the lowest
 /// and below the highest where that is asked for.
 #[inline(always)]
-fn sums<const N: usize, const LEN: usize, const LOWEST: bool, const HIGHEST: bool>(
+fn sums<
+    const N: usize,
+    const LEN: usize,
+    const ROUNDS: bool,
+    const LOWEST: bool,
+    const HIGHEST: bool,
+>(
     x: &Lanes<N, LEN>,
     w: &Lanes<N, LEN>,
     wx: &Lanes<N, LEN>,
@@ -99,11 +108,11 @@ fn sums<const N: usize, const LEN: usize, const LOWEST: bool, const HIGHEST: boo
         for n in 0..N {
             let value = level_per_x[n] * x.0[i][n];
             let l = if LOWEST {
-                nearest_between::<false>(value, -half, half - 1.0)
+                nearest_between::<ROUNDS>(value, -half, half - 1.0)
             } else if HIGHEST {
-                nearest_up_to::<false>(value, half - 1.0)
+                nearest_up_to::<ROUNDS>(value, half - 1.0)
             } else {
-                nearest::<false>(value)
+                nearest::<ROUNDS>(value)
             };
             sum_xl[n] += wx.0[i][n] * l;
             sum_l2[n] += w.0[i][n] * l * l;
@@ -117,16 +126,16 @@ fn sums<const N: usize, const LEN: usize, const LOWEST: bool, const HIGHEST: boo
 ///
 /// Scales that are not finite are left to the reference, as [`scale`] is for finite ones.
 #[inline(always)]
-pub(crate) fn signed_unit<const N: usize>(
+pub(crate) fn signed_unit<const N: usize, const ROUNDS: bool>(
     scales: &Lanes<N, 16>,
     w: &Lanes<N, 16>,
 ) -> ([f32; N], [[u8; 16]; N]) {
-    let mut found = scale(scales, w, 32);
+    let mut found = scale::<N, 16, ROUNDS>(scales, w, 32);
     let mut steps = [[0; 16]; N];
     for n in 0..N {
         let of_lane = scales.0.map(|scales| scales[n]);
         if of_lane.iter().all(|scale| scale.is_finite()) {
-            steps[n] = levels_around_zero(&of_lane, found.level_per_x[n], 32);
+            steps[n] = levels_around_zero::<16, ROUNDS>(&of_lane, found.level_per_x[n], 32);
         } else {
             let by_reference = scalar::scale(&of_lane, &w.0.map(|w| w[n]), 32);
             (found.scale[n], steps[n]) = (by_reference.scale, by_reference.levels);

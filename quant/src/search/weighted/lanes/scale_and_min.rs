@@ -18,7 +18,7 @@ pub(crate) struct Fit<const N: usize> {
 
 /// Levels `0..=max_level` of weights, `from` being level 0.
 #[inline(always)]
-pub(crate) fn levels_from<const LEN: usize>(
+pub(crate) fn levels_from<const LEN: usize, const ROUNDS: bool>(
     x: &[f32; LEN],
     level_per_x: f32,
     from: f32,
@@ -26,21 +26,21 @@ pub(crate) fn levels_from<const LEN: usize>(
 ) -> [u8; LEN] {
     let mut levels = [0; LEN];
     for (level, x) in levels.iter_mut().zip(x) {
-        *level = nearest_int(level_from(*x, level_per_x, from, max_level)) as u8;
+        *level = nearest_int(level_from::<ROUNDS>(*x, level_per_x, from, max_level)) as u8;
     }
     levels
 }
 
 /// The level of one weight as a float. NaN is level 0, and an infinity the lowest or highest.
 #[inline(always)]
-fn level_from(x: f32, level_per_x: f32, from: f32, max_level: f32) -> f32 {
-    nearest_between::<false>(level_per_x * (x - from), 0.0, max_level)
+fn level_from<const ROUNDS: bool>(x: f32, level_per_x: f32, from: f32, max_level: f32) -> f32 {
+    nearest_between::<ROUNDS>(level_per_x * (x - from), 0.0, max_level)
 }
 
 /// Scales and minimums of `N` sub-blocks: the same bits as [`crate::search::weighted::scalar::scale_and_min`] finds for
 /// each.
 #[inline(always)]
-pub(crate) fn scale_and_min<const N: usize, const LEN: usize>(
+pub(crate) fn scale_and_min<const N: usize, const LEN: usize, const ROUNDS: bool>(
     x: &Lanes<N, LEN>,
     w: &Lanes<N, LEN>,
     max_level: f32,
@@ -73,7 +73,7 @@ pub(crate) fn scale_and_min<const N: usize, const LEN: usize>(
     let mut levels = Lanes::<N, LEN>::ZERO;
     for i in 0..LEN {
         for n in 0..N {
-            levels.0[i][n] = level_from(x.0[i][n], first_per_x[n], min[n], max_level);
+            levels.0[i][n] = level_from::<ROUNDS>(x.0[i][n], first_per_x[n], min[n], max_level);
         }
     }
     let mut least_error = error(x, w, &levels, &scale, &min);
@@ -88,7 +88,7 @@ pub(crate) fn scale_and_min<const N: usize, const LEN: usize>(
         for i in 0..LEN {
             for n in 0..N {
                 let (x, w) = (x.0[i][n], w.0[i][n]);
-                let l = level_from(x, level_per_x[n], min[n], max_level);
+                let l = level_from::<ROUNDS>(x, level_per_x[n], min[n], max_level);
                 levels.0[i][n] = l;
                 sum_l[n] += w * l;
                 sum_l2[n] += w * l * l;
