@@ -49,7 +49,7 @@ pub enum Command {
 /// `swallow-gguf convert`
 #[derive(Debug, Args)]
 pub struct ConvertArgs {
-    /// Checkpoint folder (config.json, safetensors shards, tokenizer files), or hf:ORG/NAME[@REVISION]
+    /// Checkpoint folder (config.json, safetensors shards, tokenizer files), or `hf:ORG/NAME[@REVISION]`
     /// of the Hugging Face hub, which is read as it is converted
     #[arg(value_name = "SRC")]
     pub source: PathBuf,
@@ -74,7 +74,7 @@ Writes what llama-quantize writes. Weights of F32, F16, BF16 and Q8_0 are taken 
 of any other quantized type only with --allow-requantize, because what they have lost stays lost. \
 Of a split model any part can be given.")]
 pub struct QuantizeArgs {
-    /// GGUF file to quantize, or hf:ORG/NAME[@REVISION]:FILE
+    /// GGUF file to quantize, or `hf:ORG/NAME[@REVISION]:FILE`
     #[arg(value_name = "IN.gguf")]
     pub source: PathBuf,
 
@@ -137,7 +137,7 @@ pub struct VerifyArgs {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
-    /// Checkpoint that the file was made from, a folder or hf:ORG/NAME[@REVISION]: shows the
+    /// Checkpoint that the file was made from, a folder or `hf:ORG/NAME[@REVISION]`: shows the
     /// signal-to-noise ratio of each tensor
     #[arg(long, value_name = "SRC")]
     pub against: Option<PathBuf>,
