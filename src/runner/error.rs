@@ -76,6 +76,15 @@ pub enum RunnerError {
         reason: String,
     },
 
+    /// No memory for a context to look into layers with.
+    #[error("llama.cpp cannot make a context for a text of {size} tokens: {reason}; shorten it")]
+    LayerContext {
+        /// Tokens of the longest text.
+        size: u32,
+        /// The first error in llama.cpp's log.
+        reason: String,
+    },
+
     /// llama.cpp's graph is not the one whose nodes we know.
     #[error(
         "layer {layer} of the model was seen reading {found} tokens, expected {expected}: \

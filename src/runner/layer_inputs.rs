@@ -136,7 +136,7 @@ impl LayerModel {
             params.cb_eval_user_data = Arc::as_ptr(&recorder).cast::<c_void>().cast_mut();
             llama_cpp_sys_2::llama_init_from_model(self.model.as_ptr(), params)
         };
-        let context = NonNull::new(context).ok_or_else(|| RunnerError::Context {
+        let context = NonNull::new(context).ok_or_else(|| RunnerError::LayerContext {
             size,
             reason: log::take_first_error().unwrap_or_else(|| "it gives no reason".into()),
         })?;

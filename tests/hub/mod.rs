@@ -5,6 +5,7 @@ mod client;
 #[cfg(unix)]
 mod convert;
 mod faults;
+mod gates;
 mod library;
 mod merge;
 mod read_ahead;

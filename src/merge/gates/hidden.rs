@@ -185,7 +185,8 @@ fn free_memory() -> u64 {
     system.refresh_memory();
     let free = system.available_memory();
     match system.cgroup_limits() {
-        Some(limits) => free.min(limits.free_memory),
+        // Cached files count as taken in a container, though they give way.
+        Some(limits) => free.min(limits.total_memory.saturating_sub(limits.rss)),
         None => free,
     }
 }

@@ -1,18 +1,7 @@
-//! The gates of a merge, held against mergekit's.
-//!
-//! `tests/golden/gates.json` holds the gates that mergekit 0.1.5 makes for the base model of this
-//! module (numbers only; with torch 2.15.0 and transformers 5.24.0 on a CPU). To make them again:
-//!
-//! ```text
-//! python3 -m venv venv && venv/bin/pip install mergekit==0.1.5 torch==2.15.0 transformers==5.24.0
-//! export SWALLOW_GOLDEN=$PWD/golden
-//! cargo test --release --test tests merge_gates::golden     # writes model and recipes
-//! for mode in cheap_embed hidden hidden_avg hidden_last; do
-//!   OMP_NUM_THREADS=1 venv/bin/mergekit-moe golden/$mode.yml golden/$mode \
-//!     --i-understand-this-is-not-useful-without-training
-//! done
-//! cargo test --release --test tests merge_gates::golden     # collects the gates
-//! ```
+//! The gates that a merge makes of prompts.
+
+mod golden;
+mod layer_inputs;
 
 use std::{
     fs,
@@ -24,13 +13,12 @@ use std::{
     },
 };
 
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use swallow_gguf::{
     convert::CheckpointSource,
     merge::gates::{
         GateError, GateMode, GateProgress, Gates, PromptOptions, Prompts, from_prompts,
     },
-    runner::{Attention, LayerInputs, LayerModel, RunnerError},
     source::{Checkpoint, Dtype},
     synthetic::{Layout, Sizes, Spec},
 };
@@ -44,8 +32,6 @@ const MODES: [GateMode; 4] = [
     GateMode::HiddenAvg,
     GateMode::HiddenLast,
 ];
-
-const GOLDEN: &str = "tests/golden/gates.json";
 
 /// Three experts: prompts of different lengths, with and without negative ones, letters of several
 /// bytes, and a special token.
@@ -156,101 +142,6 @@ fn largest_error(gates: &Gates, expected: &Gates) -> f64 {
             length(&difference) / length(&expected)
         })
         .fold(0.0, f64::max)
-}
-
-fn golden_gates(mode: GateMode) -> Gates {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(GOLDEN);
-    let golden: Json = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-    let layers: Vec<Vec<Vec<f32>>> = serde_json::from_value(golden[mode.name()].clone()).unwrap();
-    Gates {
-        n_layer: layers.len(),
-        n_expert: layers[0].len(),
-        n_embd: layers[0][0].len(),
-        layers: layers.into_iter().map(|rows| rows.concat()).collect(),
-    }
-}
-
-/// See the beginning of this file.
-#[test]
-fn golden() {
-    let Some(dir) = std::env::var_os("SWALLOW_GOLDEN").map(PathBuf::from) else {
-        support::skip(
-            "golden",
-            "SWALLOW_GOLDEN names no folder to make golden gates in",
-        );
-        return;
-    };
-    fs::create_dir_all(&dir).unwrap();
-    let outputs = MODES.map(|mode| dir.join(mode.name()));
-    if !outputs.iter().all(|output| output.is_dir()) {
-        let base = base(&dir, "base", 300);
-        for mode in MODES {
-            let experts = experts().into_iter().map(|prompts| {
-                let mut expert =
-                    json!({"source_model": base, "positive_prompts": prompts.positive});
-                if !prompts.negative.is_empty() {
-                    expert["negative_prompts"] = json!(prompts.negative);
-                }
-                expert
-            });
-            // JSON is YAML too.
-            let recipe = json!({
-                "base_model": base, "gate_mode": mode.name(), "dtype": "float32",
-                "experts_per_token": 2, "experts": experts.collect::<Vec<_>>(),
-            });
-            let path = dir.join(format!("{}.yml", mode.name()));
-            fs::write(path, recipe.to_string()).unwrap();
-        }
-        return;
-    }
-    let mut golden = serde_json::Map::new();
-    for (mode, output) in std::iter::zip(MODES, outputs) {
-        let files = fs::read_dir(output)
-            .unwrap()
-            .map(|file| file.unwrap().path());
-        let shard = files.filter(|path| path.extension().is_some_and(|e| e == "safetensors"));
-        let gates = Gates::read(&shard.min().unwrap()).unwrap();
-        let layers = gates.layers.iter().map(|layer| -> Vec<Vec<Json>> {
-            let rows = layer.chunks(gates.n_embd);
-            // Six digits are enough for what was computed in bf16.
-            rows.map(|row| {
-                row.iter()
-                    .map(|v| json!(format!("{v:.6}").parse::<f64>().unwrap()))
-                    .collect()
-            })
-            .collect()
-        });
-        golden.insert(mode.name().into(), json!(layers.collect::<Vec<_>>()));
-    }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(GOLDEN);
-    fs::write(path, Json::Object(golden).to_string() + "\n").unwrap();
-}
-
-#[test]
-fn gates_of_prompts_are_mergekits() {
-    let dir = tempfile::tempdir().unwrap();
-    let base = base(dir.path(), "base", 300);
-    for mode in MODES {
-        let made = make(mode, &base, &experts(), None);
-        let gates = made.gates.unwrap();
-        let expected = golden_gates(mode);
-        gates
-            .expect_sizes(
-                Path::new(GOLDEN),
-                expected.n_layer,
-                expected.n_expert,
-                expected.n_embd,
-            )
-            .unwrap();
-        let error = largest_error(&gates, &expected);
-        println!("{}: {error:.2e}", mode.name());
-        let most = match mode {
-            GateMode::CheapEmbed => 1e-4,
-            _ => 1e-2,
-        };
-        assert!(error < most, "{}: relative error {error}", mode.name());
-        assert_eq!(made.notes, [""; 0]);
-    }
 }
 
 #[test]
@@ -448,95 +339,6 @@ fn the_work_can_be_ended_and_tells_how_far_it_is() {
     let error = gates.unwrap_err().to_string();
     assert!(
         error.starts_with("cannot write `") && error.contains("missing`: "),
-        "{error}"
-    );
-}
-
-/// The hook sees the nodes that it should: of layer 0 the embeddings, as the checkpoint has them, and in
-/// batches of any number. A token that attends to nothing differs from one that attends to
-/// itself, but for the input of layer 0.
-#[test]
-fn layer_inputs_are_what_goes_into_the_layers() {
-    let dir = tempfile::tempdir().unwrap();
-    let base = base(dir.path(), "base", 300);
-    let gguf = dir.path().join("base.gguf");
-    support::converted(&base, &gguf, &["-t", "bf16"]);
-    let model = LayerModel::load(&gguf).unwrap();
-    let mut reader = model.reader(600, 2).unwrap();
-
-    let checkpoint = fs::read(base.join("model.safetensors")).unwrap();
-    let tensors = Checkpoint::open(&base).unwrap().tensors;
-    let start = tensors["model.embed_tokens.weight"].bytes.start as usize;
-    let embedding = |token: u32| -> Vec<f32> {
-        let row = &checkpoint[start + token as usize * 128..][..128];
-        let bits = row
-            .chunks(2)
-            .map(|b| u32::from(u16::from_le_bytes([b[0], b[1]])));
-        bits.map(|bits| f32::from_bits(bits << 16)).collect()
-    };
-    for n_tokens in [1, 2, 255, 256, 257, 600] {
-        let tokens: Vec<u32> = (0..n_tokens).map(|i| i * 37 % 300).collect();
-        let inputs = reader.read(&tokens, Attention::Causal).unwrap();
-        assert_eq!((inputs.sums.len(), inputs.last.len()), (3, 3));
-        assert_eq!(inputs.last[0], embedding(tokens[tokens.len() - 1]));
-        let mut sum = vec![0.0; 64];
-        for &token in &tokens {
-            std::iter::zip(&mut sum, embedding(token)).for_each(|(s, v)| *s += f64::from(v));
-        }
-        assert_eq!(inputs.sums[0], sum);
-        let again = reader.read(&tokens, Attention::Causal).unwrap();
-        assert_eq!(again, inputs, "nothing is left of the text before");
-    }
-    // What a token sees does not depend on what comes after it.
-    let whole = reader.read(&[5, 6, 7], Attention::Causal).unwrap();
-    let parts = [1, 2, 3].map(|n| reader.read(&[5, 6, 7][..n], Attention::Causal).unwrap());
-    for layer in 0..3 {
-        for i in 0..64 {
-            let sum: f64 = parts
-                .iter()
-                .map(|part| f64::from(part.last[layer][i]))
-                .sum();
-            assert!((whole.sums[layer][i] - sum).abs() < 0.01, "{layer} {i}");
-        }
-    }
-    let alone = reader.read(&[5], Attention::Causal).unwrap();
-    let blind = reader.read(&[5], Attention::None).unwrap();
-    assert_eq!(alone.last[0], blind.last[0]);
-    assert_ne!(alone.last[1], blind.last[1]);
-    // Fillers are all the same.
-    let three = reader.read(&[5, 5, 5], Attention::None).unwrap();
-    for layer in 0..3 {
-        for i in 0..64 {
-            assert!(
-                (three.sums[layer][i] - 3.0 * blind.sums[layer][i]).abs() < 0.01,
-                "{layer} {i}"
-            );
-        }
-    }
-    assert_eq!(reader.read(&[5], Attention::Causal).unwrap(), alone);
-
-    let told = |result: Result<LayerInputs, RunnerError>| result.unwrap_err().to_string();
-    assert_eq!(
-        told(reader.read(&[], Attention::Causal)),
-        "the prompt is empty"
-    );
-    let error = told(reader.read(&[1, 300], Attention::Causal));
-    assert!(
-        error.starts_with("llama.cpp cannot evaluate 2 tokens at position 0: "),
-        "{error}"
-    );
-    let error = told(reader.read(&[1; 2000], Attention::Causal));
-    assert!(error.starts_with("llama.cpp cannot evaluate "), "{error}");
-    assert_eq!(
-        reader.read(&[5], Attention::Causal).unwrap(),
-        alone,
-        "after an error"
-    );
-
-    let missing = dir.path().join("missing.gguf");
-    let error = LayerModel::load(&missing).unwrap_err().to_string();
-    assert!(
-        error.starts_with(&format!("llama.cpp cannot load `{}`: ", missing.display())),
         "{error}"
     );
 }
