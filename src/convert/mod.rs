@@ -30,7 +30,7 @@ pub use pipeline::{Progress, Times};
 
 use xxhash_rust::xxh3::Xxh3;
 
-use self::output::{Identity, Output, OutputOptions, Position};
+use self::output::{Output, OutputIdentity, OutputOptions, Position};
 use crate::{
     model::TensorData,
     plan::{ConversionPlan, PlannedFile},
@@ -171,7 +171,7 @@ impl Conversion {
 
     /// What decides about the bytes of the output: the plan, the sources with their times of change,
     /// and this program's version.
-    fn output_identity(&self) -> Identity {
+    fn output_identity(&self) -> OutputIdentity {
         let mut digest = Xxh3::new();
         for file in &self.plan.files {
             digest.update(&file.header);
@@ -191,7 +191,7 @@ impl Conversion {
                 }
             }
         }
-        Identity {
+        OutputIdentity {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             plan: format!("{:032x}", digest.digest128()),
             source: self.source.clone(),

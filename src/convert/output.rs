@@ -18,7 +18,7 @@ use std::{
 use tempfile::TempPath;
 
 use self::checksum::Checksum;
-pub(super) use self::journal::Identity;
+pub(super) use self::journal::OutputIdentity;
 use self::journal::{Digest, Journal, Span};
 use self::place::folder_of;
 pub(super) use self::place::{check, require_space};
@@ -31,7 +31,7 @@ const SPAN_BYTES: u64 = 32 << 20;
 /// How an output is to be opened.
 pub(super) struct OutputOptions<'a> {
     /// What is written, for the journal.
-    pub(super) identity: &'a Identity,
+    pub(super) identity: &'a OutputIdentity,
     /// Whether files that are there may be replaced.
     pub(super) replace: bool,
     /// Whether what an earlier, ended conversion left behind is thrown away.
@@ -342,7 +342,11 @@ fn open_locked(path: &Path, journal: &Path) -> Result<File, ConvertError> {
     }
 }
 
-fn other_conversion(path: &Path, found: &Identity, expected: &Identity) -> ConvertError {
+fn other_conversion(
+    path: &Path,
+    found: &OutputIdentity,
+    expected: &OutputIdentity,
+) -> ConvertError {
     let differs = |a: &str, b: &str| (a != b).then(|| format!("{a}, now {b}"));
     let what = differs(&found.file_type, &expected.file_type)
         .or_else(|| differs(&found.source, &expected.source))

@@ -27,7 +27,7 @@ const MAX_BYTES: u64 = 64 << 20;
 
 /// What is being written: the same for the same command, source and version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::convert) struct Identity {
+pub(in crate::convert) struct OutputIdentity {
     /// Of this program: another one may write other bytes.
     pub(in crate::convert) version: String,
     /// Digest of all that decides about the bytes.
@@ -56,7 +56,7 @@ pub(super) struct Journal {
 
 impl Journal {
     /// Reads the journal in `file`; `None` where it does not tell what it is of.
-    pub(super) fn read(file: &mut File) -> io::Result<Option<(Identity, Vec<Span>)>> {
+    pub(super) fn read(file: &mut File) -> io::Result<Option<(OutputIdentity, Vec<Span>)>> {
         file.rewind()?;
         let mut text = Vec::new();
         file.take(MAX_BYTES).read_to_end(&mut text)?;
@@ -74,7 +74,11 @@ impl Journal {
     }
 
     /// Begins the journal in `file` with what is known already.
-    pub(super) fn begin(mut file: File, identity: &Identity, spans: &[Span]) -> io::Result<Self> {
+    pub(super) fn begin(
+        mut file: File,
+        identity: &OutputIdentity,
+        spans: &[Span],
+    ) -> io::Result<Self> {
         file.set_len(0)?;
         file.rewind()?;
         let mut journal = Self { file };
@@ -148,8 +152,8 @@ fn is_confirmed(file: &mut File, len: u64, digest: &str, buffer: &mut [u8]) -> b
 mod tests {
     use super::*;
 
-    fn identity() -> Identity {
-        Identity {
+    fn identity() -> OutputIdentity {
+        OutputIdentity {
             version: "0.1.0".into(),
             plan: "12ab".into(),
             source: "モデル".into(),
