@@ -19,11 +19,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::support;
 use serde_json::{Value as Json, json};
 use swallow_gguf::merge::gates::{GateMode, Gates};
 
 use super::{MODES, base, experts, largest_error, make};
+use crate::support;
 
 const GOLDEN: &str = "tests/golden/gates.json";
 
@@ -44,7 +44,7 @@ fn golden_gates(mode: GateMode) -> Gates {
 fn make_golden() {
     let Some(dir) = std::env::var_os("SWALLOW_GOLDEN").map(PathBuf::from) else {
         support::skip(
-            "merge_gates::golden",
+            "make_golden",
             "SWALLOW_GOLDEN names no folder to make golden gates in",
         );
         return;
