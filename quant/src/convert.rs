@@ -32,9 +32,15 @@ pub fn f32_to_f32(src: &[u8], dst: &mut [f32]) {
     }
 }
 
+/// The largest magnitude, 0 of nothing. A NaN is larger than an infinity, and that larger than all
+/// numbers: so the result tells whether all are finite.
+pub fn largest_magnitude(values: &[f32]) -> f32 {
+    dispatch::largest_magnitude(values)
+}
+
 /// Index of the first NaN or infinity.
 pub fn first_non_finite(values: &[f32]) -> Option<usize> {
-    if dispatch::all_finite(values) {
+    if largest_magnitude(values).is_finite() {
         return None;
     }
     values.iter().position(|value| !value.is_finite())
@@ -56,14 +62,15 @@ pub(crate) fn f16_rows(src: &[u8], dst: &mut [f32]) {
     }
 }
 
-/// Whether all values are finite: a maximum over all of them, which vectors are good at.
+/// The loop of [`largest_magnitude`]: without their signs, floats are in the order of their bits, and
+/// the maximum of integers is what vectors are good at.
 #[inline(always)]
-pub(crate) fn all_finite(values: &[f32]) -> bool {
+pub(crate) fn largest_of(values: &[f32]) -> f32 {
     let mut largest = 0;
     for value in values {
         largest = i32::max(largest, value.abs().to_bits() as i32);
     }
-    largest < f32::INFINITY.to_bits() as i32
+    f32::from_bits(largest as u32)
 }
 
 #[cfg(test)]
@@ -84,6 +91,18 @@ mod tests {
         let bytes = [0xff, 0, 0, 0x80, 0x3f, 1, 0, 0, 0x80];
         f32_to_f32(&bytes[1..], &mut values);
         assert_eq!(values.map(f32::to_bits), [1.0f32.to_bits(), 0x8000_0001]);
+    }
+
+    #[test]
+    fn the_largest_magnitude_tells_of_what_is_not_finite() {
+        assert_eq!(largest_magnitude(&[]), 0.0);
+        assert_eq!(largest_magnitude(&[-0.0, 1e-45]), 1e-45);
+        assert_eq!(largest_magnitude(&[3.0, -f32::MAX, 7.0]), f32::MAX);
+        let mut values = vec![1.0; 100];
+        values[77] = f32::NEG_INFINITY;
+        assert_eq!(largest_magnitude(&values), f32::INFINITY);
+        values[3] = -f32::NAN;
+        assert!(largest_magnitude(&values).is_nan());
     }
 
     #[test]

@@ -116,7 +116,7 @@ pub(crate) fn f16_to_f32(src: &[u8], dst: &mut [f32]) {
     call_compiled_for!(Isa::best(), convert::f16_rows, (src: &[u8], dst: &mut [f32]))
 }
 
-/// Whether all values are finite, on the best instruction set.
-pub(crate) fn all_finite(values: &[f32]) -> bool {
-    call_compiled_for!(Isa::best(), convert::all_finite, (values: &[f32]) -> bool)
+/// As [`crate::largest_magnitude`], on the best instruction set.
+pub(crate) fn largest_magnitude(values: &[f32]) -> f32 {
+    call_compiled_for!(Isa::best(), convert::largest_of, (values: &[f32]) -> f32)
 }

@@ -28,7 +28,7 @@ mod search;
 mod types;
 mod weighted_rows;
 
-pub use convert::{bf16_to_f32, f16_to_f32, f32_to_f32, first_non_finite};
+pub use convert::{bf16_to_f32, f16_to_f32, f32_to_f32, first_non_finite, largest_magnitude};
 pub use isa::Isa;
 pub use types::GgmlType;
 

@@ -164,8 +164,11 @@ impl fmt::Display for Measured {
     }
 }
 
-/// Drops the files of a folder from the page cache, where the system has a call for it.
+/// Drops the files of a folder from the page cache, where the system has a call for it. What the disk
+/// still has to do is done first: giving back the room of a removed file takes some of them a while.
 fn forget_cached(dir: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    rustix::fs::sync();
     for entry in fs::read_dir(dir)? {
         let file = fs::File::open(entry?.path())?;
         file.sync_all()?;

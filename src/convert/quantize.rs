@@ -150,10 +150,8 @@ fn quantize_task(
     dst: &mut [u8],
     blocks: impl FnOnce(&[f32], &mut [u8]) -> Result<(), Unsupported>,
 ) -> Option<BadWeight> {
-    // The bits of a float without its sign order like its magnitude, with infinity and NaN on top.
-    let magnitude = |v: &f32| v.to_bits() & 0x7fff_ffff;
-    let top = weights.iter().map(magnitude).max().unwrap_or(0);
-    if top >= f32::INFINITY.to_bits()
+    let top = swallow_quant::largest_magnitude(weights);
+    if !top.is_finite()
         && let Some(bad) = non_finite(weights, to)
     {
         return Some(bad);
@@ -162,10 +160,10 @@ fn quantize_task(
         // As above: the plan has seen to it that this type is written.
         unreachable!("{unsupported}");
     }
-    if top < LARGE.to_bits() || to == GgmlType::F32 {
+    if top < LARGE || to == GgmlType::F32 {
         return None;
     }
-    let at = weights.iter().position(|v| magnitude(v) == top)?;
+    let at = weights.iter().position(|v| v.abs() == top)?;
     let value = weights[at];
     dequantize(to, dst, weights);
     swallow_quant::first_non_finite(weights).map(|_| BadWeight { at, value, ty: to })
