@@ -76,8 +76,8 @@ pub struct Written {
     pub paths: Vec<PathBuf>,
     /// Bytes of all files.
     pub file_bytes: u64,
-    /// Bytes that an earlier conversion had written already.
-    pub resumed_bytes: u64,
+    /// Bytes of weights that were read: not those of an earlier conversion that was gone on with.
+    pub source_bytes: u64,
     /// From the first byte read to the file being whole on disk.
     pub elapsed: Duration,
     /// How long each stage was busy.
@@ -122,10 +122,12 @@ impl Conversion {
             },
         )?;
         let there = self.bytes_before(output.position());
+        let resumed_source = pipeline::source_bytes_before(&self.plan, output.position());
         output::require_space(path, self.plan.file_bytes() - there)?;
         if there > 0 {
             progress(Progress::Resumed {
                 output_bytes: there,
+                source_bytes: resumed_source,
             });
         }
         let written = pipeline::run(
@@ -157,7 +159,7 @@ impl Conversion {
         Ok(Written {
             paths,
             file_bytes: self.plan.file_bytes(),
-            resumed_bytes: there,
+            source_bytes: self.plan.source_bytes() - resumed_source,
             elapsed: start.elapsed(),
             times,
         })

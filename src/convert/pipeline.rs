@@ -46,6 +46,8 @@ pub enum Progress<'a> {
     Resumed {
         /// Bytes of the output that are there.
         output_bytes: u64,
+        /// Bytes of weights that these were made of.
+        source_bytes: u64,
     },
     /// A chunk has been written.
     Written {
@@ -140,8 +142,7 @@ pub(super) fn run(
         });
         let writer = scope.spawn(move || -> Result<Duration, ConvertError> {
             let mut busy = Duration::ZERO;
-            let before = chunks::chunks(plan).take_while(written);
-            let mut source_bytes = before.map(|chunk| chunk.source_bytes(plan)).sum();
+            let mut source_bytes = source_bytes_before(plan, begin);
             for Filled { chunk, bytes } in done {
                 let start = Instant::now();
                 write_chunk(plan, &chunk, &bytes, output)?;
@@ -193,6 +194,14 @@ pub(super) fn run(
             sync: Duration::ZERO,
         })
     })
+}
+
+/// Bytes of weights that the output before `at` was made of.
+pub(super) fn source_bytes_before(plan: &ConversionPlan, at: Position) -> u64 {
+    chunks::chunks(plan)
+        .take_while(|chunk| chunk.end(plan) <= at)
+        .map(|chunk| chunk.source_bytes(plan))
+        .sum()
 }
 
 /// The threads that quantize: as many as asked for, or as there are cores.

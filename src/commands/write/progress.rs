@@ -3,7 +3,10 @@
 use std::{
     io::IsTerminal,
     path::Path,
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -27,6 +30,8 @@ pub(super) enum Display {
     Lines {
         start: Instant,
         total: u64,
+        /// Where it began.
+        resumed: AtomicU64,
         shown: Mutex<Shown>,
     },
 }
@@ -61,6 +66,7 @@ impl Display {
             Self::Lines {
                 start,
                 total,
+                resumed: AtomicU64::new(0),
                 shown: Mutex::new(Shown {
                     tenth: 0,
                     at: start,
@@ -72,10 +78,16 @@ impl Display {
     /// Shows where the conversion is now.
     pub(super) fn update(&self, progress: Progress<'_>) {
         match progress {
-            Progress::Resumed { output_bytes } => self.say(&format!(
-                "going on where an earlier conversion was ended: {} are there",
-                DecimalBytes(output_bytes)
-            )),
+            Progress::Resumed {
+                output_bytes,
+                source_bytes,
+            } => {
+                self.say(&format!(
+                    "going on where an earlier conversion was ended: {} are there",
+                    DecimalBytes(output_bytes)
+                ));
+                self.resume_at(source_bytes);
+            }
             Progress::Written {
                 tensor,
                 source_bytes,
@@ -87,12 +99,20 @@ impl Display {
     fn say(&self, line: &str) {
         match self {
             Self::Quiet => {}
+            Self::Bar(bar) => bar.println(line),
+            Self::Lines { .. } => eprintln!("{line}"),
+        }
+    }
+
+    /// Begins at so many bytes of weights: rates and times are those of what follows.
+    fn resume_at(&self, source_bytes: u64) {
+        match self {
+            Self::Quiet => {}
             Self::Bar(bar) => {
-                bar.println(line);
-                // The rate is that of this conversion.
+                bar.set_position(source_bytes);
                 bar.reset_eta();
             }
-            Self::Lines { .. } => eprintln!("{line}"),
+            Self::Lines { resumed, .. } => resumed.store(source_bytes, Ordering::Relaxed),
         }
     }
 
@@ -108,6 +128,7 @@ impl Display {
             Self::Lines {
                 start,
                 total,
+                resumed,
                 shown,
             } => {
                 let tenth = 10 * done / total.max(&1);
@@ -120,7 +141,8 @@ impl Display {
                     tenth,
                     at: Instant::now(),
                 };
-                let rate = done as f64 / start.elapsed().as_secs_f64();
+                let own = done - resumed.load(Ordering::Relaxed);
+                let rate = own as f64 / start.elapsed().as_secs_f64();
                 let left = Duration::from_secs_f64((total - done) as f64 / rate.max(1.0));
                 eprintln!(
                     "{:>3} %  {} of {}  {}/s  {} left  {}",

@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use crate::{
     convert::{Conversion, Written},
     model::TensorData,
-    plan::{ConversionPlan, PlannedTensor},
+    plan::PlannedTensor,
 };
 
 /// The table of `--dry-run`: every tensor, then the totals.
@@ -121,7 +121,7 @@ pub(super) fn summary_text(conversion: &Conversion, written: &Written) -> String
         gigabytes(written.file_bytes),
         plan.bits_per_weight(),
         seconds(written),
-        DecimalBytes(rate(plan, written)),
+        DecimalBytes(rate(written)),
     );
     // A model in several files is opened by the first.
     if let Some(first) = written.paths.first() {
@@ -146,7 +146,7 @@ pub(super) fn checkpoint_text(conversion: &Conversion, written: &Written, dir: &
         },
         gigabytes(written.file_bytes),
         seconds(written),
-        DecimalBytes(rate(plan, written)),
+        DecimalBytes(rate(written)),
     )
 }
 
@@ -169,7 +169,7 @@ fn files_text(paths: &[PathBuf]) -> String {
 pub(super) fn summary_json(conversion: &Conversion, written: &Written) -> String {
     let mut summary = totals(conversion, &written.paths);
     summary["seconds"] = written.elapsed.as_secs_f64().into();
-    summary["source_bytes_per_second"] = rate(&conversion.plan, written).into();
+    summary["source_bytes_per_second"] = rate(written).into();
     format!("{summary:#}\n")
 }
 
@@ -202,8 +202,8 @@ fn totals(conversion: &Conversion, paths: &[PathBuf]) -> Json {
     })
 }
 
-fn rate(plan: &ConversionPlan, written: &Written) -> u64 {
-    (plan.source_bytes() as f64 / written.elapsed.as_secs_f64().max(1e-9)) as u64
+fn rate(written: &Written) -> u64 {
+    (written.source_bytes as f64 / written.elapsed.as_secs_f64().max(1e-9)) as u64
 }
 
 fn seconds(written: &Written) -> String {
