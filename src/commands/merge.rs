@@ -11,8 +11,8 @@ use indicatif::ProgressBar;
 
 use super::write;
 use crate::{
-    cli::{LayoutArg, MergeArgs},
-    convert::{Conversion, MergeWishes, MergedCheckpoint, Progress},
+    cli::{LayoutArg, MergeArgs, WriteArgs},
+    convert::{Conversion, ConvertError, MergeWishes, MergedCheckpoint, Progress},
     hub::{Client, Config, RetryPolicy},
     merge::{GateProgress, Layout, Merge, MergeOptions},
     model::chat_template,
@@ -24,6 +24,7 @@ pub(super) fn execute(args: &MergeArgs) -> anyhow::Result<()> {
         .as_deref()
         .map(chat_template::load)
         .transpose()?;
+    require_place(args)?;
     let cancel = write::cancel_on_interrupt()?;
     let stop = Arc::clone(&cancel);
     let options = MergeOptions {
@@ -59,6 +60,23 @@ pub(super) fn execute(args: &MergeArgs) -> anyhow::Result<()> {
     };
     let checkpoint = MergedCheckpoint::new(merge, layout, args.shard_size)?;
     write::execute_checkpoint(&checkpoint, dir, &args.write, &cancel)
+}
+
+/// Fails where there is something in the output's place already, before gates are made, which may
+/// take minutes. What else there is to check of the place is checked when it is written to.
+fn require_place(args: &MergeArgs) -> Result<(), ConvertError> {
+    let WriteArgs {
+        output,
+        force,
+        dry_run,
+        ..
+    } = &args.write;
+    match output {
+        Some(path) if path.is_file() && !force && !dry_run && args.write_safetensors.is_none() => {
+            Err(ConvertError::Exists { path: path.clone() })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Where the base model is kept while gates are made of its hidden states: where the output goes.

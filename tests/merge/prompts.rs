@@ -67,6 +67,28 @@ fn a_dry_run_makes_no_gates() {
 }
 
 #[test]
+fn a_file_that_is_there_is_told_of_before_gates_are_made() {
+    let dir = parents(dense);
+    let path = recipe(dir.path(), &PROMPTS.replace("MODE", "hidden"));
+    let output = dir.path().join("x.gguf");
+    std::fs::write(&output, "precious").unwrap();
+    let run = crate::support::swallow_gguf()
+        .arg("merge")
+        .arg(&path)
+        .arg("-o")
+        .arg(&output)
+        .output()
+        .unwrap();
+    let said = text(&run.stderr);
+    assert_eq!(run.status.code(), Some(1));
+    assert!(
+        said.starts_with("error: ") && said.contains("`--force`"),
+        "{said}"
+    );
+    assert_eq!(std::fs::read(&output).unwrap(), b"precious");
+}
+
+#[test]
 fn gates_that_hardly_differ_are_told() {
     let dir = parents(dense);
     let same = "base_model: ./one
