@@ -4,6 +4,7 @@ mod bench;
 mod best_search;
 mod convert;
 mod diff;
+mod errors;
 mod gguf;
 mod hub;
 mod imatrix;

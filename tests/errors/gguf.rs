@@ -1,0 +1,5 @@
+//! Errors of `src/gguf`.
+
+use super::Section;
+
+pub(super) fn errors(_list: &mut Section) {}
