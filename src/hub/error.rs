@@ -22,14 +22,12 @@ pub enum HubError {
         reason: String,
     },
     /// The network is needed and not to be used.
-    #[error(
-        "HF_HUB_OFFLINE is set, and the cache `{cache}` does not have {what}: unset it to fetch from the hub"
-    )]
+    #[error("{variable} is set, and {missing}: unset it to fetch from the hub")]
     Offline {
-        /// The file or repository.
-        what: String,
-        /// The cache's folder.
-        cache: PathBuf,
+        /// The variable that says so.
+        variable: &'static str,
+        /// What the cache does not have.
+        missing: String,
     },
     /// The hub says no, and would say so again.
     #[error("the hub refuses {what}: {reason} (HTTP {status}): {advice}")]
@@ -53,9 +51,28 @@ pub enum HubError {
         /// What there is.
         advice: String,
     },
+    /// A repository holds something else than a checkpoint.
+    #[error("{repo} is not a checkpoint: {reason}")]
+    NotACheckpoint {
+        /// The repository.
+        repo: String,
+        /// What it holds, and what to do with it.
+        reason: String,
+    },
+    /// What the hub has under the name of a file is a pointer to it.
+    #[error(
+        "{what} is a {system} pointer on the hub itself, not the file: its author has not uploaded it, so take another revision or repository"
+    )]
+    Pointer {
+        /// The file.
+        what: String,
+        /// The system for large files that it is a pointer of.
+        system: &'static str,
+    },
     /// Every attempt failed that the policy allows.
     #[error(
-        "cannot fetch {what}: {last}; gave up after {attempts} attempts in {seconds:.0} s without progress: run the same command again when the connection is better"
+        "cannot fetch {what}: {last}; gave up after {attempts} attempts in {seconds:.0} s without progress{}: run the same command again when the connection is better",
+        .missing.as_ref().map_or_else(String::new, |missing| format!(", and {missing}"))
     )]
     GaveUp {
         /// The file or repository.
@@ -66,6 +83,8 @@ pub enum HubError {
         attempts: u32,
         /// Seconds since the first of them.
         seconds: f64,
+        /// What the cache does not have, where it has the rest and would have been taken.
+        missing: Option<String>,
     },
     /// A file is no longer the one that was begun with.
     #[error(
@@ -135,11 +154,16 @@ pub enum HubError {
 }
 
 impl HubError {
-    pub(super) fn name(given: &str, expected: impl Into<String>) -> Self {
+    pub(crate) fn name(given: &str, expected: impl Into<String>) -> Self {
         Self::Name {
             given: given.into(),
             expected: expected.into(),
         }
+    }
+
+    /// Of `text`, which names nothing: what was meant, where that is known.
+    pub(super) fn or_meant(self, text: &str, meant: Option<String>) -> Self {
+        meant.map_or(self, |meant| Self::name(text, meant))
     }
 
     pub(super) fn malformed(what: impl Into<String>, reason: impl Into<String>) -> Self {

@@ -136,6 +136,7 @@ impl Merge {
             .or_else(|| config::dtype_of(&parents.base().checkpoint.config));
 
         let mut notes = Vec::new();
+        notes.extend(parents.notes());
         if parents.experts.len() > 1 && parents.experts.iter().all(|e| *e == parents.experts[0]) {
             notes.push(
                 "all experts are the same model: the merged one says what that says, at the cost of more"

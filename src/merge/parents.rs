@@ -78,6 +78,16 @@ impl Parents {
         &self.all[0]
     }
 
+    /// What was noted when they were opened.
+    pub(super) fn notes(&self) -> impl Iterator<Item = String> {
+        let of = |parent: &'_ Parent| {
+            let notes = parent.checkpoint.notes.iter();
+            let named = notes.map(|note| format!("parent `{}`: {note}", parent.reference));
+            named.collect::<Vec<_>>()
+        };
+        self.all.iter().flat_map(of)
+    }
+
     /// Hands out the shards of all parents, in their order.
     pub(super) fn take_shards(&mut self) -> Vec<Shard> {
         let parents = self.all.iter_mut();

@@ -339,7 +339,7 @@ fn no_one_listens() {
 fn offline_asks_nothing() {
     let (hub, _) = hub_with_shard(1000);
     let config = Config {
-        offline: true,
+        offline: Some("HF_HUB_OFFLINE"),
         cache: "the/cache".into(),
         ..config(&hub)
     };
@@ -347,7 +347,7 @@ fn offline_asks_nothing() {
     let error = client.snapshot(&repo()).unwrap_err().to_string();
     assert_eq!(
         error,
-        "HF_HUB_OFFLINE is set, and the cache `the/cache` does not have hf:org/model: unset it to fetch from the hub"
+        "HF_HUB_OFFLINE is set, and hf:org/model is asked of the hub: unset it to fetch from the hub"
     );
     assert!(hub.seen().is_empty());
 }

@@ -377,7 +377,7 @@ fn what_the_hub_refuses_is_told_with_the_page_to_visit() {
         ("hf:org/model@other", "the hub refuses"),
         (
             "hf:org/model:file",
-            "expected a repository, found the file `file` of one",
+            "did you mean the checkpoint `hf:org/model`?",
         ),
         (
             "https://example.com/x/y",
@@ -401,8 +401,14 @@ fn a_repository_without_a_checkpoint_is_told() {
         .hub
         .put("org/config", "config.json", File::small("{}"));
     for (source, expected) in [
-        ("hf:org/gguf", "has no file `config.json`"),
-        ("hf:org/config", "has no file `model.safetensors`"),
+        (
+            "hf:org/gguf",
+            "hf:org/gguf is not a checkpoint: it holds GGUF files, `model-q4.gguf`: `quantize` and `run -m` take one as `hf:org/gguf:model-q4.gguf`",
+        ),
+        (
+            "hf:org/config",
+            "hf:org/config is not a checkpoint: there are no weights",
+        ),
     ] {
         let run = fixture.command(&["convert", source]).output().unwrap();
         let said = text(&run.stderr);
