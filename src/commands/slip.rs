@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use anyhow::bail;
 
-use crate::hub::{like, quoted};
+use crate::hub::{ggufs, quoted};
 
 /// Entries of a folder that are looked at, at most.
 const MAX_ENTRIES: usize = 10_000;
@@ -21,21 +21,17 @@ pub(super) fn require_no_folder(path: &Path) -> anyhow::Result<()> {
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .collect();
     names.sort();
-    let ggufs = like("x.gguf", names.iter().map(String::as_str));
+    let ggufs = ggufs(names.iter().map(String::as_str));
     if !ggufs.is_empty() {
-        let verb = if ggufs.len() == 1 {
-            "it is"
-        } else {
-            "they are"
-        };
+        let verb = if ggufs.len() == 1 { "is" } else { "are" };
         bail!(
-            "`{shown}` is a folder, expected a GGUF file, and in it {verb} {}",
+            "`{shown}` is a folder, expected a GGUF file: in it {verb} {}",
             quoted(&ggufs)
         );
     }
     if names.iter().any(|name| name == "config.json") {
         bail!(
-            "`{shown}` is the folder of a checkpoint, expected a GGUF file: `swallow-gguf convert` makes one of it"
+            "`{shown}` is a folder, expected a GGUF file: `swallow-gguf convert` makes one of this checkpoint"
         );
     }
     Ok(())

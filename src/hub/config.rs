@@ -82,7 +82,10 @@ impl Config {
     }
 
     /// As [`Config::from_env`], with the environment given.
-    fn from_vars(
+    ///
+    /// # Errors
+    /// As those of [`Config::from_env`].
+    pub fn from_vars(
         var: &dyn Fn(&str) -> Option<String>,
         home: Option<&Path>,
     ) -> Result<Self, HubError> {
@@ -179,7 +182,9 @@ fn read_token(path: &Path) -> Result<Option<Token>, HubError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(HubError::Config {
             what,
-            reason: format!("cannot be read: {error}"),
+            reason: format!(
+                "cannot be read: {error}: HF_TOKEN_PATH can name another, HF_TOKEN have the token itself"
+            ),
         }),
         // Too much, or no text, is no token either.
         Ok(_) if bytes.len() as u64 > MAX_TOKEN => Token::new("\0", &what),

@@ -2,6 +2,10 @@
 
 use std::{io, path::PathBuf};
 
+use indicatif::DecimalBytes;
+
+use super::like;
+
 /// What stopped the work with the hub, with what was asked for and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
@@ -22,7 +26,7 @@ pub enum HubError {
         reason: String,
     },
     /// The network is needed and not to be used.
-    #[error("{variable} is set, and {missing}: unset it to fetch from the hub")]
+    #[error("{missing}, and {variable} is set: unset it to fetch from the hub")]
     Offline {
         /// The variable that says so.
         variable: &'static str,
@@ -71,7 +75,8 @@ pub enum HubError {
     },
     /// Every attempt failed that the policy allows.
     #[error(
-        "cannot fetch {what}: {last}; gave up after {attempts} attempts in {seconds:.0} s without progress{}: run the same command again when the connection is better",
+        "cannot fetch {what}: {last}; gave up after {} in {seconds:.0} s without progress{}: run the same command again when the connection is better",
+        like::counted((*attempts).into(), "attempt"),
         .missing.as_ref().map_or_else(String::new, |missing| format!(", and {missing}"))
     )]
     GaveUp {
@@ -109,7 +114,9 @@ pub enum HubError {
         reason: String,
     },
     /// A file that is read whole is too large for that.
-    #[error("{what} has {size} bytes, expected at most {limit}")]
+    #[error(
+        "{what} has {size} bytes, expected at most {limit}: look at it on the hub, it is not what its name says"
+    )]
     TooLarge {
         /// The file.
         what: String,
@@ -131,7 +138,7 @@ pub enum HubError {
         found: String,
     },
     /// A file of the cache cannot be read or written.
-    #[error("cannot use `{path}`: {error}")]
+    #[error("cannot use `{path}`: {error}: HF_HUB_CACHE can name another folder for the cache")]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -139,7 +146,11 @@ pub enum HubError {
         error: io::Error,
     },
     /// The cache's disk is too full.
-    #[error("not enough room in `{dir}`: {needed} bytes are to be fetched, {available} are free")]
+    #[error(
+        "not enough room in `{dir}`: {} are to be fetched, {} are free; HF_HUB_CACHE can name a folder on another disk",
+        DecimalBytes(*needed),
+        DecimalBytes(*available)
+    )]
     NoSpace {
         /// The cache's folder.
         dir: PathBuf,

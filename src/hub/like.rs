@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// Those of `paths` that are like `path`, the most similar first: of the same kind, or where that has no
 /// ending, as a tag has none, with it in their name. Of a model in parts only the first.
-pub(crate) fn like<'a>(path: &str, paths: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+pub(super) fn like<'a>(path: &str, paths: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let wanted = path.to_lowercase();
     let kind = kind(&wanted);
     let mut like: Vec<(f64, &str)> = paths
@@ -39,6 +39,21 @@ fn is_later_part(name: &str) -> bool {
     part.is_some_and(|(_, no)| {
         no.len() == 5 && no.bytes().all(|b| b.is_ascii_digit()) && no != "00001"
     })
+}
+
+/// The GGUF files among `paths`, in order; of a model in parts the first.
+pub(crate) fn ggufs<'a>(paths: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut ggufs = like(".gguf", paths);
+    ggufs.sort_unstable();
+    ggufs
+}
+
+/// So many of something, as a sentence has it.
+pub(super) fn counted(n: u64, what: &str) -> String {
+    match n {
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
+    }
 }
 
 /// A few of many names, for a sentence.

@@ -40,7 +40,7 @@ pub use cache::{Cache, CachedSnapshot, Event, NotCached, Place, Unreachable};
 pub use client::{Client, Metadata, Traffic};
 pub use config::{Config, DEFAULT_ENDPOINT, Token};
 pub use error::HubError;
-pub(crate) use like::{like, quoted};
+pub(crate) use like::{ggufs, quoted};
 pub use read_ahead::{Options, Part, ReadAhead};
 pub use remote_file::RemoteFile;
 pub use repo::{DEFAULT_REVISION, Meant, Part as MeantPart, Repo, RepoFile, RepoId, is_commit};

@@ -65,9 +65,12 @@ impl RepoId {
             return Err(broken("expected `ORG/NAME`"));
         }
         for part in parts {
-            let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-            if !part.chars().all(plain) {
-                return Err(broken("a name has letters, digits, `-`, `_` and `.`"));
+            let other = |c: &char| !c.is_ascii_alphanumeric() && !"-_.".contains(*c);
+            if let Some(found) = part.chars().find(other) {
+                return Err(broken(&format!(
+                    "a name has the letters A to Z, digits, `-`, `_` and `.`, found `{}`",
+                    found.escape_debug()
+                )));
             }
             if part.starts_with(['-', '.']) || part.ends_with(['-', '.']) {
                 return Err(broken("a name neither begins nor ends with `-` or `.`"));

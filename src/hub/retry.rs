@@ -255,7 +255,7 @@ mod tests {
         let policy = policy();
         let error = Attempts::new(&policy, false).wait(Failure::passing("reset"), "x", &|| true);
         let error = error.unwrap_err().to_string();
-        assert!(error.contains("gave up after 1 attempts"), "{error}");
+        assert!(error.contains("gave up after 1 attempt"), "{error}");
     }
 
     #[test]
@@ -268,7 +268,7 @@ mod tests {
         let error = Attempts::new(&policy, true).wait(failure, "x", &|| true);
         let error = error.unwrap_err().to_string();
         assert!(
-            error.contains("HTTP 429, to be asked again in 61 s; gave up after 1 attempts"),
+            error.contains("HTTP 429, to be asked again in 61 s; gave up after 1 attempt"),
             "{error}"
         );
     }

@@ -111,11 +111,12 @@ impl Snapshot {
             return Ok(file);
         }
         let like = like::like(path, self.files.iter().map(|file| file.path.as_str()));
+        let files = like::counted(self.files.len() as u64, "file");
         let advice = match (like.as_slice(), like::kind(path)) {
             ([], Some(kind)) => {
-                format!("it has {} files, none of them `.{kind}`", self.files.len())
+                format!("it has {files}, none of them `.{kind}`")
             }
-            ([], None) => format!("it has {} files, none of such a name", self.files.len()),
+            ([], None) => format!("it has {files}, none of such a name"),
             (like, _) => format!("it has {}", like::quoted(like)),
         };
         Err(HubError::NoSuchFile {

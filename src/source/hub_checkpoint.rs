@@ -12,7 +12,7 @@ use super::{
 };
 use crate::hub::{
     Cache, CachedSnapshot, Client, Event, HubError, MAX_POINTER, NotCached, Options, Place, Repo,
-    Snapshot, quoted,
+    Snapshot, ggufs, quoted,
 };
 
 /// Files either of which is a tokenizer.
@@ -106,7 +106,7 @@ fn without_weights(snapshot: &Snapshot, problem: &WeightsError) -> SourceError {
 
 /// What is said of a repository of GGUFs; `None` where it has none.
 fn only_ggufs(snapshot: &Snapshot, names: &[&str]) -> Option<String> {
-    let ggufs = crate::hub::like("x.gguf", names.iter().copied());
+    let ggufs = ggufs(names.iter().copied());
     let first = ggufs.first()?;
     let repo = &snapshot.repo;
     Some(format!(

@@ -143,7 +143,7 @@ fn offline_the_cache_answers() {
             .fetch(&client, &file(name), &options(), &|_| {})
             .unwrap_err();
         let expected = format!(
-            "HF_HUB_OFFLINE is set, and the cache `{}` does not have {lacks}: unset it to fetch from the hub",
+            "the cache `{}` does not have {lacks}, and HF_HUB_OFFLINE is set: unset it to fetch from the hub",
             dir.path().display()
         );
         assert_eq!(error.to_string(), expected);

@@ -159,7 +159,7 @@ fn what_cannot_be_fetched() {
             "hf:org/model:x.gguf",
             &[("HF_HUB_OFFLINE", "1")],
             format!(
-                "HF_HUB_OFFLINE is set, and the cache `{}` does not have hf:org/model: unset it to fetch from the hub",
+                "the cache `{}` does not have hf:org/model, and HF_HUB_OFFLINE is set: unset it to fetch from the hub",
                 dir.path().join("hub").display()
             ),
         ),

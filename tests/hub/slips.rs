@@ -206,11 +206,11 @@ fn a_folder_in_the_place_of_a_gguf() {
     for (given, expected) in [
         (
             "checkpoint",
-            "`checkpoint` is the folder of a checkpoint, expected a GGUF file: `swallow-gguf convert` makes one of it",
+            "`checkpoint` is a folder, expected a GGUF file: `swallow-gguf convert` makes one of this checkpoint",
         ),
         (
             "ggufs",
-            "`ggufs` is a folder, expected a GGUF file, and in it they are `a.gguf`, `m-00001-of-00002.gguf`",
+            "`ggufs` is a folder, expected a GGUF file: in it are `a.gguf`, `m-00001-of-00002.gguf`",
         ),
         ("empty", "`empty` is a folder, expected a GGUF file"),
     ] {
@@ -304,7 +304,7 @@ fn what_a_repository_holds_instead_of_a_checkpoint() {
         ),
         (
             "hf:org/card",
-            "hf:org/card has no file `config.json`: it has 1 files, none of them `.json`",
+            "hf:org/card has no file `config.json`: it has 1 file, none of them `.json`",
         ),
     ] {
         for args in [&["convert", repo][..], &["convert", repo, "--download"]] {

@@ -47,11 +47,11 @@ fn what_is_no_repository() {
         ("hf:/b", "`/b`: expected `ORG/NAME`"),
         (
             "hf:a/b c",
-            "`a/b c`: a name has letters, digits, `-`, `_` and `.`",
+            "`a/b c`: a name has the letters A to Z, digits, `-`, `_` and `.`, found ` `",
         ),
         (
             "hf:a/ж",
-            "`a/ж`: a name has letters, digits, `-`, `_` and `.`",
+            "`a/ж`: a name has the letters A to Z, digits, `-`, `_` and `.`, found `ж`",
         ),
         (
             "hf:a/.b",
