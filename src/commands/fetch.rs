@@ -15,8 +15,8 @@ use crate::{
     chat::note,
     convert::{CheckpointSource, ConvertError},
     hub::{
-        Cache, Client, Config, DEFAULT_ENDPOINT, Event, HubError, Meant, Options, Repo, RepoFile,
-        RetryPolicy,
+        Cache, Client, Config, DEFAULT_ENDPOINT, Event, HubError, Meant, Options, Place, Repo,
+        RepoFile, RetryPolicy, ggufs, quoted,
     },
     source::Checkpoint,
 };
@@ -39,11 +39,12 @@ pub(super) fn gguf(given: &Path) -> Result<Cow<'_, Path>, HubError> {
             None => Ok(Cow::Borrowed(given)),
         };
     }
-    let file = RepoFile::parse(text)?;
     let config = Config::from_env()?;
     let cache = Cache::new(&config.cache);
     // Ctrl-C ends the program as it is; the next run goes on with what has come.
     let client = Client::new(config, RetryPolicy::default(), Arc::default());
+    let file = RepoFile::parse(text)
+        .map_err(|error| files_to_choose_from(&client, &cache, text).unwrap_or(error))?;
     let parts = parts(&file.path);
     let paths: Vec<&str> = parts.iter().map(String::as_str).collect();
     let display = Display::new();
@@ -51,6 +52,25 @@ pub(super) fn gguf(given: &Path) -> Result<Cow<'_, Path>, HubError> {
         display.show(event)
     })?;
     Ok(Cow::Owned(folder.join(&parts[0])))
+}
+
+/// The error for a repository in a file's place: the GGUF files that it has; `None` where `text` is
+/// none, or cannot be asked for.
+fn files_to_choose_from(client: &Client, cache: &Cache, text: &str) -> Option<HubError> {
+    let repo = Repo::parse(text, &client.config().endpoint).ok()?;
+    let names: Vec<String> = match cache.locate(client, &repo, &|_| Ok(true)).ok()? {
+        Place::Cached(cached, _) => cached.names_beside(""),
+        Place::Hub(snapshot) => snapshot.files.into_iter().map(|file| file.path).collect(),
+    };
+    let ggufs = ggufs(names.iter().map(String::as_str));
+    let expected = match ggufs.first() {
+        Some(first) => format!(
+            "expected a file of it, such as `{repo}:{first}`: it has {}",
+            quoted(&ggufs)
+        ),
+        None => format!("it has no GGUF file; `convert {repo}` makes one of a checkpoint"),
+    };
+    Some(HubError::name(text, expected))
 }
 
 /// Where the checkpoint is that `given` names: a folder, or a repository of the hub. With `download`

@@ -15,6 +15,9 @@ use crate::hub::{
     Snapshot, ggufs, quoted,
 };
 
+/// The model's card, which is never a reason to stop.
+const CARD: &str = "README.md";
+
 /// Files either of which is a tokenizer.
 const TOKENIZERS: [&str; 2] = ["tokenizer.model", "tokenizer.json"];
 
@@ -161,7 +164,8 @@ fn is_whole(cached: &CachedSnapshot) -> Result<bool, NotCached> {
     for name in weights {
         cached.file(&name)?;
     }
-    for name in OTHER_FILES.iter().filter(|name| names.contains(**name)) {
+    let others = OTHER_FILES.iter().filter(|name| names.contains(**name));
+    for name in others.filter(|name| **name != CARD) {
         cached.file(name)?;
     }
     Ok(TOKENIZERS.iter().any(|name| names.contains(*name)))
@@ -182,8 +186,33 @@ impl Checkpoint {
                 checkpoint.notes.splice(0..0, note);
                 Ok(checkpoint)
             }
-            Place::Hub(snapshot) => Self::open_remote(client, snapshot),
+            Place::Hub(snapshot) => match Self::open_remote(client, snapshot.clone()) {
+                Err(SourceError::Hub(error)) => Self::open_instead(client, &snapshot, error),
+                opened => opened,
+            },
         }
+    }
+
+    /// Opens what the cache has of the same commit where a file cannot be fetched or stored, as in a
+    /// cache that may only be read: it is whole, if perhaps without a file that the hub has.
+    fn open_instead(
+        client: &Client,
+        snapshot: &Snapshot,
+        error: HubError,
+    ) -> Result<Self, SourceError> {
+        if !matches!(error, HubError::Io { .. } | HubError::GaveUp { .. }) {
+            return Err(error.into());
+        }
+        let pinned = Repo::new(snapshot.repo.id.clone(), Some(&snapshot.commit))?;
+        let cached = cache(client).snapshot(&pinned);
+        let whole = cached.and_then(|cached| is_whole(&cached).map(|_| cached));
+        let Ok(cached) = whole else {
+            return Err(error.into());
+        };
+        let mut checkpoint = Self::open_cached(&cached)?;
+        let note = format!("{} is as the cache has it: {error}", snapshot.repo);
+        checkpoint.notes.insert(0, note);
+        Ok(checkpoint)
     }
 
     fn open_cached(cached: &CachedSnapshot) -> Result<Self, SourceError> {
@@ -194,7 +223,6 @@ impl Checkpoint {
             commit: cached.commit.clone(),
             shards: Origin::etags(shards).unwrap_or_default(),
         });
-        const CARD: &str = "README.md";
         if !cached.dir.join(CARD).exists() && !cached.is_known_to_lack(CARD) {
             checkpoint.notes.push(format!(
                 "the cache does not have `{CARD}` of {}, which may tell name, license and base models",

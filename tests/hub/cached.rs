@@ -204,15 +204,7 @@ fn at_every_revision_offline_or_with_a_hub_out_of_reach() {
 fn the_bytes_are_those_of_a_conversion_from_the_hub() {
     let home = Home::new();
     let hub = Hub::start();
-    for entry in fs::read_dir(&home.folder).unwrap() {
-        let path = entry.unwrap().path();
-        let bytes = fs::read(&path).unwrap();
-        let file = match path.extension().is_some_and(|e| e == "safetensors") {
-            true => File::large_of(Content::Bytes(Arc::new(bytes))),
-            false => File::small(bytes),
-        };
-        hub.put(REPO, path.file_name().unwrap().to_str().unwrap(), file);
-    }
+    hub.put_folder(REPO, &home.folder);
     let args = ["convert", "hf:org/model", "-t", "q8_0", "-o", "out.gguf"];
     fs::remove_dir_all(home.path("home")).unwrap();
     let run = home.run(&hub.endpoint(), &[], &args);
@@ -572,12 +564,7 @@ fn what_is_broken_in_the_cache_is_told_as_in_any_folder() {
 fn what_the_cache_has_in_part_is_completed_where_the_hub_can_be_reached() {
     let home = Home::new();
     let hub = Hub::start();
-    for entry in fs::read_dir(&home.folder).unwrap() {
-        let path = entry.unwrap().path();
-        let content = Content::Bytes(Arc::new(fs::read(&path).unwrap()));
-        let name = path.file_name().unwrap().to_str().unwrap();
-        hub.put(REPO, name, File::large_of(content));
-    }
+    hub.put_folder(REPO, &home.folder);
     let args = ["convert", "hf:org/model", "-t", "q8_0", "-o", "out.gguf"];
     let offline = home.offline(&args);
     assert!(offline.status.success(), "{}", text(&offline.stderr));
@@ -668,4 +655,39 @@ fn the_caches_place_has_several_names() {
         let run = home.run(NOWHERE, &vars, &["convert", "hf:org/model", "--dry-run"]);
         assert!(run.status.success(), "{name}: {}", text(&run.stderr));
     }
+}
+
+#[test]
+fn a_cache_that_may_only_be_read_serves_with_what_it_has() {
+    let home = Home::new();
+    let hub = Hub::start();
+    hub.put_folder(REPO, &home.folder);
+    let args = ["convert", "hf:org/model", "-t", "q8_0", "-o", "out.gguf"];
+    // The hub has a file more, for which there is no place.
+    fs::remove_file(home.snapshot().join("README.md")).unwrap();
+    let offline = home.offline(&args);
+    assert!(offline.status.success(), "{}", text(&offline.stderr));
+    let expected = take(&home.path("out.gguf"));
+    fs::write(home.path("home/hub/.locks"), "").unwrap();
+    let before = home.state();
+    let run = home.run(&hub.endpoint(), &[], &args);
+    let said = text(&run.stderr);
+    assert!(run.status.success(), "{said}");
+    assert!(take(&home.path("out.gguf")) == expected);
+    assert!(
+        said.starts_with("note: hf:org/model is as the cache has it: cannot use `"),
+        "{said}"
+    );
+    assert_eq!(home.state(), before);
+
+    // Nothing is taken in the place of weights.
+    remove(&home, "model-00002-of-00002.safetensors");
+    let run = home.run(&hub.endpoint(), &[], &args);
+    let said = text(&run.stderr);
+    assert_eq!(run.status.code(), Some(1));
+    assert!(said.starts_with("error: cannot use `"), "{said}");
+    assert!(
+        said.ends_with("HF_HUB_CACHE can name another folder for the cache\n"),
+        "{said}"
+    );
 }

@@ -4,7 +4,6 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -18,7 +17,7 @@ use tempfile::TempDir;
 
 use super::{
     REPO,
-    server::{COMMIT, Content, Fault, File, Hub, On},
+    server::{COMMIT, Fault, File, Hub, On},
 };
 use crate::support::{checkpoint, converted, small_moe, swallow_gguf, text};
 
@@ -50,15 +49,7 @@ impl Fixture {
         let dir = tempfile::tempdir().unwrap();
         let folder = checkpoint(dir.path(), "model", spec);
         let hub = Hub::start();
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            let bytes = fs::read(&path).unwrap();
-            let file = match path.extension().is_some_and(|e| e == "safetensors") {
-                true => File::large_of(Content::Bytes(Arc::new(bytes))),
-                false => File::small(bytes),
-            };
-            hub.put(REPO, path.file_name().unwrap().to_str().unwrap(), file);
-        }
+        hub.put_folder(REPO, &folder);
         let expected = converted(&folder, &dir.path().join("expected.gguf"), &["-t", "q8_0"]);
         Self {
             dir,

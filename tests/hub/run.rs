@@ -136,7 +136,8 @@ fn what_cannot_be_fetched() {
         (
             "hf:org/model",
             &[],
-            "`hf:org/model`: did you mean a file of `hf:org/model`? It is named `hf:org/model:FILE`".into(),
+            "`hf:org/model`: expected a file of it, such as `hf:org/model:x.gguf`: it has `x.gguf`"
+                .into(),
         ),
         (
             "hf:org/model:y.gguf",

@@ -312,8 +312,16 @@ fn what_a_repository_holds_instead_of_a_checkpoint() {
             assert!(said.starts_with(expected), "{repo}: {said}");
         }
     }
-    // A tag, where a file is wanted.
+    // A tag, or nothing, where a file is wanted.
     for (given, expected) in [
+        (
+            "hf:org/ggufs",
+            "`hf:org/ggufs`: expected a file of it, such as `hf:org/ggufs:m-Q4_K_M.gguf`: it has `m-Q4_K_M.gguf`, `m-Q8_0-00001-of-00002.gguf`",
+        ),
+        (
+            "hf:org/pickles",
+            "`hf:org/pickles`: it has no GGUF file; `convert hf:org/pickles` makes one of a checkpoint",
+        ),
         (
             "hf:org/ggufs:Q4_K_M",
             "hf:org/ggufs has no file `Q4_K_M`: it has `m-Q4_K_M.gguf`",
@@ -344,15 +352,7 @@ fn a_pointer_that_the_hub_has_in_a_files_place() {
         "config.json",
     ] {
         let repo = format!("org/{}", name.split('.').next().unwrap());
-        for entry in fs::read_dir(&source).unwrap() {
-            let path = entry.unwrap().path();
-            let bytes = fs::read(&path).unwrap();
-            hub.put(
-                &repo,
-                path.file_name().unwrap().to_str().unwrap(),
-                File::small(bytes),
-            );
-        }
+        hub.put_folder(&repo, &source);
         hub.put(&repo, name, File::small(pointer));
         let expected =
             format!("`{name}` of hf:{repo} is a git-lfs pointer on the hub itself, not the file");
