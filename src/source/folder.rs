@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, fs, io, path::Path};
 
 use serde_json::Value as Json;
 
-use super::{FileProblem, SourceError, text_file::read_json, weights_files::quoted};
+use super::{FileProblem, SourceError, text_file::read_json};
+use crate::hub::quoted;
 
 pub(super) const CONFIG_FILE: &str = "config.json";
 pub(super) const ADAPTER_FILE: &str = "adapter_config.json";

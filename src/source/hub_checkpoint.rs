@@ -1,7 +1,10 @@
 //! A checkpoint on the hub: small files go through the cache, tensors are read by ranges. One that the
 //! cache has whole is a folder like any other.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use super::{
     Checkpoint, Origin, SourceError, WeightsError,
@@ -268,6 +271,7 @@ impl Checkpoint {
             config,
             shards: joined.shards,
             tensors: joined.tensors,
+            skipped: BTreeMap::new(),
             notes: folder.notes,
         })
     }
