@@ -49,7 +49,7 @@ pub enum VocabularyError {
     },
 
     /// A JSON file is malformed, or an entry of it has the wrong type; the source tells the place.
-    #[error("`{path}` is malformed: {source}")]
+    #[error("`{path}` is malformed")]
     Json {
         /// The file.
         path: PathBuf,
@@ -58,7 +58,7 @@ pub enum VocabularyError {
     },
 
     /// `tokenizer.model` is not the protobuf message it should be.
-    #[error("`{path}` is not a SentencePiece model: {source}")]
+    #[error("`{path}` is not a SentencePiece model")]
     Protobuf {
         /// The file.
         path: PathBuf,

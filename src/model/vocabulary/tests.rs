@@ -1,5 +1,6 @@
 //! Tiny tokenizers, generated here.
 
+mod added;
 mod byte_level;
 mod special;
 mod spm;
@@ -56,7 +57,9 @@ impl Folder {
 
     /// The message of the error, with the folder's path as `DIR`.
     fn error(&self, vocab_size: usize) -> String {
-        let error = self.read(vocab_size).expect_err("an error").to_string();
+        let error = self.read(vocab_size).expect_err("an error");
+        // As the terminal shows it, with its causes.
+        let error = format!("{:#}", anyhow::Error::from(error));
         error
             .replace(&self.path().display().to_string(), "DIR")
             .replace("DIR\\", "DIR/")
