@@ -15,9 +15,9 @@
 //!
 //! The modules, from the outside in: [`Repo`] parses what a user writes, [`Config`] reads the
 //! environment, [`Client`] asks, [`RemoteFile`] reads parts of a file, [`ReadAhead`] a list of them
-//! on several connections, and [`Cache`] keeps whole files as the hub's own library does. `http`
-//! has one request with its redirects, `retry` says when it is made again, `refusal` what to do
-//! when the hub says no.
+//! on several connections, and [`Cache`] keeps whole files as the hub's own library does and says
+//! whether something is read there or on the hub. `http` has one request with its redirects, `retry`
+//! says when it is made again, `refusal` what to do when the hub says no.
 //!
 //! The HTTP client is the crate ureq with rustls: blocking, as all of this program is, with a
 //! time-out for each read and connections that another thread can end.

@@ -198,6 +198,14 @@ fn at_every_revision_offline_or_with_a_hub_out_of_reach() {
     }
     // A cache that may not be written serves as well.
     assert_eq!(home.state(), before);
+
+    // A commit needs no ref.
+    fs::remove_dir_all(home.repository(REPO).join("refs")).unwrap();
+    let pinned = format!("hf:{REPO}@{COMMIT}");
+    let args = ["convert", &pinned, "-t", "q8_0", "-o", "out.gguf"];
+    let run = home.run(NOWHERE, &[], &args);
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    assert!(take(&output) == expected);
 }
 
 #[test]
@@ -558,6 +566,33 @@ fn what_is_broken_in_the_cache_is_told_as_in_any_folder() {
     let said = home.refused("hf:org/model");
     assert!(said.contains("config.json`: "), "{said}");
     assert!(!said.contains("HF_HUB_OFFLINE"), "{said}");
+}
+
+#[test]
+fn what_is_no_checkpoint_in_the_cache_is_told_as_what_it_is() {
+    let home = Home::new();
+    for (name, file, content, expected) in [
+        (
+            "gguf",
+            "m-Q8_0.gguf",
+            "GGUF",
+            "it holds a GGUF, `m-Q8_0.gguf`",
+        ),
+        (
+            "adapter",
+            "adapter_config.json",
+            r#"{"base_model_name_or_path": "org/base"}"#,
+            "it is an adapter (LORA) of `org/base`",
+        ),
+    ] {
+        let folder = home.path(name);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join(file), content).unwrap();
+        home.cache(&format!("org/{name}"), &folder);
+        let said = home.refused(&format!("hf:org/{name}"));
+        assert!(said.contains(expected), "{said}");
+        assert!(!said.contains("HF_HUB_OFFLINE"), "{said}");
+    }
 }
 
 #[test]

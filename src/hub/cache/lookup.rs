@@ -131,20 +131,19 @@ impl Cache {
     /// [`NotCached`], where it has nothing of that revision.
     pub fn snapshot(&self, repo: &Repo) -> Result<CachedSnapshot, NotCached> {
         let folder = self.folder(&repo.id);
-        let revisions = revisions(&folder);
-        let missing = || match revisions.is_empty() {
-            true => NotCached::Repository {
+        let missing = || match revisions(&folder) {
+            none if none.is_empty() => NotCached::Repository {
                 cache: self.root.clone(),
                 repo: repo.to_string(),
                 there: self.like(repo),
             },
-            false => NotCached::Revision {
+            there => NotCached::Revision {
                 cache: self.root.clone(),
                 repo: match repo.is_default() {
                     true => format!("{repo}@{}", repo.revision),
                     false => repo.to_string(),
                 },
-                there: revisions.clone(),
+                there,
             },
         };
         let snapshots = folder.join("snapshots");
@@ -173,12 +172,12 @@ impl Cache {
 
     /// Repositories of the cache whose name is nearly that of `repo`.
     fn like(&self, repo: &Repo) -> Vec<String> {
-        let folders = names_in(&self.root);
-        let folders = folders.iter().map(String::as_str);
-        let folders = folders.filter(|name| name.starts_with("models--"));
-        let near = nearest::of(&repo.id.folder(), folders);
-        let id =
-            near.and_then(|folder| Some(folder.strip_prefix("models--")?.replacen("--", "/", 1)));
+        let is_model = |path: &Path| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.is_some_and(|name| name.starts_with("models--")) && path.is_dir()
+        };
+        let near = nearest::in_folder(&self.root, &repo.id.folder(), is_model);
+        let id = near.and_then(|near| Some(near.strip_prefix("models--")?.replacen("--", "/", 1)));
         id.map(|id| format!("hf:{id}")).into_iter().collect()
     }
 }
@@ -306,8 +305,9 @@ fn revisions(folder: &Path) -> Vec<String> {
     commits.retain(|name| is_commit(name) && snapshots.join(name).is_dir());
     let mut revisions = Vec::new();
     let refs = folder.join("refs");
-    let mut left = vec![String::new()];
-    while let Some(name) = left.pop() {
+    let (mut left, mut looked_at) = (vec![String::new()], 0);
+    while let Some(name) = left.pop().filter(|_| looked_at < MAX_ENTRIES) {
+        looked_at += 1;
         for entry in names_in(&refs.join(&name)) {
             let name = match name.as_str() {
                 "" => entry,
