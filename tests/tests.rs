@@ -4,6 +4,7 @@ mod bench;
 mod best_search;
 mod convert;
 mod diff;
+mod edited;
 mod errors;
 mod gguf;
 mod hub;

@@ -12,6 +12,7 @@ mod hub;
 mod merge;
 mod model;
 mod source;
+mod vocabulary;
 
 use std::{collections::BTreeSet, error::Error, fmt::Write as _, fs, path::Path};
 
