@@ -9,7 +9,9 @@ use super::{MergeError, recipe::Recipe};
 use crate::{
     convert::{CheckpointSource, ConvertError},
     hub::{Client, Repo},
-    model::{ModelCard, ModelConfig, ModelTensor, config::ModelClass, identity, tensors},
+    model::{
+        ModelCard, ModelConfig, ModelTensor, SkipPattern, config::ModelClass, identity, tensors,
+    },
     source::{Checkpoint, Shard},
 };
 
@@ -48,7 +50,12 @@ enum Place {
 
 impl Parents {
     /// Opens the models of `recipe`, whose folders are relative to `dir`.
-    pub(super) fn open(recipe: &Recipe, dir: &Path, client: &Client) -> Result<Self, MergeError> {
+    pub(super) fn open(
+        recipe: &Recipe,
+        dir: &Path,
+        client: &Client,
+        skip: &[SkipPattern],
+    ) -> Result<Self, MergeError> {
         let references = std::iter::once(&recipe.base_model)
             .chain(recipe.experts.iter().map(|expert| &expert.source_model));
         let mut all: Vec<Parent> = Vec::new();
@@ -61,7 +68,7 @@ impl Parents {
                 Some(index) => index,
                 None => {
                     let first_shard = all.iter().map(|p| p.checkpoint.shards.len()).sum();
-                    all.push(Parent::open(reference, &source, first_shard)?);
+                    all.push(Parent::open(reference, source.without(skip), first_shard)?);
                     places.push(place);
                     all.len() - 1
                 }
@@ -72,6 +79,16 @@ impl Parents {
             all,
             experts: indices.split_off(1),
         })
+    }
+
+    /// What a user should know of how each was read.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let of_parent = |parent: &Parent| {
+            let notes = parent.checkpoint.notes.iter();
+            let named = notes.map(|note| format!("`{}`: {note}", parent.reference));
+            named.collect::<Vec<_>>()
+        };
+        self.all.iter().flat_map(of_parent).collect()
     }
 
     pub(super) fn base(&self) -> &Parent {
@@ -89,7 +106,7 @@ impl Parents {
 impl Parent {
     fn open(
         reference: &str,
-        source: &CheckpointSource,
+        source: CheckpointSource,
         first_shard: usize,
     ) -> Result<Self, MergeError> {
         let of_parent = |error: ConvertError| MergeError::parent(reference, error);
@@ -110,7 +127,7 @@ impl Parent {
         let (card, _) = ModelCard::read(&checkpoint.dir);
         Ok(Self {
             reference: reference.to_owned(),
-            source: source.clone(),
+            source,
             id: match &checkpoint.origin {
                 Some(origin) => origin.repo.clone(),
                 None => identity::model_id(&checkpoint.dir, &card),
