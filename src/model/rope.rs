@@ -73,10 +73,19 @@ impl RopeScaling {
                 expected: "one set for all layers".into(),
             });
         }
-        let (key, kind) = match (keys.get("rope_type"), keys.get("type")) {
-            (Some(kind), _) if !kind.is_null() => ("rope_type", kind),
-            (_, Some(kind)) if !kind.is_null() => ("type", kind),
-            _ => return Ok(Self::None),
+        let there = |key| keys.get(key).filter(|kind| !kind.is_null());
+        let (key, kind) = match (there("rope_type"), there("type")) {
+            // The versions of transformers do not agree which of them goes first.
+            (Some(kind), Some(other)) if kind != other => {
+                return Err(ConfigError::Value {
+                    key: format!("{place}.rope_type"),
+                    found: format!("{kind}, and `{place}.type` is {other}"),
+                    expected: "one of them, or both the same".into(),
+                });
+            }
+            (Some(kind), _) => ("rope_type", kind),
+            (None, Some(kind)) => ("type", kind),
+            (None, None) => return Ok(Self::None),
         };
         let required = |key: &str| {
             number(rope, place, key)?.ok_or_else(|| {

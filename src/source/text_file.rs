@@ -348,7 +348,7 @@ mod tests {
             ),
             (
                 b"{\"a\": NaN, \"b\": nan}",
-                "broken JSON: expected ident at line 1 column 19",
+                "broken JSON: expected ident at line 1 column 20",
             ),
         ] {
             assert_eq!(parsed(bytes).unwrap_err(), expected);

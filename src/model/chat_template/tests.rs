@@ -129,7 +129,10 @@ fn a_template_is_one_of_the_names_or_a_file() {
     );
     assert!(matches!(
         load(dir.path().to_str().unwrap()),
-        Err(ChatTemplateError::Unknown { .. })
+        Err(ChatTemplateError::File {
+            problem: FileProblem::NotAFile("a folder"),
+            ..
+        })
     ));
 }
 

@@ -124,12 +124,12 @@ fn class_hint(name: &str) -> String {
     if let Some((_, what)) = others.find(|(piece, _)| name.contains(piece)) {
         return format!("; it is {what}");
     }
-    let near = |(ours, _): &&(&str, ModelClass)| {
-        strsim::damerau_levenshtein(&ours.to_lowercase(), &name.to_lowercase()) < 4
-    };
-    match ModelClass::NAMES.iter().find(near) {
-        Some((ours, _)) => format!("; is `{ours}` meant?"),
-        None => String::new(),
+    let name = name.to_lowercase();
+    let far = |ours: &str| strsim::damerau_levenshtein(&ours.to_lowercase(), &name);
+    let nearest = ModelClass::NAMES.iter().min_by_key(|(ours, _)| far(ours));
+    match nearest {
+        Some((ours, _)) if far(ours) < 4 => format!("; is `{ours}` meant?"),
+        _ => String::new(),
     }
 }
 

@@ -15,8 +15,8 @@ pub enum TensorError {
     },
     /// A tensor that no model of this class has.
     #[error(
-        "tensor `{tensor}` in `{path}` is unknown, no {class:?} model has it{}: {hint}",
-        match others { 0 => String::new(), n => format!(" ({n} more are unknown)") }
+        "tensor `{tensor}`{} in `{path}` is unknown, no {class:?} model has it: {hint}",
+        match others { 0 => String::new(), n => format!(" (and {n} more)") }
     )]
     Unknown {
         /// Its name.

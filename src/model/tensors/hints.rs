@@ -1,5 +1,7 @@
 //! What may be meant where a checkpoint's names are not those of its model.
 
+use std::collections::BTreeSet;
+
 use super::{
     mapper::Mapper,
     table::{ATTENTION, DENSE_FFN, EXPERTS, FUSED_ROUTER, GLOBAL, OUTPUT, ROUTER, Rule},
@@ -177,13 +179,14 @@ impl Mapper<'_> {
             .map(|name| (likeness(missing, name), name))
             .collect();
         near.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-        // As near as the nearest, or almost.
+        // As near as the nearest, or almost; of many layers one is enough.
         let best = near.first().map_or(0.0, |(likeness, _)| *likeness);
+        near.retain(|(likeness, _)| *likeness > best - 0.05);
+        let mut kinds = BTreeSet::new();
         let near: Vec<&String> = near
             .into_iter()
-            .take_while(|(likeness, _)| *likeness > best - 0.05)
             .map(|(_, name)| name)
-            .take(2)
+            .filter(|name| kinds.insert(name.replace(|c: char| c.is_ascii_digit(), "")))
             .collect();
         match near[..] {
             [] => String::new(),
