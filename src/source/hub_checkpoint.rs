@@ -89,7 +89,7 @@ fn without_config(client: &Client, snapshot: &Snapshot) -> SourceError {
     let reason = if names.contains(&ADAPTER_FILE) {
         let config = fetch(client, snapshot, &[ADAPTER_FILE])
             .and_then(|dir| read_json(&dir.join(ADAPTER_FILE)));
-        Some(folder::an_adapter(config.ok().as_ref()))
+        Some(folder::an_adapter(&config.unwrap_or_default()))
     } else {
         only_ggufs(snapshot, &names)
     };
