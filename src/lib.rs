@@ -8,6 +8,7 @@
 //! - [`imatrix`]: how much each column of a tensor matters, as llama-imatrix measures it
 //! - [`merge`]: dense models and a recipe, as the Mixtral checkpoint they make
 //! - [`model`]: hyper-parameters, tensor names, vocabulary and metadata
+//! - [`file_kind`]: what a file is that is not what its name says
 //! - [`file_type`], [`mix`], [`plan`]: which type each tensor gets, and where it will lie
 //! - [`convert`]: executes the plan in one pass
 //! - [`gguf`]: the format, read and written; [`inspect`] shows what a file holds
@@ -23,6 +24,7 @@ pub mod cli;
 pub mod commands;
 pub mod compare;
 pub mod convert;
+pub mod file_kind;
 pub mod file_type;
 pub mod gguf;
 pub mod hub;

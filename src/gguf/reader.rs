@@ -112,7 +112,6 @@ fn read_magic_and_version<R: BufRead>(
         return Err(FormatError::Empty);
     }
     let sample = cursor.peek()?;
-    let sample = &sample[..sample.len().min(foreign::SAMPLE)];
     if !sample.starts_with(&MAGIC) && !MAGIC.starts_with(sample) {
         return Err(FormatError::Foreign(foreign::recognize(sample)));
     }

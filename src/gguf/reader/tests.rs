@@ -4,7 +4,7 @@ use corrupt::{F32, Raw};
 use proptest::prelude::*;
 
 use super::*;
-use crate::gguf::{Foreign, encode_header, lay_out};
+use crate::gguf::{encode_header, lay_out};
 
 /// A file with every value type, arrays, and tensors of several types and shapes.
 fn valid_file() -> (KeyValues, Vec<TensorInfo>, Vec<u8>) {
@@ -231,14 +231,6 @@ fn a_pipe_is_refused_and_not_waited_for() {
         error.to_string(),
         "`/dev/null` is not a regular file, expected a GGUF file"
     );
-}
-
-#[test]
-fn a_safetensors_header_is_not_mistaken() {
-    // A length of 0 or beyond the limit of safetensors is something else.
-    let like = |length: u64| [&length.to_le_bytes()[..], b"{\"a\":1}"].concat();
-    assert_eq!(foreign::recognize(&like(7)), Foreign::Safetensors);
-    assert_eq!(foreign::recognize(&like(1 << 40)), Foreign::Unknown([0; 4]));
 }
 
 fn any_value() -> impl Strategy<Value = Value> {

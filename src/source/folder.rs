@@ -1,0 +1,205 @@
+//! A folder that should hold a checkpoint, and what it is where it does not.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value as Json;
+
+use super::{
+    FileProblem, SourceError,
+    text_file::{self, read_json},
+    weights_files::quoted,
+};
+
+pub(super) const CONFIG_FILE: &str = "config.json";
+const ADAPTER_FILE: &str = "adapter_config.json";
+
+/// The largest JSON file we read whole: real ones are far smaller.
+pub(super) const MAX_JSON_BYTES: u64 = 256 << 20;
+
+/// The names of the files and folders in `dir`, dangling links included.
+///
+/// # Errors
+/// When `dir` is no folder, and then what it is, or cannot be read.
+pub(super) fn names(dir: &Path) -> Result<BTreeSet<String>, SourceError> {
+    match fs::metadata(dir) {
+        Ok(metadata) if metadata.is_dir() => {}
+        Ok(_) => return Err(not_a_checkpoint(dir, given_a_file(dir))),
+        Err(error) => {
+            return Err(match FileProblem::io(dir, error) {
+                FileProblem::Read(error) if error.kind() == io::ErrorKind::NotFound => {
+                    not_a_checkpoint(dir, "there is no such folder")
+                }
+                problem => SourceError::file(dir, problem),
+            });
+        }
+    }
+    let failed = |error| SourceError::file(dir, FileProblem::Read(error));
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(dir).map_err(failed)? {
+        // Names that are not UTF-8 are none of a checkpoint's.
+        if let Ok(name) = entry.map_err(failed)?.file_name().into_string() {
+            names.insert(name);
+        }
+    }
+    Ok(names)
+}
+
+/// Reads config.json in `dir`, which has files of these `names`.
+///
+/// # Errors
+/// When there is none, and then what the folder is; when it cannot be read.
+pub(super) fn config(dir: &Path, names: &BTreeSet<String>) -> Result<Json, SourceError> {
+    let path = dir.join(CONFIG_FILE);
+    let read = read_json(&path, MAX_JSON_BYTES);
+    match read.map_err(|problem| SourceError::file(&path, problem))? {
+        Some(config) => Ok(config),
+        None => Err(not_a_checkpoint(dir, without_config(dir, names))),
+    }
+}
+
+fn not_a_checkpoint(dir: &Path, reason: impl Into<String>) -> SourceError {
+    SourceError::NotACheckpoint {
+        path: dir.into(),
+        reason: reason.into(),
+    }
+}
+
+/// What a file is that was given in place of a folder.
+fn given_a_file(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let ends = |end: &str| name.to_ascii_lowercase().ends_with(end);
+    if ends(".gguf") {
+        return "it is a GGUF file: `swallow-gguf quantize` changes its types, `swallow-gguf run` \
+                runs it"
+            .into();
+    }
+    if ends(".yml") || ends(".yaml") {
+        return "it is a YAML file: `swallow-gguf merge` takes recipes".into();
+    }
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    match parent.join(CONFIG_FILE).is_file() {
+        true => format!(
+            "it is a file of one: give the folder, `{}`",
+            parent.display()
+        ),
+        false => format!("it is a file, expected the folder that holds `{CONFIG_FILE}`"),
+    }
+}
+
+/// What a folder is that has no config.json.
+fn without_config(dir: &Path, names: &BTreeSet<String>) -> String {
+    if names.contains(ADAPTER_FILE) {
+        let adapter = text_file::read_json(&dir.join(ADAPTER_FILE), MAX_JSON_BYTES);
+        return an_adapter(adapter.ok().flatten().as_ref());
+    }
+    if let Some(inner) = inner_checkpoints(dir, names) {
+        return match &inner[..] {
+            [one] => format!("it has no `{CONFIG_FILE}`, but `{one}` in it has: give that"),
+            several => format!(
+                "it has no `{CONFIG_FILE}`, but folders in it have: give one of {}",
+                quoted(several)
+            ),
+        };
+    }
+    if let Some(reason) = by_names(names) {
+        return reason;
+    }
+    // `..`, and not the parent of the path: the folder may be given as `.`.
+    let above = dir.join("..");
+    if above.join(CONFIG_FILE).is_file() {
+        let above = fs::canonicalize(&above).unwrap_or(above);
+        return format!(
+            "it has no `{CONFIG_FILE}`, but the folder above has: give `{}`",
+            above.display()
+        );
+    }
+    format!("it has no `{CONFIG_FILE}`")
+}
+
+/// What the names of files without a config.json among them say; `None` where that is nothing.
+fn by_names(names: &BTreeSet<String>) -> Option<String> {
+    let find = |is: &dyn Fn(&str) -> bool| names.iter().find(|name| is(name.as_str()));
+    if names.is_empty() {
+        return Some("it is empty".into());
+    }
+    if find(&|n| n.starts_with("models--")).is_some() {
+        return Some(
+            "it is the cache of the Hugging Face hub: give `hf:ORG/NAME` to take a model from it"
+                .into(),
+        );
+    }
+    if names.contains("model_index.json") {
+        return Some("it is a pipeline of diffusers, which makes images, no language model".into());
+    }
+    if let Some(original) = find(&|n| n == "params.json" || n.starts_with("consolidated")) {
+        return Some(format!(
+            "it has no `{CONFIG_FILE}`, but `{original}` of Meta's and Mistral's own format: take \
+             the `-hf` repository of the model, or convert it with transformers"
+        ));
+    }
+    if let Some(gguf) = find(&|n| n.to_ascii_lowercase().ends_with(".gguf")) {
+        return Some(format!(
+            "it holds a GGUF, `{gguf}`: give that file to `swallow-gguf run` or `swallow-gguf \
+             quantize`"
+        ));
+    }
+    // A second download, another case, an ending that a program hides.
+    let near = |n: &str| {
+        let lower = n.to_ascii_lowercase();
+        n != CONFIG_FILE
+            && lower.contains(".json")
+            && (lower.starts_with("config") || strsim::damerau_levenshtein(&lower, CONFIG_FILE) < 3)
+    };
+    find(&near).map(|name| format!("it has no `{CONFIG_FILE}`, but `{name}`: is that it?"))
+}
+
+/// Sub-folders, or snapshots of a repository in the hub's cache, that have a config.json.
+fn inner_checkpoints(dir: &Path, names: &BTreeSet<String>) -> Option<Vec<String>> {
+    let with_config = |within: &str, names: &mut dyn Iterator<Item = String>| -> Vec<String> {
+        names
+            .map(|name| format!("{within}{name}"))
+            .filter(|path| dir.join(path).join(CONFIG_FILE).is_file())
+            .take(100)
+            .collect()
+    };
+    let mut found = with_config("", &mut names.iter().cloned());
+    if names.contains("snapshots")
+        && let Ok(snapshots) = fs::read_dir(dir.join("snapshots"))
+    {
+        let names = snapshots.filter_map(|s| s.ok()?.file_name().into_string().ok());
+        found.extend(with_config("snapshots/", &mut { names }));
+    }
+    found.sort_unstable();
+    (!found.is_empty()).then_some(found)
+}
+
+/// What is said of an adapter; `config` is its adapter_config.json.
+pub(super) fn an_adapter(config: Option<&Json>) -> String {
+    let text = |key: &str| config?.get(key)?.as_str().filter(|text| !text.is_empty());
+    let kind = text("peft_type").unwrap_or("LORA");
+    let base = match text("base_model_name_or_path") {
+        Some(base) => format!("`{base}`"),
+        None => "another model".into(),
+    };
+    format!(
+        "it is an adapter ({kind}) of {base}, not a model: merge it into that first, for example \
+         with peft's `merge_and_unload`, and convert the result"
+    )
+}
+
+/// A file of a folder, which a link may stand for.
+pub(super) fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// The path of `name` in `dir`.
+pub(super) fn path_in(dir: &Path, name: &str) -> PathBuf {
+    dir.join(name)
+}
