@@ -20,16 +20,43 @@ pub enum MergeError {
         #[source]
         error: Box<ConvertError>,
     },
+    /// There is no such folder.
+    #[error("parent `{parent}`: there is no folder `{}`{hint}", folder.display())]
+    NoFolder {
+        /// As the recipe names it.
+        parent: String,
+        /// Where it was looked for.
+        folder: PathBuf,
+        /// The nearest one there is; empty, or begins with a comma.
+        hint: String,
+    },
+    /// There is no such folder, and the hub does not give such a repository.
+    #[error(
+        "parent `{parent}` is no folder (`{}`){hint}, and the hub does not give it", folder.display()
+    )]
+    Nowhere {
+        /// As the recipe names it.
+        parent: String,
+        /// Where it was looked for.
+        folder: PathBuf,
+        /// The nearest one there is; empty, or begins with a comma.
+        hint: String,
+        /// What the hub said.
+        #[source]
+        error: Box<ConvertError>,
+    },
     /// A parent has experts already.
     #[error(
-        "parent `{parent}` is a Mixture of Experts itself, expected a LlamaForCausalLM or MistralForCausalLM"
+        "parent `{parent}` is a Mixture of Experts itself, expected a dense model (LlamaForCausalLM or MistralForCausalLM): name the models that it was made of"
     )]
     NotDense {
         /// As the recipe names it.
         parent: String,
     },
     /// A parent has a bias.
-    #[error("parent `{parent}` has `{tensor}`, and a Mixtral has no biases")]
+    #[error(
+        "parent `{parent}` has the bias `{tensor}`, expected a model without: a Mixtral has no biases"
+    )]
     Bias {
         /// As the recipe names it.
         parent: String,
@@ -45,18 +72,18 @@ pub enum MergeError {
         reference: String,
     },
     /// The activation is not a Mixtral's.
-    #[error("parent `{parent}`: `{key}` is {found}, and a Mixtral's is silu")]
+    #[error(
+        "parent `{parent}`: config.json: `hidden_act` is {found}, expected `silu`, which is a Mixtral's"
+    )]
     Activation {
         /// As the recipe names it.
         parent: String,
-        /// The key of config.json.
-        key: &'static str,
-        /// What it says.
+        /// What stands there.
         found: String,
     },
     /// Two parents are not of one shape.
     #[error(
-        "`{key}` is {base_value} in `{base}` and {other_value} in `{other}`, expected an expert of the base's shape"
+        "`{key}` is {base_value} in the base `{base}` and {other_value} in `{other}`, expected an expert of the base's shape: its feed-forward networks are to stand among the base's layers"
     )]
     Differs {
         /// The key of config.json.
@@ -70,12 +97,14 @@ pub enum MergeError {
         /// Its value.
         other_value: String,
     },
-    /// Two parents read text otherwise.
+    /// Two parents read text otherwise, and in more than added tokens.
     #[error(
-        "the vocabularies differ: token {id} is {base_token} in `{base}` and {other_token} in `{other}`; `tokenizer_source: union` in the recipe joins them"
+        "the vocabularies differ in {words}, first in token {id}, which is {base_token} in the base `{base}` and {other_token} in `{other}`: write `tokenizer_source: union` in the recipe to join them, or `tokenizer_source: base` to have the base's alone"
     )]
     Vocabularies {
-        /// The first token that differs.
+        /// How many words differ.
+        words: String,
+        /// The first of them.
         id: usize,
         /// The base model.
         base: String,
