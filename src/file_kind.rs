@@ -69,7 +69,12 @@ impl FileKind {
             [0x1f, 0x8b, 8, ..] => Some(Self::Gzip),
             // The protocol, and the instructions with which one begins; a number in their place
             // would be a large one.
-            [0x80, 2..=5, b'}' | b'c' | b']' | b'(' | b'X' | 0x8a | 0x95, ..] => Some(Self::Pickle),
+            [
+                0x80,
+                2..=5,
+                b'}' | b'c' | b']' | b'(' | b'X' | 0x8a | 0x95,
+                ..,
+            ] => Some(Self::Pickle),
             _ if is_safetensors(sample) => Some(Self::Safetensors),
             [_, ..] if sample.iter().all(|byte| *byte == 0) => Some(Self::Zeros),
             _ => None,
@@ -150,9 +155,9 @@ impl fmt::Display for FileKind {
                 }
                 write!(f, ", not the file; fetch that with `{fetch}`")
             }
-            Self::Html => f.write_str(
-                "it is a web page; the download was probably an error or a login page",
-            ),
+            Self::Html => {
+                f.write_str("it is a web page; the download was probably an error or a login page")
+            }
             Self::Xml => f.write_str(
                 "it is an XML document, probably a server's error; download the file again",
             ),
@@ -204,7 +209,12 @@ mod tests {
                 " of 12 bytes",
                 "`git lfs pull`",
             ),
-            ("version http://git-media.io/v/2\n", "git-lfs", "", "`git lfs pull`"),
+            (
+                "version http://git-media.io/v/2\n",
+                "git-lfs",
+                "",
+                "`git lfs pull`",
+            ),
             (
                 "# xet version 0\nfilesize = 77\nhash = '4d'\n",
                 "git-xet",
@@ -218,8 +228,9 @@ mod tests {
                 "`git annex get`",
             ),
         ] {
-            let expected =
-                format!("it is a {system} pointer to the file{size}, not the file; fetch that with {fetch}");
+            let expected = format!(
+                "it is a {system} pointer to the file{size}, not the file; fetch that with {fetch}"
+            );
             assert_eq!(said(text.as_bytes()), expected, "{text:?}");
         }
         assert_eq!(said(b"version 2 of something"), "nothing");
@@ -244,7 +255,11 @@ mod tests {
             (b"\x80\x02\0\0\x10\0\0\0", "nothing"),
             (b"{\"a\": 1}", "nothing"),
         ] {
-            assert!(said(sample).contains(fragment), "{sample:?}: {}", said(sample));
+            assert!(
+                said(sample).contains(fragment),
+                "{sample:?}: {}",
+                said(sample)
+            );
         }
         // A length beyond what safetensors has.
         let long = [&(1u64 << 40).to_le_bytes()[..], b"{\"a\":1}"].concat();

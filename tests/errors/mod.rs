@@ -75,7 +75,9 @@ impl Section {
 
     /// Every variant of `E` is to be in the list.
     pub(super) fn want<E: Variants>(&mut self) {
-        let names = E::ALL.iter().map(|variant| format!("{}::{variant}", E::NAME));
+        let names = E::ALL
+            .iter()
+            .map(|variant| format!("{}::{variant}", E::NAME));
         self.wanted.extend(names);
     }
 
@@ -91,7 +93,11 @@ impl Section {
 
     fn finish(self) -> String {
         let missing: Vec<_> = self.wanted.difference(&self.made).collect();
-        assert!(missing.is_empty(), "{}: not in the list: {missing:?}", self.room);
+        assert!(
+            missing.is_empty(),
+            "{}: not in the list: {missing:?}",
+            self.room
+        );
         format!("# {}\n\n{}\n", self.room, self.text)
     }
 }

@@ -1,8 +1,11 @@
 //! `swallow-gguf merge`: parents made here, recipes, and what becomes of them.
 
+mod bases_values;
 mod killed;
 mod prompts;
+mod recipe_files;
 mod recipes;
+mod references;
 mod vocabularies;
 
 use std::{

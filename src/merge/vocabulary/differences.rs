@@ -89,14 +89,11 @@ impl<'a> Differences<'a> {
             parts.push(format!("{words} differ, the first at id {first}"));
         }
         if !self.dropped.is_empty() {
-            let tokens = counted(self.dropped.len(), "token");
-            let of_it = format!(
-                "{tokens} of its own, with their rows ({})",
-                named(&self.dropped)
-            );
+            let n = self.dropped.len();
+            let (tokens, names) = (counted(n, "token"), named(&self.dropped));
             parts.push(format!(
-                "left out {} {of_it}",
-                is_or_are(self.dropped.len())
+                "{tokens} of its own {} left out ({names})",
+                is_or_are(n)
             ));
         }
         if !self.unknown.is_empty() {
