@@ -68,7 +68,7 @@ impl Conversion {
     pub fn of_checkpoint(options: &CheckpointOptions) -> Result<Self, ConvertError> {
         let checkpoint = options.source.open()?;
         let config = ModelConfig::from_json(&checkpoint.config)?;
-        Self::of_described(
+        let mut conversion = Self::of_described(
             Described {
                 source: options.source.to_string(),
                 inputs: checkpoint.files().collect(),
@@ -80,7 +80,9 @@ impl Conversion {
             },
             &options.wishes,
             options.chat_template.clone(),
-        )
+        )?;
+        conversion.notes.splice(0..0, checkpoint.notes);
+        Ok(conversion)
     }
 
     /// Plans the conversion of a checkpoint whose tensors are known.

@@ -1,24 +1,25 @@
 //! A checkpoint folder: its config and the tensors of all its shards.
 
 use std::{
-    collections::BTreeMap,
-    fs::{self, File},
+    collections::{BTreeMap, BTreeSet},
     io,
     ops::Range,
     path::{Component, Path, PathBuf},
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
     Origin,
     error::SourceError,
+    folder::{self, MAX_JSON_BYTES},
     safetensors::{self, Entry},
     shard::Shard,
+    text_file,
+    weights_files::{self, WeightFiles},
 };
 
-pub(super) const INDEX_FILE: &str = "model.safetensors.index.json";
-pub(super) const SINGLE_FILE: &str = "model.safetensors";
+pub(super) use super::weights_files::{INDEX_FILE, SINGLE_FILE};
 
 /// What a checkpoint has besides its shards.
 pub(super) const OTHER_FILES: [&str; 12] = [
@@ -35,9 +36,6 @@ pub(super) const OTHER_FILES: [&str; 12] = [
     "mergekit_moe_config.yml",
     "README.md",
 ];
-
-/// The largest JSON file we read whole: real ones are far smaller.
-const MAX_JSON_BYTES: u64 = 256 << 20;
 
 /// A tensor of a checkpoint: where its bytes are.
 #[derive(Clone, Debug)]
@@ -65,6 +63,8 @@ pub struct Checkpoint {
     pub tensors: BTreeMap<String, SourceTensor>,
     /// What it is on the hub, if that is known.
     pub origin: Option<Origin>,
+    /// What a user should know of the choice of files.
+    pub notes: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -78,40 +78,18 @@ impl Checkpoint {
     /// # Errors
     /// When the folder, the index or a shard's header is not what it should be.
     pub fn open(dir: &Path) -> Result<Self, SourceError> {
-        let not_a_checkpoint = |reason: &str| SourceError::NotACheckpoint {
-            path: dir.into(),
-            reason: reason.into(),
-        };
-        match fs::metadata(dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(not_a_checkpoint("there is no such folder"));
-            }
-            Err(error) => {
-                return Err(SourceError::Io {
-                    path: dir.into(),
-                    error,
-                });
-            }
-            Ok(m) if !m.is_dir() => {
-                return Err(not_a_checkpoint(
-                    "it is a file, expected the folder that holds `config.json`",
-                ));
-            }
-            Ok(_) => {}
-        }
-        let config_path = dir.join("config.json");
-        if !config_path.is_file() {
-            return Err(not_a_checkpoint("it has no `config.json`"));
-        }
-        let config = read_json(&config_path)?;
-        let (shards, tensors) = open_shards(dir)?;
-        let names = shards.iter().map(|shard| shard.path());
+        let names = folder::names(dir)?;
+        let config = folder::config(dir, &names)?;
+        let mut notes = Vec::new();
+        let Joined { shards, tensors } = open_shards(dir, &names, &mut notes)?;
+        let paths = shards.iter().map(|shard| shard.path());
         Ok(Self {
-            origin: Origin::of_cache(dir, names),
+            origin: Origin::of_cache(dir, paths),
             dir: dir.into(),
             config,
             shards,
             tensors,
+            notes,
         })
     }
 
@@ -122,89 +100,77 @@ impl Checkpoint {
     }
 }
 
-/// Reads and parses a JSON file of a checkpoint.
+/// Reads a JSON file of a checkpoint that has to be there.
 ///
 /// # Errors
 /// When the file cannot be read, is far too large or is not JSON.
-pub(super) fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, SourceError> {
-    let io_error = |error| SourceError::Io {
-        path: path.into(),
-        error,
-    };
-    let len = fs::metadata(path).map_err(io_error)?.len();
-    if len > MAX_JSON_BYTES {
-        return Err(SourceError::malformed(
-            path,
-            format!("expected a JSON file of at most {MAX_JSON_BYTES} bytes, found {len}"),
-        ));
+pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, SourceError> {
+    let read = text_file::read_json(path, MAX_JSON_BYTES);
+    match read.map_err(|problem| SourceError::file(path, problem))? {
+        Some(parsed) => Ok(parsed),
+        None => Err(SourceError::io(path, io::ErrorKind::NotFound.into())),
     }
-    let text = fs::read(path).map_err(io_error)?;
-    serde_json::from_slice(&text)
-        .map_err(|error| SourceError::malformed(path, format!("broken JSON: {error}")))
 }
 
-type Shards = (Vec<Shard>, BTreeMap<String, SourceTensor>);
-
-fn open_shards(dir: &Path) -> Result<Shards, SourceError> {
-    let index_path = dir.join(INDEX_FILE);
-    if index_path.is_file() {
-        let index: Index = read_json(&index_path)?;
-        return open_indexed(dir, &index_path, &index);
-    }
-    let path = dir.join(SINGLE_FILE);
-    if !path.is_file() {
-        let reason = if has_pickle(dir) {
-            format!("its weights are PyTorch pickles, expected `{SINGLE_FILE}` or `{INDEX_FILE}`")
-        } else {
-            format!("it has neither `{SINGLE_FILE}` nor `{INDEX_FILE}`")
-        };
-        return Err(SourceError::NotACheckpoint {
-            path: dir.into(),
-            reason,
-        });
-    }
+/// Opens the shards in `dir`, which has files of these `names`.
+fn open_shards(
+    dir: &Path,
+    names: &BTreeSet<String>,
+    notes: &mut Vec<String>,
+) -> Result<Joined, SourceError> {
+    let chosen = weights_files::choose(names.iter().map(String::as_str), notes);
+    let chosen = chosen.map_err(|problem| SourceError::Weights {
+        path: dir.into(),
+        problem,
+    })?;
     let mut joined = Joined::default();
-    joined.add(open_local(path)?)?;
-    Ok((joined.shards, joined.tensors))
+    match chosen {
+        WeightFiles::Single(name) => joined.add(open_local(dir.join(name))?)?,
+        WeightFiles::Numbered(shards) => {
+            for name in shards {
+                joined.add(open_local(dir.join(name))?)?;
+            }
+        }
+        WeightFiles::Indexed => {
+            let index_path = dir.join(INDEX_FILE);
+            let index: Index = read_json(&index_path)?;
+            let shards = index.shards(&index_path)?;
+            let missing = shards.iter().filter(|shard| !names.contains(**shard));
+            let missing: Vec<String> = missing.map(|&shard| shard.to_owned()).collect();
+            if !missing.is_empty() {
+                return Err(SourceError::ShardMissing {
+                    missing,
+                    count: shards.len(),
+                    index: index_path,
+                });
+            }
+            for name in shards {
+                joined.add(open_local(dir.join(name))?)?;
+            }
+            joined.require_as_indexed(&index, &index_path, |shard| dir.join(shard))?;
+        }
+    }
+    Ok(joined)
 }
 
 /// Opens one safetensors file by itself: the file, as the only shard, and its tensors by name.
 ///
 /// # Errors
 /// When it cannot be read or is not what it should be.
-pub fn open_safetensors(path: &Path) -> Result<Shards, SourceError> {
+pub fn open_safetensors(
+    path: &Path,
+) -> Result<(Vec<Shard>, BTreeMap<String, SourceTensor>), SourceError> {
     let mut joined = Joined::default();
     joined.add(open_local(path.into())?)?;
     Ok((joined.shards, joined.tensors))
 }
 
 pub(super) fn open_local(path: PathBuf) -> Result<Shard, SourceError> {
-    match File::open(&path) {
-        Ok(file) => Ok(Shard::new(path, file)),
-        Err(error) => Err(SourceError::Io { path, error }),
+    match text_file::open(&path) {
+        Ok(Some(file)) => Ok(Shard::new(path, file)),
+        Ok(None) => Err(SourceError::io(&path, io::ErrorKind::NotFound.into())),
+        Err(problem) => Err(SourceError::file(&path, problem)),
     }
-}
-
-fn has_pickle(dir: &Path) -> bool {
-    ["pytorch_model.bin", "pytorch_model.bin.index.json"]
-        .iter()
-        .any(|f| dir.join(f).is_file())
-}
-
-fn open_indexed(dir: &Path, index_path: &Path, index: &Index) -> Result<Shards, SourceError> {
-    let mut joined = Joined::default();
-    for name in index.shards(index_path)? {
-        let path = dir.join(name);
-        if !path.is_file() {
-            return Err(SourceError::ShardMissing {
-                path,
-                index: index_path.into(),
-            });
-        }
-        joined.add(open_local(path)?)?;
-    }
-    joined.require_as_indexed(index, index_path, |shard| dir.join(shard))?;
-    Ok((joined.shards, joined.tensors))
 }
 
 impl Index {

@@ -2,6 +2,7 @@
 
 use std::{io, path::PathBuf};
 
+use super::{FileProblem, WeightsError, weights_files::and_more};
 use crate::hub::HubError;
 
 /// A checkpoint that cannot be read, with the file or tensor and what was expected and found.
@@ -18,13 +19,21 @@ pub enum SourceError {
         /// What is missing or in its place.
         reason: String,
     },
-    /// A file cannot be opened or read.
-    #[error("cannot read `{path}`: {error}")]
-    Io {
+    /// A file cannot be read, or is not what its name says.
+    #[error("`{path}`: {problem}")]
+    File {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
-        error: io::Error,
+        /// What is wrong with it.
+        problem: FileProblem,
+    },
+    /// There are no weights that can be read.
+    #[error("`{path}`: {problem}")]
+    Weights {
+        /// The folder.
+        path: PathBuf,
+        /// What there is instead.
+        problem: WeightsError,
     },
     /// The index names a file that is not a plain name inside the folder.
     #[error(
@@ -38,11 +47,18 @@ pub enum SourceError {
         /// The name found.
         shard: String,
     },
-    /// A shard that the index names is not there.
-    #[error("shard `{path}` is missing, `{index}` names it: download it again")]
+    /// Shards that the index names are not there.
+    #[error(
+        "{} of {count} shards that `{index}` names are missing, `{}`{}: download them again",
+        missing.len(),
+        missing.first().map_or("", String::as_str),
+        and_more(missing.len())
+    )]
     ShardMissing {
-        /// The shard's path.
-        path: PathBuf,
+        /// The names of those that are not there.
+        missing: Vec<String>,
+        /// How many there should be.
+        count: usize,
         /// The index file.
         index: PathBuf,
     },
@@ -81,11 +97,19 @@ pub enum SourceError {
 impl SourceError {
     pub(crate) fn shard(path: &std::path::Path, error: super::ShardError) -> Self {
         match error {
-            super::ShardError::Local(error) => Self::Io {
-                path: path.into(),
-                error,
-            },
+            super::ShardError::Local(error) => Self::io(path, error),
             super::ShardError::Remote(error) => Self::Hub(*error),
+        }
+    }
+
+    pub(super) fn io(path: &std::path::Path, error: io::Error) -> Self {
+        Self::file(path, FileProblem::io(path, error))
+    }
+
+    pub(super) fn file(path: &std::path::Path, problem: FileProblem) -> Self {
+        Self::File {
+            path: path.into(),
+            problem,
         }
     }
 

@@ -1,18 +1,10 @@
 //! A folder that should hold a checkpoint, and what it is where it does not.
 
-use std::{
-    collections::BTreeSet,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, fs, io, path::Path};
 
 use serde_json::Value as Json;
 
-use super::{
-    FileProblem, SourceError,
-    text_file::{self, read_json},
-    weights_files::quoted,
-};
+use super::{FileProblem, SourceError, text_file::read_json, weights_files::quoted};
 
 pub(super) const CONFIG_FILE: &str = "config.json";
 const ADAPTER_FILE: &str = "adapter_config.json";
@@ -96,7 +88,7 @@ fn given_a_file(path: &Path) -> String {
 /// What a folder is that has no config.json.
 fn without_config(dir: &Path, names: &BTreeSet<String>) -> String {
     if names.contains(ADAPTER_FILE) {
-        let adapter = text_file::read_json(&dir.join(ADAPTER_FILE), MAX_JSON_BYTES);
+        let adapter = read_json(&dir.join(ADAPTER_FILE), MAX_JSON_BYTES);
         return an_adapter(adapter.ok().flatten().as_ref());
     }
     if let Some(inner) = inner_checkpoints(dir, names) {
@@ -162,22 +154,16 @@ fn by_names(names: &BTreeSet<String>) -> Option<String> {
 
 /// Sub-folders, or snapshots of a repository in the hub's cache, that have a config.json.
 fn inner_checkpoints(dir: &Path, names: &BTreeSet<String>) -> Option<Vec<String>> {
-    let with_config = |within: &str, names: &mut dyn Iterator<Item = String>| -> Vec<String> {
-        names
-            .map(|name| format!("{within}{name}"))
-            .filter(|path| dir.join(path).join(CONFIG_FILE).is_file())
-            .take(100)
-            .collect()
-    };
-    let mut found = with_config("", &mut names.iter().cloned());
+    let mut inner: Vec<String> = names.iter().cloned().collect();
     if names.contains("snapshots")
         && let Ok(snapshots) = fs::read_dir(dir.join("snapshots"))
     {
         let names = snapshots.filter_map(|s| s.ok()?.file_name().into_string().ok());
-        found.extend(with_config("snapshots/", &mut { names }));
+        inner.extend(names.map(|name| format!("snapshots/{name}")));
     }
-    found.sort_unstable();
-    (!found.is_empty()).then_some(found)
+    inner.retain(|name| dir.join(name).join(CONFIG_FILE).is_file());
+    inner.sort_unstable();
+    (!inner.is_empty()).then_some(inner)
 }
 
 /// What is said of an adapter; `config` is its adapter_config.json.
@@ -192,14 +178,4 @@ pub(super) fn an_adapter(config: Option<&Json>) -> String {
         "it is an adapter ({kind}) of {base}, not a model: merge it into that first, for example \
          with peft's `merge_and_unload`, and convert the result"
     )
-}
-
-/// A file of a folder, which a link may stand for.
-pub(super) fn exists(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok()
-}
-
-/// The path of `name` in `dir`.
-pub(super) fn path_in(dir: &Path, name: &str) -> PathBuf {
-    dir.join(name)
 }

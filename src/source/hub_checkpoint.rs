@@ -96,6 +96,7 @@ impl Checkpoint {
             config,
             shards: joined.shards,
             tensors: joined.tensors,
+            notes: Vec::new(),
         })
     }
 

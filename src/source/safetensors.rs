@@ -15,7 +15,8 @@ use serde::{
     de::{MapAccess, Visitor},
 };
 
-use super::{Shard, dtype, error::SourceError};
+use super::{FileProblem, Shard, dtype, error::SourceError};
+use crate::file_kind::{FileKind, SAMPLE};
 
 /// The longest header the safetensors library itself reads.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
@@ -72,49 +73,19 @@ impl<'de> Deserialize<'de> for RawHeader {
 /// its shape and format ask for, and overlaps no other. The result is in file order.
 pub(super) fn read_header(shard: &Shard) -> Result<Vec<Entry>, SourceError> {
     let path = shard.path();
-    let file_len = shard.file_len().map_err(|error| SourceError::Io {
-        path: path.into(),
-        error,
-    })?;
-    let read = |buf: &mut [u8], offset| {
-        let done = shard.read_exact_at(buf, offset);
-        done.map_err(|error| SourceError::shard(path, error))
+    let file_len = shard.file_len().map_err(|e| SourceError::io(path, e))?;
+    let header = match header_bytes(shard, file_len)? {
+        Ok(header) => header,
+        Err(reason) => return Err(no_header(shard, file_len, reason)),
     };
-
-    if file_len < 8 {
-        return Err(SourceError::malformed(
-            path,
-            format!("expected a safetensors file, found {file_len} bytes"),
-        ));
-    }
-    let mut bytes = [0; 8];
-    read(&mut bytes, 0)?;
-    let header_len = LittleEndian::read_u64(&bytes);
-    if header_len > file_len - 8 {
-        let hint = if header_len.to_le_bytes() == *b"version " {
-            " (this is a Git LFS pointer: run `git lfs pull`)"
-        } else {
-            ""
-        };
-        return Err(SourceError::malformed(
-            path,
-            format!(
-                "the header claims {header_len} bytes, longer than the file's {file_len}{hint}"
-            ),
-        ));
-    }
-    if header_len > MAX_HEADER_BYTES {
-        return Err(SourceError::malformed(
-            path,
-            format!("the header claims {header_len} bytes, expected at most {MAX_HEADER_BYTES}"),
-        ));
-    }
-
-    // At most as long as the file, and the bound above.
-    let mut header = vec![0; header_len as usize];
-    read(&mut header, 8)?;
-    let raw: RawHeader = serde_json::from_slice(&header)
-        .map_err(|error| SourceError::malformed(path, format!("broken header: {error}")))?;
+    let header_len = header.len() as u64;
+    let raw: RawHeader = match serde_json::from_slice(&header) {
+        Ok(raw) => raw,
+        Err(error) => {
+            let reason = format!("broken header: {error}");
+            return Err(no_header(shard, file_len, reason));
+        }
+    };
 
     let data_start = 8 + header_len;
     let mut entries = Vec::with_capacity(raw.0.len());
@@ -146,6 +117,52 @@ pub(super) fn read_header(shard: &Shard) -> Result<Vec<Entry>, SourceError> {
         }
     }
     Ok(entries)
+}
+
+/// The JSON at the beginning of a shard, or why there cannot be one.
+fn header_bytes(shard: &Shard, file_len: u64) -> Result<Result<Vec<u8>, String>, SourceError> {
+    let read = |buf: &mut [u8], offset| {
+        let done = shard.read_exact_at(buf, offset);
+        done.map_err(|error| SourceError::shard(shard.path(), error))
+    };
+    if file_len < 8 {
+        let found = format!("expected a safetensors file, found {file_len} bytes");
+        return Ok(Err(found));
+    }
+    let mut bytes = [0; 8];
+    read(&mut bytes, 0)?;
+    let header_len = LittleEndian::read_u64(&bytes);
+    if header_len > file_len - 8 {
+        return Ok(Err(format!(
+            "the header claims {header_len} bytes, longer than the file's {file_len}: download it \
+             again"
+        )));
+    }
+    if header_len > MAX_HEADER_BYTES {
+        return Ok(Err(format!(
+            "the header claims {header_len} bytes, expected at most {MAX_HEADER_BYTES}"
+        )));
+    }
+    // At most as long as the file, and the bound above.
+    let mut header = vec![0; header_len as usize];
+    read(&mut header, 8)?;
+    Ok(Ok(header))
+}
+
+/// Says what a file is whose header is none, or else `reason`.
+fn no_header(shard: &Shard, file_len: u64, reason: String) -> SourceError {
+    let path = shard.path();
+    if file_len == 0 {
+        return SourceError::file(path, FileProblem::Empty);
+    }
+    let mut sample = vec![0; file_len.min(SAMPLE as u64) as usize];
+    if let Err(error) = shard.read_exact_at(&mut sample, 0) {
+        return SourceError::shard(path, error);
+    }
+    match FileKind::recognize(&sample) {
+        Some(FileKind::Safetensors) | None => SourceError::malformed(path, reason),
+        Some(kind) => SourceError::file(path, FileProblem::Kind(kind)),
+    }
 }
 
 /// Checks what an entry says of itself and moves its offsets to the file's.

@@ -13,10 +13,7 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
-use crate::{
-    file_kind::{FileKind, SAMPLE},
-    gguf::escape,
-};
+use crate::{file_kind::FileKind, gguf::escape};
 
 /// What is wrong with a file, whatever it should hold. The text goes after the file's name.
 #[derive(Debug, thiserror::Error)]
@@ -76,34 +73,42 @@ impl FileProblem {
     }
 }
 
+/// The file, open for reading; `None` where there is none.
+///
+/// # Errors
+/// When the operating system does not give it, or it is no file.
+pub(crate) fn open(path: &Path) -> Result<Option<File>, FileProblem> {
+    // Asked before it is opened: opening a pipe waits for the other end.
+    let opened = fs::metadata(path).and_then(|metadata| match metadata.is_file() {
+        true => File::open(path).map(Ok),
+        false if metadata.is_dir() => Ok(Err(FileProblem::NotAFile("a folder"))),
+        false => Ok(Err(FileProblem::NotAFile("a pipe or a device"))),
+    });
+    match opened {
+        Ok(file) => file.map(Some),
+        Err(error) => match FileProblem::io(path, error) {
+            FileProblem::Read(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            problem => Err(problem),
+        },
+    }
+}
+
 /// The whole file; `None` where there is none.
 ///
 /// # Errors
 /// When it cannot be read, has more than `limit` bytes, or is something else entirely.
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FileProblem> {
-    let failed = |error| FileProblem::io(path, error);
-    // Asked before it is opened: opening a pipe waits for the other end.
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => return Err(FileProblem::NotAFile("a folder")),
-        Ok(metadata) if !metadata.is_file() => {
-            return Err(FileProblem::NotAFile("a pipe or a device"));
-        }
-        Ok(_) => {}
-        Err(error) => {
-            return match failed(error) {
-                FileProblem::Read(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                problem => Err(problem),
-            };
-        }
-    }
-    let file = File::open(path).map_err(failed)?;
-    let found = file.metadata().map_err(failed)?.len();
+    let Some(file) = open(path)? else {
+        return Ok(None);
+    };
+    let found = file.metadata().map_err(FileProblem::Read)?.len();
     if found > limit {
         return Err(FileProblem::TooLarge { found, limit });
     }
     let mut bytes = Vec::new();
-    file.take(limit).read_to_end(&mut bytes).map_err(failed)?;
-    match FileKind::recognize(&bytes[..bytes.len().min(SAMPLE)]) {
+    let mut file = file.take(limit);
+    file.read_to_end(&mut bytes).map_err(FileProblem::Read)?;
+    match FileKind::recognize(&bytes) {
         Some(kind) => Err(FileProblem::Kind(kind)),
         None => Ok(Some(bytes)),
     }
@@ -172,8 +177,8 @@ fn other_encoding(bytes: &[u8]) -> Option<&'static str> {
     match *bytes {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Some("UTF-32"),
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("UTF-16"),
-        [0, 0, 0, 1.., ..] | [1.., 0, 0, 0, ..] => Some("UTF-32"),
-        [0, 1.., 0, 1.., ..] | [1.., 0, 1.., 0, ..] => Some("UTF-16"),
+        [0, 0, 0, 1..=255, ..] | [1..=255, 0, 0, 0, ..] => Some("UTF-32"),
+        [0, 1..=255, 0, 1..=255, ..] | [1..=255, 0, 1..=255, 0, ..] => Some("UTF-16"),
         _ => None,
     }
 }
@@ -244,7 +249,8 @@ mod tests {
                 for mark in [false, true] {
                     let bytes = encoded("{\"a\": 1}", width, big, mark);
                     let error = parsed(&bytes).unwrap_err();
-                    let expected = format!("it is text in {name}, expected UTF-8; save it as UTF-8");
+                    let expected =
+                        format!("it is text in {name}, expected UTF-8; save it as UTF-8");
                     assert_eq!(error, expected, "{big} {mark}");
                 }
             }
@@ -279,7 +285,10 @@ mod tests {
                 b"Access to model x/y is restricted. You must be authenticated\nmore",
                 "expected JSON, found `Access to model x/y is restricted. You m…`",
             ),
-            (b"{", "broken JSON: EOF while parsing an object at line 1 column 1"),
+            (
+                b"{",
+                "broken JSON: EOF while parsing an object at line 1 column 1",
+            ),
             (
                 b"{\"a\": NaN, \"b\": nan}",
                 "broken JSON: expected ident at line 1 column 19",

@@ -87,7 +87,8 @@ pub enum WeightsError {
     },
 }
 
-fn and_more(n: usize) -> String {
+/// What follows the first of `n` names.
+pub(super) fn and_more(n: usize) -> String {
     match n {
         0 | 1 => String::new(),
         n => format!(" and {} more", n - 1),
@@ -126,7 +127,10 @@ impl Numbered<'_> {
     }
 
     fn name(&self, number: u32) -> String {
-        format!("{}-{number:05}-of-{:05}.safetensors", self.prefix, self.count)
+        format!(
+            "{}-{number:05}-of-{:05}.safetensors",
+            self.prefix, self.count
+        )
     }
 
     fn names(&self) -> Vec<String> {
@@ -238,10 +242,11 @@ fn candidates<'a>(names: &BTreeSet<&'a str>) -> (Vec<Numbered<'a>>, Vec<&'a str>
 
 /// `PREFIX-00001-of-00003` taken apart.
 fn numbered(stem: &str) -> Option<(&str, u32, u32)> {
-    let number = |digits: &str| match digits.len() == 5 && digits.bytes().all(|b| b.is_ascii_digit()) {
-        true => digits.parse::<u32>().ok(),
-        false => None,
-    };
+    let number =
+        |digits: &str| match digits.len() == 5 && digits.bytes().all(|b| b.is_ascii_digit()) {
+            true => digits.parse::<u32>().ok(),
+            false => None,
+        };
     let (rest, count) = stem.rsplit_once("-of-")?;
     let (prefix, no) = rest.rsplit_once('-')?;
     let (no, count) = (number(no)?, number(count)?);
@@ -263,9 +268,9 @@ fn what_else(names: &BTreeSet<&str>) -> WeightsError {
         WeightsError::Adapter { example }
     } else if let Some(example) = find(&|n| n.to_ascii_lowercase().ends_with(".gguf")) {
         WeightsError::Gguf { example }
-    } else if let Some(example) = find(&|n| {
-        pickle.iter().any(|end| n.ends_with(end)) && !n.starts_with("training_args")
-    }) {
+    } else if let Some(example) =
+        find(&|n| pickle.iter().any(|end| n.ends_with(end)) && !n.starts_with("training_args"))
+    {
         WeightsError::Pickles { example }
     } else {
         WeightsError::Missing
@@ -300,11 +305,7 @@ mod tests {
         let (files, notes) = chosen(&["consolidated.safetensors", SINGLE_FILE]);
         assert_eq!((files, notes), (Ok(one.clone()), vec![]));
 
-        let (files, notes) = chosen(&[
-            SINGLE_FILE,
-            INDEX_FILE,
-            "model-00001-of-00001.safetensors",
-        ]);
+        let (files, notes) = chosen(&[SINGLE_FILE, INDEX_FILE, "model-00001-of-00001.safetensors"]);
         assert_eq!(files, Ok(one));
         assert_eq!(
             notes,
@@ -327,7 +328,10 @@ mod tests {
     fn shards_that_number_themselves_need_no_index() {
         for numbers in [&[1, 2, 3], &[0, 1, 2]] {
             let names = shards("model", numbers, 3);
-            assert_eq!(of(&names), (Ok(WeightFiles::Numbered(names.clone())), vec![]));
+            assert_eq!(
+                of(&names),
+                (Ok(WeightFiles::Numbered(names.clone())), vec![])
+            );
         }
         // What is left of another set does not hinder.
         let names = shards("model", &[1, 2], 2);
@@ -369,8 +373,14 @@ mod tests {
     fn what_is_there_instead_is_named() {
         for (names, fragment) in [
             (&["config.json"][..], "there are no weights"),
-            (&["pytorch_model-00001-of-00002.bin", "x.gguf"], "PyTorch pickles"),
-            (&["consolidated.00.pth"], "Meta's and Mistral's own programs"),
+            (
+                &["pytorch_model-00001-of-00002.bin", "x.gguf"],
+                "PyTorch pickles",
+            ),
+            (
+                &["consolidated.00.pth"],
+                "Meta's and Mistral's own programs",
+            ),
             (&["consolidated.safetensors"], "`-hf` repository"),
             (&["adapter_model.safetensors"], "merge_and_unload"),
             (&["m.Q4_K_M.GGUF"], "swallow-gguf quantize"),
