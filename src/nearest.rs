@@ -1,6 +1,6 @@
 //! The name that was probably meant, where one was given that is not there.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Bytes of the longest name that a file or a key of ours has.
 const MAX_NAME: usize = 255;
@@ -37,15 +37,31 @@ pub(crate) fn in_folder(
         true => Path::new("."),
         false => folder,
     };
-    let entries = std::fs::read_dir(folder).ok()?.take(MAX_ENTRIES);
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .collect();
-    // The order of a folder is chance.
-    names.sort();
+    let names = names(folder);
     let near = names.iter().map(String::as_str);
     let near = near.filter(|name| wanted(&folder.join(name)));
     of(name, near).map(str::to_owned)
+}
+
+/// The files of a folder whose names end with one of `endings`, in the order of their names.
+pub(crate) fn files_in(folder: &Path, endings: &[&str]) -> Vec<PathBuf> {
+    let ends = |path: &Path| {
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        ending.is_some_and(|ending| endings.iter().any(|e| e.eq_ignore_ascii_case(ending)))
+    };
+    let paths = names(folder).into_iter().map(|name| folder.join(name));
+    paths.filter(|path| ends(path) && path.is_file()).collect()
+}
+
+/// The names in a folder, in their order: that of the folder is chance.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let mut names: Vec<String> = entries
+        .take(MAX_ENTRIES)
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names
 }
 
 #[cfg(test)]

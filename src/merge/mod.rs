@@ -197,7 +197,7 @@ impl Merge {
     pub fn save_gates(&self, path: &Path, replace: bool) -> Result<(), MergeError> {
         let is_input = |input: &PathBuf| same_file::is_same_file(input, path).unwrap_or(false);
         if self.inputs().iter().any(is_input) {
-            return Err(GateError::Exists { path: path.into() }.into());
+            return Err(GateError::IsInput { path: path.into() }.into());
         }
         Ok(self.gates.save(path, self.gate_dtype(), replace)?)
     }

@@ -6,7 +6,8 @@ use super::{Section, variants};
 
 variants!(SourceError {
     NotACheckpoint,
-    Io,
+    File,
+    Weights,
     ShardOutsideFolder,
     ShardMissing,
     Malformed,

@@ -83,7 +83,7 @@ fn what_is_no_recipe_is_refused_by_name() {
         ("another tokenizer", with("gate_mode: random\ntokenizer_source: two\n"), "`tokenizer_source` is `two`, expected `base` or `union`"),
         ("too many per token", with("gate_mode: random\nexperts_per_token: 3\n"), "`experts_per_token` is `3`, expected a number from 1 to 2, the number of experts"),
         ("none per token", with("gate_mode: random\nexperts_per_token: 0\n"), "`experts_per_token` is `0`, expected a number from 1 to 2"),
-        ("one expert, two per token", "base_model: one\ngate_mode: random\nexperts: [{source_model: one}]\n".into(), "`experts_per_token` is 2, as it is not there, expected a number from 1 to 1"),
+        ("one expert, two per token", "base_model: one\ngate_mode: random\nexperts: [{source_model: one}]\n".into(), "`experts_per_token` is missing, and so 2, expected a number from 1 to 1"),
         ("less than no noise", expert("{source_model: one, noise_scale: -0.1}"), "`experts[1].noise_scale` is `-0.1`, expected a number, 0 or more"),
         ("noise without end", expert("{source_model: one, noise_scale: .inf}"), "`experts[1].noise_scale` is `.inf`, expected a number"),
         ("a scale that is none", expert("{source_model: one, residual_scale: [1]}"), "`experts[1].residual_scale` is a list, expected a number"),

@@ -1,6 +1,6 @@
 //! A recipe's file: its text, or what stands in its place.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use super::RecipeError;
 use crate::{
@@ -48,14 +48,11 @@ fn hint_in_folder(dir: &Path) -> String {
     if dir.join(RECIPE_FILE).is_file() {
         return format!(", did you mean `{}`?", dir.join(RECIPE_FILE).display());
     }
-    let mut found: Vec<String> = fs::read_dir(dir)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| is_yaml(path) && path.is_file())
+    let found = nearest::files_in(dir, &["yml", "yaml"]);
+    let mut found: Vec<String> = found
+        .iter()
         .map(|path| format!("`{}`", path.display()))
         .collect();
-    found.sort();
     match &found[..] {
         [] if dir.join("config.json").is_file() => {
             ": it is a model, which `convert` takes".to_owned()
@@ -90,11 +87,6 @@ fn hint_beside(path: &Path) -> String {
         Some(found) => format!(", did you mean `{}`?", found.display()),
         None => String::new(),
     }
-}
-
-fn is_yaml(path: &Path) -> bool {
-    let ending = path.extension().and_then(|ending| ending.to_str());
-    ending.is_some_and(|ending| ["yml", "yaml"].contains(&ending.to_ascii_lowercase().as_str()))
 }
 
 /// What a text that is no YAML has that recipes from the web often have.

@@ -196,7 +196,7 @@ impl<'a> Table<'a> {
         };
         match self.get(key) {
             None if n >= 2 => Ok(2),
-            None => fail("2, as it is not there,".to_owned()),
+            None => fail("missing, and so 2".to_owned()),
             Some(value) => match plain_number(value) {
                 Some(count) if count.fract() == 0.0 && (1.0..=n as f64).contains(&count) => {
                     Ok(count as u32)
