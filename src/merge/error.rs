@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 use super::{gates::GateError, recipe::RecipeError};
-use crate::{convert::ConvertError, gguf::LayoutError, model::vocabulary::VocabularyError};
+use crate::{convert::ConvertError, gguf::LayoutError};
 
 /// Why models cannot be merged.
 #[derive(Debug, thiserror::Error)]
@@ -20,26 +20,24 @@ pub enum MergeError {
         #[source]
         error: Box<ConvertError>,
     },
-    /// There is no such folder.
-    #[error("parent `{parent}`: there is no folder `{}`{hint}", folder.display())]
+    /// There is no such folder, or a file in its place.
+    #[error("parent `{parent}`{found}")]
     NoFolder {
         /// As the recipe names it.
         parent: String,
-        /// Where it was looked for.
-        folder: PathBuf,
-        /// The nearest one there is; empty, or begins with a comma.
-        hint: String,
+        /// What there is, and what was expected.
+        found: String,
     },
     /// There is no such folder, and the hub does not give such a repository.
     #[error(
-        "parent `{parent}` is no folder (`{}`){hint}, and the hub does not give it", folder.display()
+        "parent `{parent}`: there is no folder `{}`{hint}, and the hub does not give it", folder.display()
     )]
     Nowhere {
         /// As the recipe names it.
         parent: String,
         /// Where it was looked for.
         folder: PathBuf,
-        /// The nearest one there is; empty, or begins with a comma.
+        /// The nearest one there is, in parentheses; or empty.
         hint: String,
         /// What the hub said.
         #[source]
@@ -99,11 +97,12 @@ pub enum MergeError {
     },
     /// Two parents read text otherwise, and in more than added tokens.
     #[error(
-        "the vocabularies differ in {words}, first in token {id}, which is {base_token} in the base `{base}` and {other_token} in `{other}`: write `tokenizer_source: union` in the recipe to join them, or `tokenizer_source: base` to have the base's alone"
+        "the vocabularies differ in {words} word{}, first in token {id}, which is {base_token} in the base `{base}` and {other_token} in `{other}`: write `tokenizer_source: union` in the recipe to join them, or `tokenizer_source: base` to have the base's alone",
+        if *words == 1 { "" } else { "s" }
     )]
     Vocabularies {
         /// How many words differ.
-        words: String,
+        words: usize,
         /// The first of them.
         id: usize,
         /// The base model.
@@ -125,9 +124,6 @@ pub enum MergeError {
         /// Why not.
         reason: String,
     },
-    /// The merged tokenizer files do not say what they should.
-    #[error("the merged tokenizer cannot be read")]
-    Vocabulary(#[from] VocabularyError),
     /// Given gates cannot be read, or made ones not written.
     #[error(transparent)]
     Gates(#[from] GateError),
@@ -169,7 +165,15 @@ impl MergeError {
     pub(crate) fn write(path: &std::path::Path, error: io::Error) -> Self {
         Self::Write {
             path: path.into(),
-            error,
+            error: plain(error),
         }
+    }
+}
+
+/// What the operating system said, without the name of a temporary file, which tells nobody anything.
+pub(super) fn plain(error: io::Error) -> io::Error {
+    match error.get_ref() {
+        Some(_) if error.kind() != io::ErrorKind::Other => error.kind().into(),
+        _ => error,
     }
 }

@@ -11,7 +11,9 @@ use super::{
 use crate::{
     convert::{CheckpointSource, ConvertError},
     hub::Client,
-    model::{ModelCard, ModelConfig, ModelTensor, config::ModelClass, identity, tensors},
+    model::{
+        ModelCard, ModelConfig, ModelTensor, TensorData, config::ModelClass, identity, tensors,
+    },
     source::{Checkpoint, Shard},
 };
 
@@ -106,7 +108,10 @@ impl Parent {
         if let Some(bias) = tensors.iter().find(|t| t.name.ends_with(".bias")) {
             return Err(MergeError::Bias {
                 parent: reference.into(),
-                tensor: bias.name.clone(),
+                tensor: match &bias.data {
+                    TensorData::Rows { parts, .. } if !parts.is_empty() => parts[0].tensor.clone(),
+                    _ => bias.name.clone(),
+                },
             });
         }
         let (card, _) = ModelCard::read(&checkpoint.dir);

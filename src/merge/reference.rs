@@ -1,13 +1,15 @@
 //! Where a model is that a recipe names: a folder, or a repository of the hub.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::Read,
     path::{Path, PathBuf},
 };
 
 use super::MergeError;
 use crate::{
     convert::{CheckpointSource, ConvertError},
+    file_kind::{FileKind, SAMPLE},
     hub::{Client, Repo},
     nearest,
     source::Checkpoint,
@@ -39,7 +41,9 @@ impl Found {
                 (error @ ConvertError::Hub(_), Some((folder, nearest))) => MergeError::Nowhere {
                     parent: reference.into(),
                     folder: folder.clone(),
-                    hint: did_you_mean(nearest.as_deref()),
+                    hint: nearest
+                        .as_ref()
+                        .map_or_else(String::new, |name| format!(" (did you mean `{name}`?)")),
                     error: Box::new(error),
                 },
                 (error, _) => MergeError::parent(reference, error),
@@ -53,8 +57,14 @@ impl Found {
 pub(super) fn find(reference: &str, dir: &Path, client: &Client) -> Result<Found, MergeError> {
     let folder = match (reference.strip_prefix("~/"), std::env::home_dir()) {
         (Some(rest), Some(home)) if !dir.join(reference).exists() => home.join(rest),
-        _ => dir.join(reference),
+        _ => dir.join(reference.strip_prefix("./").unwrap_or(reference)),
     };
+    if folder.is_file() {
+        return Err(MergeError::NoFolder {
+            parent: reference.into(),
+            found: what_file(reference, &folder),
+        });
+    }
     if folder.exists() {
         let place = fs::canonicalize(&folder).unwrap_or_else(|_| folder.clone());
         return Ok(Found {
@@ -74,10 +84,13 @@ pub(super) fn find(reference: &str, dir: &Path, client: &Client) -> Result<Found
         false => match hub_id(reference) {
             Some(id) => (format!("hf:{id}"), Some((folder, nearest))),
             None => {
+                let hint = match nearest {
+                    Some(name) => format!("did you mean `{name}`?"),
+                    None => "expected a folder from the recipe's on, or `hf:ORG/NAME`".to_owned(),
+                };
                 return Err(MergeError::NoFolder {
                     parent: reference.into(),
-                    folder,
-                    hint: did_you_mean(nearest.as_deref()),
+                    found: format!(": there is no folder `{}`, {hint}", folder.display()),
                 });
             }
         },
@@ -114,8 +127,23 @@ fn nearest_folder(reference: &str, folder: &Path) -> Option<String> {
     Some(format!("{place}{name_there}"))
 }
 
-fn did_you_mean(nearest: Option<&str>) -> String {
-    nearest.map_or_else(String::new, |name| format!(", did you mean `{name}`?"))
+/// What a file is that stands in the place of a folder, as the end of a sentence.
+fn what_file(reference: &str, path: &Path) -> String {
+    const EXPECTED: &str = "expected the folder of a checkpoint with safetensors";
+    let mut sample = Vec::new();
+    let file = File::open(path).map(|file| file.take(SAMPLE as u64));
+    // What cannot be read is a file all the same.
+    let _ = file.and_then(|mut file| file.read_to_end(&mut sample));
+    match FileKind::recognize(&sample) {
+        Some(FileKind::Gguf) => {
+            format!(" is a GGUF file, {EXPECTED}: of a GGUF nothing can be merged")
+        }
+        Some(FileKind::Safetensors) => match reference.rsplit_once('/') {
+            Some((folder, _)) => format!(" is a safetensors file, did you mean `{folder}`?"),
+            None => format!(" is a safetensors file, {EXPECTED}"),
+        },
+        _ => format!(" is a file, {EXPECTED}"),
+    }
 }
 
 #[cfg(test)]

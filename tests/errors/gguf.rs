@@ -180,7 +180,10 @@ fn files(list: &mut Section) {
     list.add("a name without its ending", open("swallow-Q4_K_M"));
     fs::write(dir.join("large-00001-of-00002.gguf"), b"GGUF").unwrap();
     list.add("the name of a model that is split", open("large.gguf"));
-    list.add("a part that is not there", open("large-00002-of-00002.gguf"));
+    list.add(
+        "a part that is not there",
+        open("large-00002-of-00002.gguf"),
+    );
     list.add(
         "a file that was cut after its magic",
         open("swallow-Q4_K_M.gguf"),
@@ -201,10 +204,13 @@ fn files(list: &mut Section) {
     );
     list.add(
         "a disk that fails",
-        FormatError::Io {
-            offset: 4096,
-            source: io::Error::other("Input/output error"),
-        },
+        Broken(ReadError::Format {
+            path: dir.join("model.gguf"),
+            source: FormatError::Io {
+                offset: 4096,
+                source: io::Error::other("Input/output error"),
+            },
+        }),
     );
 }
 

@@ -32,7 +32,6 @@ variants!(MergeError {
     Differs,
     Vocabularies,
     NoUnion,
-    Vocabulary,
     Exists,
     Write,
     Read,

@@ -135,7 +135,7 @@ fn what_is_given_in_place_of_a_recipe_names_what_is_there() {
         ),
         (
             "recipes",
-            "`DIR/recipes` is a folder, expected a recipe, which in it may be `DIR/recipes/a.yaml`, `DIR/recipes/b.yml`",
+            "`DIR/recipes` is a folder, expected a recipe: it has `DIR/recipes/a.yaml`, `DIR/recipes/b.yml`",
         ),
         (
             "one-recipe",

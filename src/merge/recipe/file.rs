@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::RecipeError;
 use crate::{
+    file_kind::FileKind,
     hub::Repo,
     model::metadata::RECIPE_FILE,
     nearest,
@@ -33,6 +34,8 @@ pub(super) fn read(path: &Path) -> Result<String, RecipeError> {
         Err(problem) => Err(RecipeError::File {
             path: path.into(),
             hint: match problem {
+                // What was to be the recipe.
+                FileProblem::Kind(FileKind::Pointer { .. } | FileKind::Html | FileKind::Xml) => "",
                 FileProblem::Kind(_) | FileProblem::Utf8 { .. } | FileProblem::TooLarge { .. } => {
                     ", expected mergekit-moe's YAML"
                 }
@@ -62,7 +65,7 @@ fn hint_in_folder(dir: &Path) -> String {
         [..] => {
             let dots = if found.len() > SHOWN { ", …" } else { "" };
             found.truncate(SHOWN);
-            format!(", which in it may be {}{dots}", found.join(", "))
+            format!(": it has {}{dots}", found.join(", "))
         }
     }
 }

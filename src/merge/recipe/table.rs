@@ -51,7 +51,9 @@ impl<'a> Table<'a> {
                 "" => "the recipe",
                 place => place,
             };
-            return Err(reader.value(key, value, "keys with values"));
+            let such = known.first().copied().unwrap_or_default();
+            let expected = format!("keys with values, such as `{such}: ./folder`");
+            return Err(reader.value(key, value, expected));
         };
         let table = Self {
             reader,

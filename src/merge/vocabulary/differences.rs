@@ -72,7 +72,7 @@ impl<'a> Differences<'a> {
             None => "none".to_owned(),
         };
         Err(MergeError::Vocabularies {
-            words: counted(self.words.len(), "word"),
+            words: self.words.len(),
             id,
             base: base.reference.clone(),
             base_token: text(of_base),

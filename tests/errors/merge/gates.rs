@@ -145,7 +145,11 @@ fn prompts(list: &mut Section, dir: &Path) {
     let infinite = copy(dir, "infinite");
     let shard = infinite.join("model.safetensors");
     for weight in ["gate_proj", "up_proj", "down_proj"] {
-        fill(&shard, &format!("model.layers.0.mlp.{weight}.weight"), 0x7f00);
+        fill(
+            &shard,
+            &format!("model.layers.0.mlp.{weight}.weight"),
+            0x7f00,
+        );
     }
     list.add(
         "numbers that grow beyond all bounds",

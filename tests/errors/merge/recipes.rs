@@ -72,7 +72,7 @@ pub(super) fn errors(list: &mut Section) {
         ("no experts", of(b"base_model: b\n")),
         (
             "an adapter",
-            of(b"base_model: {model: a, lora: b}\nexperts: []\n"),
+            of(b"base_model: {model: a, lora: b}\nexperts: [{source_model: b}, {source_model: c}]\n"),
         ),
         ("a gate mode", with("gate_mode: cheap")),
         ("a dtype", with("gate_mode: random\ndtype: int8")),
