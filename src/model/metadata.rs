@@ -144,6 +144,11 @@ fn add_sampling(kv: &mut KeyValues, dir: &Path) {
             .map(Value::I32)
     };
     let as_f32 = |v: &Json| v.as_f64().map(|x| Value::F32(x as f32));
+    // The second is the transformers library's own name.
+    let penalty_repeat = match config.get("penalty_repeat") {
+        Some(_) => "penalty_repeat",
+        None => "repetition_penalty",
+    };
     type Read<'a> = &'a dyn Fn(&Json) -> Option<Value>;
     let keys: [(&str, &str, Read<'_>); 11] = [
         ("top_k", "top_k", &as_i32),
@@ -153,7 +158,7 @@ fn add_sampling(kv: &mut KeyValues, dir: &Path) {
         ("xtc_threshold", "xtc_threshold", &as_f32),
         ("temperature", "temp", &as_f32),
         ("penalty_last_n", "penalty_last_n", &as_i32),
-        ("penalty_repeat", "penalty_repeat", &as_f32),
+        (penalty_repeat, "penalty_repeat", &as_f32),
         ("mirostat", "mirostat", &as_i32),
         ("mirostat_tau", "mirostat_tau", &as_f32),
         ("mirostat_eta", "mirostat_eta", &as_f32),

@@ -12,6 +12,7 @@ mod hub;
 mod merge;
 mod model;
 mod source;
+mod vocabulary;
 
 use std::{collections::BTreeSet, error::Error, fmt::Write as _, fs, path::Path};
 
@@ -117,6 +118,7 @@ fn the_list_of_errors() {
     for (room, make) in [
         ("source", source::errors as fn(&mut Section)),
         ("model", model::errors),
+        ("model/vocabulary", vocabulary::errors),
         ("merge", merge::errors),
         ("hub", hub::errors),
         ("gguf", gguf::errors),

@@ -256,7 +256,7 @@ fn gates_come_back_from_their_file() {
         assert_eq!(
             gates.save(&path, dtype, false).unwrap_err().to_string(),
             format!(
-                "`{}` exists: choose another name for the gates",
+                "`{}` exists: choose another name for the gates, or replace it with `--force`",
                 path.display()
             )
         );
