@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
-use crate::{file_type::FileType, mix::tensor_type, plan::Search};
+use crate::{file_type::FileType, mix::tensor_type, model::SkipPattern, plan::Search};
 use clap::{Args, Parser, Subcommand};
 use swallow_quant::GgmlType;
 
@@ -57,6 +57,10 @@ pub struct ConvertArgs {
     /// Fetch all files of a checkpoint on the hub into its cache first, and convert from there
     #[arg(long)]
     pub download: bool,
+
+    /// Leave out the checkpoint's tensors in whose names REGEX is found. May be repeated
+    #[arg(long = "skip-tensor", value_name = "REGEX")]
+    pub skip_tensors: Vec<SkipPattern>,
 
     /// Chat template to embed: swallow, swallow-instruct, llama-2, chatml or a Jinja file
     #[arg(long, value_name = "NAME|FILE")]
@@ -141,6 +145,10 @@ pub struct VerifyArgs {
     /// signal-to-noise ratio of each tensor
     #[arg(long, value_name = "SRC")]
     pub against: Option<PathBuf>,
+
+    /// Leave out the checkpoint's tensors in whose names REGEX is found. May be repeated
+    #[arg(long = "skip-tensor", value_name = "REGEX", requires = "against")]
+    pub skip_tensors: Vec<SkipPattern>,
 
     /// Compare all weights with those of a checkpoint on the hub, not a sample
     #[arg(long, requires = "against")]

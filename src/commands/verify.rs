@@ -17,7 +17,7 @@ pub(super) fn execute(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
             let source = fetch::checkpoint(given, false, &Arc::default())?;
             Some(Reference {
                 sample: matches!(source, CheckpointSource::Hub(..)) && !args.full,
-                source,
+                source: source.without(&args.skip_tensors),
             })
         }
     };

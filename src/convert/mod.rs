@@ -54,6 +54,8 @@ pub struct Conversion {
     pub plan: ConversionPlan,
     /// What the user should know, a line each.
     pub notes: Vec<String>,
+    /// Tensors of the source that are left out by hand.
+    pub skipped: Vec<String>,
 }
 
 /// How to write.

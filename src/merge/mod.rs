@@ -30,6 +30,7 @@ mod tensors;
 mod vocabulary;
 
 use std::{
+    collections::BTreeSet,
     fmt, fs,
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -48,7 +49,7 @@ use vocabulary::MergedVocabulary;
 pub use crate::synthetic::Layout;
 use crate::{
     hub::Client,
-    model::{ModelTensor, metadata::RECIPE_FILE},
+    model::{ModelTensor, SkipPattern, metadata::RECIPE_FILE},
     plan::CheckpointTensor,
     source::{Dtype, Shard},
 };
@@ -70,6 +71,8 @@ pub struct MergeOptions {
     pub experts_per_token: Option<u32>,
     /// A safetensors file of gates, in the place of those that the recipe asks for.
     pub gates: Option<PathBuf>,
+    /// Tensors of the parents that are left out.
+    pub skip_tensors: Vec<SkipPattern>,
     /// Opens models of the hub.
     pub client: Client,
     /// Whether only a plan is wanted: gates are not made of prompts then, which takes a while.
@@ -131,8 +134,9 @@ impl Merge {
             recipe.use_experts(path, n)?;
         }
         let dir = path.parent().unwrap_or(Path::new(""));
-        let parents = Parents::open(&recipe, dir, &options.client)?;
-        let mut notes = agree::check(&parents)?;
+        let parents = Parents::open(&recipe, dir, &options.client, &options.skip_tensors)?;
+        let mut notes = parents.notes();
+        notes.extend(agree::check(&parents)?);
         let vocabulary = MergedVocabulary::of(&parents, recipe.tokenizer_source)?;
         let dtype = recipe
             .dtype
@@ -213,6 +217,14 @@ impl Merge {
         let files = parents.flat_map(|parent| parent.checkpoint.files());
         let own = self.gates_path.iter().chain([&self.path]).cloned();
         own.chain(files).collect()
+    }
+
+    /// Tensors of the parents that are left out by hand.
+    pub(crate) fn skipped(&self) -> Vec<String> {
+        let parents = self.parents.all.iter();
+        let skipped = parents.flat_map(|parent| parent.checkpoint.skipped.keys());
+        let names: BTreeSet<&String> = skipped.collect();
+        names.into_iter().cloned().collect()
     }
 
     /// The tensors of the GGUF.

@@ -12,7 +12,8 @@ use crate::{
     convert::{CheckpointSource, ConvertError},
     hub::Client,
     model::{
-        ModelCard, ModelConfig, ModelTensor, TensorData, config::ModelClass, identity, tensors,
+        ModelCard, ModelConfig, ModelTensor, SkipPattern, TensorData, config::ModelClass, identity,
+        tensors,
     },
     source::{Checkpoint, Shard},
 };
@@ -45,7 +46,12 @@ pub(super) struct Parents {
 
 impl Parents {
     /// Opens the models of `recipe`, whose folders are relative to `dir`.
-    pub(super) fn open(recipe: &Recipe, dir: &Path, client: &Client) -> Result<Self, MergeError> {
+    pub(super) fn open(
+        recipe: &Recipe,
+        dir: &Path,
+        client: &Client,
+        skip: &[SkipPattern],
+    ) -> Result<Self, MergeError> {
         let references = std::iter::once(&recipe.base_model)
             .chain(recipe.experts.iter().map(|expert| &expert.source_model));
         let mut all: Vec<Parent> = Vec::new();
@@ -59,6 +65,7 @@ impl Parents {
                 None => {
                     let first_shard = all.iter().map(|p| p.checkpoint.shards.len()).sum();
                     let is_base = all.is_empty();
+                    let found = found.without(skip);
                     all.push(Parent::open(reference, &found, is_base, first_shard)?);
                     places.push(found.place);
                     all.len() - 1
@@ -70,6 +77,16 @@ impl Parents {
             all,
             experts: indices.split_off(1),
         })
+    }
+
+    /// What a user should know of how each was read.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let of_parent = |parent: &Parent| {
+            let notes = parent.checkpoint.notes.iter();
+            let named = notes.map(|note| format!("`{}`: {note}", parent.reference));
+            named.collect::<Vec<_>>()
+        };
+        self.all.iter().flat_map(of_parent).collect()
     }
 
     pub(super) fn base(&self) -> &Parent {

@@ -11,6 +11,7 @@ use crate::{
     convert::{CheckpointSource, ConvertError},
     file_kind::{FileKind, SAMPLE},
     hub::{Client, Repo},
+    model::SkipPattern,
     nearest,
     source::Checkpoint,
 };
@@ -33,6 +34,12 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// The model but for what `skip` leaves out by hand.
+    pub(super) fn without(mut self, skip: &[SkipPattern]) -> Self {
+        self.source = self.source.without(skip);
+        self
+    }
+
     /// Opens the model, which the recipe names as `reference`.
     pub(super) fn open(&self, reference: &str) -> Result<Checkpoint, MergeError> {
         self.source

@@ -90,7 +90,7 @@ pub fn apply(
     for KeyOverride { key, value } in overrides {
         let ty = value.value_type();
         match key_values.iter().position(|(k, _)| k == key) {
-            None => notes.push(format!("`--override-kv` adds `{key}`, a new key")),
+            None => notes.push(new_key(key, key_values)),
             Some(at) => match key_values.remove(at).1 {
                 Value::Array(array) => {
                     return Err(OverrideError::Array {
@@ -105,6 +105,19 @@ pub fn apply(
         key_values.push((key.clone(), value.clone()));
     }
     Ok(notes)
+}
+
+/// The note of a key that was not there, with the one that may be meant.
+fn new_key(key: &str, key_values: &KeyValues) -> String {
+    let likeness =
+        |(known, _): &(String, Value)| strsim::normalized_damerau_levenshtein(known, key);
+    let known = key_values.iter().map(|entry| (likeness(entry), &entry.0));
+    let nearest = known.max_by(|(a, _), (b, _)| a.total_cmp(b));
+    let hint = match nearest {
+        Some((likeness, known)) if likeness > 0.75 => format!("; is `{known}` meant?"),
+        _ => String::new(),
+    };
+    format!("`--override-kv` adds `{key}`, a new key{hint}")
 }
 
 fn changed_type(key: &str, old: &Value, new: ValueType) -> String {
@@ -171,6 +184,16 @@ mod tests {
         assert_eq!(notes.len(), 2, "{notes:?}");
         assert!(notes[0].contains("`b` a value of type u32, it was str"));
         assert!(notes[1].contains("`new`, a new key"));
+
+        let mut key_values: KeyValues = vec![("llama.context_length".into(), 1u32.into())];
+        let slip = "llama.contextlength=int:5".parse().unwrap();
+        let notes = apply(&[slip], &mut key_values).unwrap();
+        assert_eq!(
+            notes,
+            [
+                "`--override-kv` adds `llama.contextlength`, a new key; is `llama.context_length` meant?"
+            ]
+        );
 
         let array = gguf::Array::U32(vec![1, 2]);
         let mut key_values: KeyValues = vec![("a".into(), array.into())];

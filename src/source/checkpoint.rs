@@ -61,6 +61,8 @@ pub struct Checkpoint {
     pub shards: Vec<Shard>,
     /// Every tensor by name.
     pub tensors: BTreeMap<String, SourceTensor>,
+    /// Tensors that are left out by hand, each with the pattern that names it.
+    pub skipped: BTreeMap<String, String>,
     /// What it is on the hub, if that is known.
     pub origin: Option<Origin>,
     /// What a user should know of the choice of files.
@@ -89,6 +91,7 @@ impl Checkpoint {
             config,
             shards,
             tensors,
+            skipped: BTreeMap::new(),
             notes,
         })
     }

@@ -1,6 +1,6 @@
 //! A checkpoint on the hub: small files go through the cache, tensors are read by ranges.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use super::{
     Checkpoint, Origin, SourceError,
@@ -96,6 +96,7 @@ impl Checkpoint {
             config,
             shards: joined.shards,
             tensors: joined.tensors,
+            skipped: BTreeMap::new(),
             notes: Vec::new(),
         })
     }

@@ -123,6 +123,7 @@ fn merge(dir: &Path, yaml: &str) -> Result<Merge, MergeError> {
         experts_per_token: None,
         gates: None,
         client: Client::new(config, RetryPolicy::default(), Arc::clone(&cancel)),
+        skip_tensors: Vec::new(),
         plan_only: true,
         threads: None,
         scratch: dir.into(),

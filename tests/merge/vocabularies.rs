@@ -425,5 +425,7 @@ fn what_has_no_union_is_told() {
     fs::remove_file(two.join("tokenizer.json")).unwrap();
     let config = json!({"added_tokens_decoder": {"299": {"content": "<|a|>", "special": true}}});
     fs::write(one.join("tokenizer_config.json"), config.to_string()).unwrap();
-    refused("the tokens 299 and 300 are both `▁w40`, expected different texts: llama.cpp does not load such a vocabulary");
+    refused(
+        "the tokens 299 and 300 are both `▁w40`, expected different texts: llama.cpp does not load such a vocabulary",
+    );
 }

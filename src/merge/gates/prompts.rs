@@ -33,7 +33,7 @@ use crate::{
     gguf::{self, DEFAULT_ALIGNMENT, KeyValues, Value},
     merge::error::plain,
     model::{
-        ModelConfig, metadata,
+        ModelConfig, metadata, tensors,
         vocabulary::{self, VocabularyRequest},
     },
     runner::Tokenizer,
@@ -289,11 +289,11 @@ fn embedded(
     config: &ModelConfig,
     tokens: &Tokens,
 ) -> Result<Vec<Vec<f64>>, GateError> {
-    const NAME: &str = "model.embed_tokens.weight";
+    let name = tensors::embedding_name(checkpoint);
     let Checkpoint {
         shards, tensors, ..
     } = checkpoint;
-    let matrix = Matrix::find(NAME, shards, tensors, &checkpoint.dir, "")?;
+    let matrix = Matrix::find(&name, shards, tensors, &checkpoint.dir, "")?;
     matrix.expect(matrix.n_rows, config.n_embd as usize)?;
     let direction = |prompts: &[Vec<u32>]| -> Result<Vec<f64>, GateError> {
         let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
@@ -305,7 +305,7 @@ fn embedded(
             if token as usize >= matrix.n_rows {
                 return Err(GateError::NoEmbedding {
                     token,
-                    tensor: NAME.into(),
+                    tensor: name.clone(),
                     path: matrix.path().into(),
                     rows: matrix.n_rows,
                 });
