@@ -338,7 +338,7 @@ mod tests {
             ),
             (
                 json!({"rope_scaling": {"type": "yarn"}}),
-                "`rope_scaling.factor` is null, expected a positive number",
+                "`rope_scaling.factor` is missing, expected a positive number",
             ),
             (
                 json!({"rope_scaling": {"type": "yarn", "factor": "NaN"}}),

@@ -82,7 +82,7 @@ impl Checkpoint {
     pub fn open(dir: &Path) -> Result<Self, SourceError> {
         let names = folder::names(dir)?;
         let config = folder::config(dir, &names)?;
-        let mut notes = Vec::new();
+        let mut notes = folder::notes(&names);
         let Joined { shards, tensors } = open_shards(dir, &names, &mut notes)?;
         let paths = shards.iter().map(|shard| shard.path());
         Ok(Self {
@@ -232,7 +232,7 @@ impl Joined {
                     "it is there twice".to_owned()
                 } else {
                     format!(
-                        "it is in `{}` too",
+                        "it is in `{}` too, expected in one of them",
                         self.shards[first.shard].path().display()
                     )
                 };

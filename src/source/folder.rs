@@ -164,6 +164,14 @@ fn inner_checkpoints(dir: &Path, names: &BTreeSet<String>) -> Option<Vec<String>
     (!inner.is_empty()).then_some(inner)
 }
 
+/// What a user should know of a folder that has a config.json.
+pub(super) fn notes(names: &BTreeSet<String>) -> Vec<String> {
+    let adapter = names.contains(ADAPTER_FILE).then(|| {
+        format!("there is an adapter too (`{ADAPTER_FILE}`), which is not merged into the model")
+    });
+    adapter.into_iter().collect()
+}
+
 /// What describes the adapter in `dir`, where there is one; nothing in it where that is broken.
 fn adapter_config(dir: &Path) -> Option<Json> {
     let path = dir.join(ADAPTER_FILE);

@@ -46,7 +46,7 @@ pub enum FileProblem {
     #[error("it is text in {0}, expected UTF-8; save it as UTF-8")]
     Encoding(&'static str),
     /// Not text.
-    #[error("it is not UTF-8 at byte {offset}")]
+    #[error("it is not UTF-8 at byte {offset}; save it as UTF-8")]
     Utf8 {
         /// Where it stops being UTF-8.
         offset: usize,
@@ -58,7 +58,7 @@ pub enum FileProblem {
         begins: String,
     },
     /// JSON that is broken, or of another shape.
-    #[error("broken JSON: {0}")]
+    #[error("broken JSON: {error}{}", if .0.is_eof() { "; download it again" } else { "" }, error = .0)]
     Json(serde_json::Error),
 }
 
@@ -313,7 +313,10 @@ mod tests {
             }
         }
         let error = text(b"\xef\xbb\xbfab\xe9").unwrap_err();
-        assert_eq!(error.to_string(), "it is not UTF-8 at byte 5");
+        assert_eq!(
+            error.to_string(),
+            "it is not UTF-8 at byte 5; save it as UTF-8"
+        );
     }
 
     #[test]
@@ -344,7 +347,7 @@ mod tests {
             ),
             (
                 b"{",
-                "broken JSON: EOF while parsing an object at line 1 column 1",
+                "broken JSON: EOF while parsing an object at line 1 column 1; download it again",
             ),
             (
                 b"{\"a\": NaN, \"b\": nan}",

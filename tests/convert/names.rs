@@ -213,7 +213,7 @@ fn leftovers_are_told_what_they_are_and_left_out_by_hand() {
         ("model.layers.0.self_attn.q_proj.SCB", "quantized already"),
         (
             "vision_tower.encoder.weight",
-            "the part of a model that sees",
+            "that sees or hears; `--skip-tensor vision_tower` leaves it out",
         ),
         ("optimizer.state.exp_avg", "a state of training"),
         ("score.weight", "a model that gives scores"),

@@ -6,7 +6,7 @@ use prost::Message;
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    MergeError, MergedVocabulary, NewToken, Parents,
+    MergeError, MergedVocabulary, NewToken, Parents, chain,
     tokens::{Token, Tokens},
 };
 use crate::{
@@ -142,12 +142,24 @@ impl MergedVocabulary {
         dir: &Path,
         config: &Json,
     ) -> Result<(), MergeError> {
-        let written = Tokens::of(&vocabulary::read(&VocabularyRequest {
+        let no_union = |other: usize, reason: String| MergeError::NoUnion {
+            base: parents.base().reference.clone(),
+            other: parents.all[other].reference.clone(),
+            reason,
+        };
+        let written = vocabulary::read(&VocabularyRequest {
             dir,
             vocab_size: self.n_vocab,
             config,
             chat_template: None,
-        })?);
+        });
+        let written = written.map_err(|error| {
+            // The folder is one for a while.
+            let folder = format!("{}{}", dir.display(), std::path::MAIN_SEPARATOR);
+            let reason = chain(&error).replace(&folder, "");
+            no_union(self.new[0].parent, format!("of the joined {reason}"))
+        })?;
+        let written = Tokens::of(&written);
         let meant = self
             .base
             .list
@@ -161,15 +173,12 @@ impl MergedVocabulary {
                     Some(new) => self.new[new].parent,
                     None => self.new[0].parent,
                 };
-                return Err(MergeError::NoUnion {
-                    base: parents.base().reference.clone(),
-                    other: parents.all[parent].reference.clone(),
-                    reason: format!(
-                        "token {id} would be read as {} from its files, expected {}",
-                        shown(found),
-                        shown(Some(token))
-                    ),
-                });
+                let reason = format!(
+                    "token {id} would be read as {} from its files, expected {}",
+                    shown(found),
+                    shown(Some(token))
+                );
+                return Err(no_union(parent, reason));
             }
         }
         Ok(())

@@ -129,7 +129,7 @@ fn class_hint(name: &str) -> String {
     let nearest = ModelClass::NAMES.iter().min_by_key(|(ours, _)| far(ours));
     match nearest {
         Some((ours, _)) if far(ours) < 4 => format!("; is `{ours}` meant?"),
-        _ => String::new(),
+        _ => "; llama.cpp's own converter knows more".into(),
     }
 }
 
