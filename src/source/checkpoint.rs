@@ -19,7 +19,7 @@ use super::{
     weights_files::{self, WeightFiles},
 };
 
-pub(super) use super::weights_files::{INDEX_FILE, SINGLE_FILE};
+pub(super) use super::weights_files::INDEX_FILE;
 
 /// What a checkpoint has besides its shards.
 pub(super) const OTHER_FILES: [&str; 12] = [

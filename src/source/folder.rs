@@ -4,10 +4,11 @@ use std::{collections::BTreeSet, fs, io, path::Path};
 
 use serde_json::Value as Json;
 
-use super::{FileProblem, SourceError, text_file::read_json, weights_files::quoted};
+use super::{FileProblem, SourceError, text_file::read_json};
+use crate::hub::quoted;
 
 pub(super) const CONFIG_FILE: &str = "config.json";
-const ADAPTER_FILE: &str = "adapter_config.json";
+pub(super) const ADAPTER_FILE: &str = "adapter_config.json";
 
 /// The largest JSON file we read whole: real ones are far smaller.
 pub(super) const MAX_JSON_BYTES: u64 = 256 << 20;
