@@ -9,6 +9,8 @@ use std::{
     fmt::Write as _,
 };
 
+use crate::gguf::shown;
+
 pub(crate) const INDEX_FILE: &str = "model.safetensors.index.json";
 pub(crate) const SINGLE_FILE: &str = "model.safetensors";
 
@@ -100,7 +102,7 @@ pub(super) fn quoted(names: &[String]) -> String {
     let mut text = String::new();
     for (i, name) in names.iter().take(4).enumerate() {
         let comma = if i > 0 { ", " } else { "" };
-        let _ = write!(text, "{comma}`{name}`");
+        let _ = write!(text, "{comma}`{}`", shown(name));
     }
     match names.len() {
         0..=4 => text,
