@@ -20,7 +20,7 @@ use crate::{file_kind::FileKind, gguf::escape};
 #[derive(Debug, thiserror::Error)]
 pub enum FileProblem {
     /// The operating system does not give it.
-    #[error("reading failed: {0}")]
+    #[error("{}", not_read(.0))]
     Read(io::Error),
     /// A link whose end is not there.
     #[error("it is a link to `{}`, which is not there", .0.display())]
@@ -60,6 +60,13 @@ pub enum FileProblem {
     /// JSON that is broken, or of another shape.
     #[error("broken JSON: {error}{}", if .0.is_eof() { "; download it again" } else { "" }, error = .0)]
     Json(serde_json::Error),
+}
+
+fn not_read(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".into(),
+        _ => format!("reading failed: {error}"),
+    }
 }
 
 impl FileProblem {
