@@ -3,6 +3,10 @@
 mod answers;
 mod conversation;
 mod errors;
+#[cfg(unix)]
+mod terminal;
+#[cfg(unix)]
+mod typed;
 
 use std::path::Path;
 use std::process::{Command, Output};
