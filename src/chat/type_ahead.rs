@@ -3,8 +3,7 @@
 //! While the model loads and while it answers, the terminal neither shows what is typed nor
 //! gathers it to lines: it keeps the keys. The line editor then reads them as if they were typed
 //! at its prompt, so that lines are sent one after the other, and one that was not ended stands
-//! there to be gone on with, as in a shell. Ctrl-C and Ctrl-Z are heard at once, and take
-//! nothing with them.
+//! there to be gone on with, as in a shell. Ctrl-C is heard at once, and takes nothing with it.
 //!
 //! Four things together lose nothing:
 //!
@@ -16,8 +15,8 @@
 //! - Pastes are bracketed for as long as the chat lasts, not only at its prompts.
 //! - `NOFLSH`: a key that is a signal does not empty the queue.
 //!
-//! A chat that ends otherwise than by `/quit` or Ctrl-D flushes the queue: what was written for
-//! the model is not to be run by the shell.
+//! A chat that ends otherwise than by `/quit` or Ctrl-D, or is stopped by Ctrl-Z, flushes the queue:
+//! what was written for the model is not to be run by the shell.
 //!
 //! On Windows there is nothing to do: a console shows and gathers only what a program waits for.
 

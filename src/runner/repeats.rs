@@ -3,40 +3,42 @@
 //! A model that has fallen into a loop, mostly without randomness, says the same stretch of tokens
 //! again and again until its context is full. But much that repeats itself is wanted: rules and
 //! tables, rows of zeros, laughter, refrains, "write it a hundred times". What tells a loop from
-//! these is how long it goes on, *exactly* the same, and how much the stretch says:
+//! these is how long it goes on *exactly* the same, and how much the stretch says, which is how
+//! many different tokens it has. The answer ends when repetitions of a stretch
 //!
-//! | the stretch has | an answer ends when it fills | for example |
-//! | --- | --- | --- |
-//! | at most 3 different tokens | 4096 tokens | `-----`, `0, 0, 0`, `ha ha`, blank lines |
-//! | more | 1024 tokens | a sentence of 20 tokens, said 52 times |
-//! | `d` different ones in a length over `2 d` | 1024 times (length / `2 d`, rounded up) | a matrix' row of 30 zeros |
+//! - of at most 4 different tokens fill 4096 tokens: `-----`, `0, 1, 0, 1`, `ha ha`, blank lines;
+//! - of `d` different tokens, `n` in all, fill 1024 `n / d` tokens: a sentence of 20 tokens, 16 of
+//!   them different, when it comes for the 64th time;
+//! - and in any case come for the 8th time, which is what stretches of many different tokens wait
+//!   for that are longer than 128.
 //!
-//! and in any case has come [`LEAST_TIMES`] times. The numbers, and why:
+//! Why these numbers:
 //!
-//! - A line of ten tokens written a hundred times, sixty rows of an empty table, fifty equal
-//!   objects of JSON stay below 1024 tokens. A sentence that fills them is a loop. They are an eighth of
-//!   the context that is made unasked, and a minute or two of a large model on a CPU.
-//! - Two thousand zeros with their commas stay below 4096. Of a stretch so poor nobody reads more, and
-//!   in a loop it still ends in the middle of that context.
-//! - The rows of a matrix of zeros are long stretches of few different tokens, while sentences hardly use a
-//!   token twice. So the length is measured against the different tokens.
-//! - Stretches of up to [`LONGEST`] tokens are looked for: long paragraphs. What goes round in larger circles
-//!   ends with the context.
+//! - A line of ten tokens that is written a hundred times, or forty equal objects of JSON, stay
+//!   below 1024. A sentence that fills them is a loop; they are an eighth of the context that is
+//!   made unasked, and a minute or two of a large model on a CPU.
+//! - Sentences hardly use a token twice. The rows of tables and code use some again and again
+//!   (`|`, `</td>`), and those of a matrix of zeros almost all, so the division gives a table twice
+//!   the room, and a picture of 28 by 28 zeros more than it needs.
+//! - Two thousand zeros with their commas stay below 4096, and a loop of them still ends in the
+//!   middle of that context.
+//! - Stretches of up to 512 tokens are looked for: long paragraphs. What goes round in larger
+//!   circles ends with the context.
 //!
-//! Anything that changes with each turn, the number of a list's entry, a cell of a table, another word of a
-//! verse, makes no repetition at all.
+//! Anything that changes with each turn is no repetition at all, however long it goes on: the
+//! number of a list's entry, a cell of a table, another word in a verse.
 
 /// The longest stretch whose repetition is noticed, in tokens.
 const LONGEST: usize = 512;
 
-/// Tokens that repetitions of a stretch must fill.
+/// Tokens that repetitions of a stretch of different tokens must fill.
 const FILLED: usize = 1024;
 
 /// The same, of a stretch that says next to nothing.
 const FILLED_POORLY: usize = 4096;
 
 /// Most different tokens of a stretch that says next to nothing.
-const POOR: usize = 3;
+const POOR: usize = 4;
 
 /// A stretch comes at least so often, however long it is.
 const LEAST_TIMES: usize = 8;
@@ -53,7 +55,7 @@ pub struct Repetition {
 /// Looks for repetitions while tokens come.
 #[derive(Debug)]
 pub(super) struct RepetitionFinder {
-    /// The newest tokens, at most two buffers' worth of [`LONGEST`].
+    /// The newest tokens: always the last [`LONGEST`], where so many came.
     newest: Vec<i32>,
     /// How many tokens up to the newest are, each, what came `i + 1` tokens before.
     runs: Vec<usize>,
@@ -110,7 +112,7 @@ fn must_fill(stretch: &[i32]) -> usize {
     let different = different.len();
     let filled = match different <= POOR {
         true => FILLED_POORLY,
-        false => FILLED * stretch.len().div_ceil(2 * different),
+        false => FILLED * stretch.len() / different,
     };
     filled.max(LEAST_TIMES * stretch.len())
 }

@@ -9,11 +9,8 @@ use rustix::process::Signal;
 use rustix::termios::LocalModes;
 use tempfile::TempDir;
 
-use swallow_gguf::gguf::Gguf;
-
-use super::run;
 use super::terminal::{Running, Terminal, is_ordinary};
-use crate::support::{checkpoint, converted, small_moe};
+use super::{run, talkative};
 
 /// A chat template with which a question is answered at once by an error that quotes it.
 const QUOTES: &str =
@@ -29,19 +26,9 @@ struct Room {
 }
 
 impl Room {
-    /// The model says numbered words and never ends.
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let source = checkpoint(dir.path(), "source", &small_moe());
-        let model = dir.path().join("talks.gguf");
-        let mut bytes = converted(&source, &model, &["-t", "f16"]);
-        let gguf = Gguf::open(&model).unwrap();
-        let output = gguf.tensor("output.weight").unwrap();
-        // Special tokens and bytes come before the words. Without weights they are never the most likely.
-        let row = output.size() as usize / 300;
-        let begin = (gguf.data_offset + output.offset) as usize;
-        bytes[begin..begin + 259 * row].fill(0);
-        fs::write(&model, bytes).unwrap();
+        let model = talkative(dir.path());
         Self { dir, model }
     }
 
@@ -200,16 +187,16 @@ fn what_is_typed_during_an_answer_waits_for_its_end() {
     let room = Room::new();
     let mut chat = room.chat(ASKS);
     chat.terminal.type_in("tell\r");
-    chat.terminal.wait_for(" w");
-    chat.terminal.type_in("/mine\r/次\runfini");
+    chat.terminal.wait_for("tell\r\nw");
+    chat.terminal.type_in("/mine\r/yours\r日本語");
     // Ctrl-C stops the answer, and what was typed before it stays.
     chat.terminal.type_in("\x03");
     chat.terminal.wait_for("there is no `/mine`");
-    chat.terminal.wait_for("unfini");
+    chat.terminal.wait_for("日本語");
     let before = chat.terminal.shown();
     chat.terminal.type_in("\x15");
     let shown = quit(chat);
-    assert!(shown.contains("/次"), "{shown:?}");
+    assert!(shown.contains("there is no `/yours`"), "{shown:?}");
     let answer = before.split_once("tell\r\n").map(|(_, after)| after);
     let answer = answer.and_then(|after| after.split_once("stopped; Ctrl-C once more leaves"));
     let (answer, after) = answer.unwrap_or_else(|| panic!("{before:?}"));
@@ -220,7 +207,13 @@ fn what_is_typed_during_an_answer_waits_for_its_end() {
             .all(|c| c == 'w' || c.is_ascii_digit() || c.is_whitespace()),
         "{words:?}"
     );
-    let order = ["> ", "/mine\r\n", "there is no `/mine`", "/次", "\r\n", "unfini"];
+    let order = [
+        "> ",
+        "/mine\r\n",
+        "there is no `/mine`",
+        "/yours\r\n",
+        "日本語",
+    ];
     let mut rest = after;
     for expected in order {
         let found = rest.split_once(expected);
@@ -263,7 +256,7 @@ fn a_second_ctrl_c_leaves_in_the_middle_of_an_answer() {
     let room = Room::new();
     let mut chat = room.chat(ASKS);
     chat.terminal.type_in("tell\r");
-    chat.terminal.wait_for(" w");
+    chat.terminal.wait_for("tell\r\nw");
     chat.terminal.type_in("\x03");
     chat.terminal.wait_for("stopped; Ctrl-C once more leaves");
     chat.terminal.wait_for_times(2, "> ");
@@ -286,7 +279,7 @@ fn a_signal_puts_the_terminal_back() {
         let mut chat = room.chat(ASKS);
         if !at_prompt {
             chat.terminal.type_in("tell\r");
-            chat.terminal.wait_for(" w");
+            chat.terminal.wait_for("tell\r\nw");
         }
         chat.signal(signal);
         let status = chat.end();

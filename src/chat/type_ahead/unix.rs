@@ -71,9 +71,9 @@ pub(super) fn resume() {
     });
 }
 
-/// Leaves the terminal to another program for a while.
+/// Leaves the terminal to another program for a while, without what waits in it.
 pub(super) fn pause() {
-    with_terminal(|modes| put_back(modes, OptionalActions::Now));
+    with_terminal(|modes| put_back(modes, OptionalActions::Flush));
 }
 
 /// Leaves the terminal for good; with `flush`, without what waits in it.

@@ -53,12 +53,12 @@ fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
 #[test]
 fn a_sentence_that_goes_round_ends_the_answer() {
     let sentences = [
-        ("The cat sat on the mat, and looked at the moon. ", 1100),
-        ("I'm sorry. ", 1100),
-        ("すみません、もう一度お願いします。", 1100),
+        ("The cat sat on the mat, and looked at the moon. ", 1500),
+        ("I'm sorry. ", 1500),
+        ("すみません、もう一度お願いします。", 1500),
         (
             "The end.\n\nThe story goes on: there was a king, and a queen, and a king.\n",
-            1100,
+            2000,
         ),
         ("no ", 4200),
         ("\n", 4200),
@@ -104,7 +104,10 @@ fn what_is_wanted_is_never_cut() {
         ("a double rule", "=-".repeat(1000)),
         ("a table's rule", "|---".repeat(500)),
         ("a table of empty cells", table("| | | | |", 100)),
-        ("a table of equal rows", table("| yes | no | 0.5 | - |", 60)),
+        (
+            "a table of equal rows",
+            table("| yes | no | 0.5 | - |", 100),
+        ),
         (
             "a hundred spaces, a hundred times",
             lines(40, |_| " ".repeat(100)),
@@ -144,7 +147,7 @@ fn what_is_wanted_is_never_cut() {
         ("a refrain", refrain.repeat(20)),
         (
             "objects of JSON",
-            lines(30, |_| {
+            lines(40, |_| {
                 r#"  {"id": 0, "name": "", "value": null},"#.to_owned()
             }),
         ),
