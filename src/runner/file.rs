@@ -3,10 +3,7 @@
 //! llama.cpp answers a file it cannot use with a null pointer, and some broken ones with an
 //! abort of the whole program. What can be said in plain words is said here.
 
-mod nearby;
-
 use std::collections::HashMap;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use bstr::{BStr, ByteSlice};
@@ -85,24 +82,6 @@ pub enum ModelFileError {
         second: usize,
         /// Their text.
         text: String,
-    },
-
-    /// A folder.
-    #[error("`{}` is a folder, expected a GGUF file: {instead}", .path.display())]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// What to give in its place.
-        instead: String,
-    },
-
-    /// No file, but something that was probably meant.
-    #[error("there is no file `{}`: {instead}", .path.display())]
-    NotFound {
-        /// The file.
-        path: PathBuf,
-        /// What to give in its place.
-        instead: String,
     },
 
     /// A part of a split model that is not the first.
@@ -199,7 +178,7 @@ impl ModelFile {
     /// # Errors
     /// Where the file is missing, cut, no GGUF or no generating model, with the reason.
     pub fn open(path: &Path) -> Result<Self, ModelFileError> {
-        let gguf = open(path)?;
+        let gguf = Gguf::open(path)?;
         let architecture = required_str(&gguf, path, "general.architecture")?;
         check_generative(&gguf, path, architecture)?;
         let size = gguf.file_len + size_of_other_parts(&gguf, path)?;
@@ -227,33 +206,6 @@ impl ModelFile {
             },
         })
     }
-}
-
-/// Opens the GGUF at `path`, or says what was probably meant.
-fn open(path: &Path) -> Result<Gguf, ModelFileError> {
-    let error = match Gguf::open(path) {
-        Ok(gguf) => return Ok(gguf),
-        Err(error) => error,
-    };
-    let instead = match &error {
-        ReadError::Folder { .. } => {
-            return Err(ModelFileError::Folder {
-                path: path.to_owned(),
-                instead: nearby::in_folder(path),
-            });
-        }
-        ReadError::Open { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-            nearby::in_place_of(path)
-        }
-        _ => None,
-    };
-    Err(match instead {
-        Some(instead) => ModelFileError::NotFound {
-            path: path.to_owned(),
-            instead,
-        },
-        None => error.into(),
-    })
 }
 
 fn required_str<'g>(
