@@ -21,12 +21,14 @@ const MAX_BYTES: u64 = 1 << 20;
 #[derive(Debug, Error)]
 pub enum ChatTemplateError {
     /// Neither a built-in name nor a file.
-    #[error("no chat template `{found}`: expected {expected} or a Jinja file")]
+    #[error("no chat template `{found}`: expected {expected} or a Jinja file{hint}")]
     Unknown {
         /// What was asked for.
         found: String,
         /// The built-in names.
         expected: String,
+        /// The name that may be meant; empty, or begins with a separator.
+        hint: String,
     },
 
     /// The file cannot be read, or is no text of a template's size.
@@ -136,9 +138,14 @@ pub fn is_swallow(names: &[&str]) -> bool {
 
 fn unknown(found: &str) -> ChatTemplateError {
     let names: Vec<String> = NAMES.iter().map(|name| format!("`{name}`")).collect();
+    let far = |name: &str| strsim::damerau_levenshtein(name, found);
+    let nearest = NAMES.iter().filter(|_| found.len() <= 32);
+    let nearest = nearest.min_by_key(|name| far(name));
+    let nearest = nearest.filter(|name| far(name) < 3);
     ChatTemplateError::Unknown {
         found: found.to_owned(),
         expected: names.join(", "),
+        hint: nearest.map_or(String::new(), |name| format!("; is `{name}` meant?")),
     }
 }
 

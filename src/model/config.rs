@@ -13,6 +13,7 @@ pub(super) use value::positive_f32;
 use value::{positive, value_of};
 
 use super::rope::{RopeScaling, rope_object};
+use crate::gguf::shown;
 
 /// The hyper-parameters that shape a model and its metadata.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,14 +74,16 @@ pub enum ConfigError {
         expected: String,
     },
     /// A key without which there is no model is missing.
-    #[error("config.json: `{key}` is missing")]
+    #[error(
+        "config.json: `{key}` is missing, and there is no model without it; is the file whole?"
+    )]
     Missing {
         /// The key.
         key: &'static str,
     },
     /// The weights are quantized already.
     #[error(
-        "config.json: the weights are quantized already (`quantization_config` names `{method}`), expected BF16, F16 or F32"
+        "config.json: the weights are quantized already (`quantization_config` names `{method}`), expected BF16, F16 or F32: take the model that it was made from"
     )]
     Quantized {
         /// The method named.
@@ -108,7 +111,10 @@ impl ConfigError {
     pub(super) fn value(key: &str, found: &Value, expected: impl Into<String>) -> Self {
         Self::Value {
             key: key.into(),
-            found: found.to_string(),
+            found: match found {
+                Value::Null => "missing".into(),
+                found => shown(&found.to_string()),
+            },
             expected: expected.into(),
         }
     }
@@ -216,7 +222,7 @@ fn refuse_quantized(config: &Value) -> Result<(), ConfigError> {
                 .and_then(Value::as_str)
                 .unwrap_or("unknown");
             Err(ConfigError::Quantized {
-                method: method.to_owned(),
+                method: shown(method),
             })
         }
     }

@@ -21,7 +21,9 @@ pub struct KeyOverride {
 )]
 pub enum OverrideError {
     #[error(
-        "`{0}` is no override, expected KEY=TYPE:VALUE with int, float, bool or str as the type"
+        "`{given}` is no override, expected KEY=TYPE:VALUE with int, float, bool or str as the type{}",
+        suggestion(.0),
+        given = .0
     )]
     Malformed(String),
     #[error("`{given}` has the value `{value}`, expected {expected}")]
@@ -34,6 +36,36 @@ pub enum OverrideError {
     Layout(String),
     #[error("`{key}` cannot be overridden: it holds an array of {len} values")]
     Array { key: String, len: usize },
+}
+
+/// What `given` may have meant: empty, or begins with a separator.
+fn suggestion(given: &str) -> String {
+    let Some((key, value)) = given.split_once('=') else {
+        return String::new();
+    };
+    // A type of GGUF's own in the place of one of the command line's.
+    let own = value.split_once(':').and_then(|(ty, value)| {
+        let ty = match ty.to_ascii_lowercase().as_str() {
+            "u8" | "i8" | "u16" | "i16" | "u32" | "i32" | "u64" | "i64" => "int",
+            "f32" | "f64" => "float",
+            "string" => "str",
+            _ => return None,
+        };
+        Some((ty, value))
+    });
+    if key.is_empty() || value.is_empty() {
+        return String::new();
+    }
+    let (ty, value) = own.unwrap_or_else(|| {
+        let ty = match value {
+            "true" | "false" => "bool",
+            _ if value.parse::<u32>().is_ok() => "int",
+            _ if value.parse::<f32>().is_ok_and(f32::is_finite) => "float",
+            _ => "str",
+        };
+        (ty, value)
+    });
+    format!("; is `{key}={ty}:{value}` meant?")
 }
 
 impl FromStr for KeyOverride {
@@ -107,11 +139,17 @@ pub fn apply(
     Ok(notes)
 }
 
+/// Bytes of the longest key that is compared with another.
+const MAX_NEAR: usize = 100;
+
 /// The note of a key that was not there, with the one that may be meant.
 fn new_key(key: &str, key_values: &KeyValues) -> String {
     let likeness =
         |(known, _): &(String, Value)| strsim::normalized_damerau_levenshtein(known, key);
-    let known = key_values.iter().map(|entry| (likeness(entry), &entry.0));
+    // What is compared grows with the product of both lengths.
+    let short = |known: &str| known.len() <= MAX_NEAR && key.len() <= MAX_NEAR;
+    let known = key_values.iter().filter(|(known, _)| short(known));
+    let known = known.map(|entry| (likeness(entry), &entry.0));
     let nearest = known.max_by(|(a, _), (b, _)| a.total_cmp(b));
     let hint = match nearest {
         Some((likeness, known)) if likeness > 0.75 => format!("; is `{known}` meant?"),

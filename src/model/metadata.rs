@@ -118,12 +118,15 @@ pub fn merge(card: &ModelCard, dir: &Path, notes: &mut Vec<String>) -> KeyValues
     kv
 }
 
-/// `general.source.*`: the commit, and the shards with what names their bytes.
+/// `general.source.*`: the commit, and the shards with what names their bytes, where that is known.
 fn add_origin(kv: &mut KeyValues, origin: &Origin) {
     kv.push((
         "general.source.revision".into(),
         origin.commit.as_str().into(),
     ));
+    if origin.shards.is_empty() {
+        return;
+    }
     let (files, etags) = origin
         .shards
         .iter()

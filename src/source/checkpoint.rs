@@ -19,7 +19,8 @@ use super::{
     weights_files::{self, WeightFiles},
 };
 
-pub(super) use super::weights_files::{INDEX_FILE, SINGLE_FILE};
+pub(super) use super::weights_files::INDEX_FILE;
+use crate::gguf::shown;
 
 /// What a checkpoint has besides its shards.
 pub(super) const OTHER_FILES: [&str; 12] = [
@@ -82,7 +83,7 @@ impl Checkpoint {
     pub fn open(dir: &Path) -> Result<Self, SourceError> {
         let names = folder::names(dir)?;
         let config = folder::config(dir, &names)?;
-        let mut notes = Vec::new();
+        let mut notes = folder::notes(&names);
         let Joined { shards, tensors } = open_shards(dir, &names, &mut notes)?;
         let paths = shards.iter().map(|shard| shard.path());
         Ok(Self {
@@ -141,10 +142,16 @@ fn open_shards(
             let missing = shards.iter().filter(|shard| !names.contains(**shard));
             let missing: Vec<String> = missing.map(|&shard| shard.to_owned()).collect();
             if !missing.is_empty() {
+                let other = names.iter().find(|name| {
+                    name.ends_with(".safetensors") && !shards.contains(&name.as_str())
+                });
                 return Err(SourceError::ShardMissing {
                     missing,
                     count: shards.len(),
                     index: index_path,
+                    hint: other.map_or(String::new(), |other| {
+                        format!(" (`{}` is there, which it does not name)", shown(other))
+                    }),
                 });
             }
             for name in shards {
@@ -184,8 +191,8 @@ impl Index {
             if !is_plain_name(shard) {
                 return Err(SourceError::ShardOutsideFolder {
                     index: path.into(),
-                    tensor: tensor.clone(),
-                    shard: shard.clone(),
+                    tensor: shown(tensor),
+                    shard: shown(shard),
                 });
             }
             names.push(shard);
@@ -232,13 +239,13 @@ impl Joined {
                     "it is there twice".to_owned()
                 } else {
                     format!(
-                        "it is in `{}` too",
+                        "it is in `{}` too, expected in one of them",
                         self.shards[first.shard].path().display()
                     )
                 };
                 return Err(SourceError::Tensor {
                     path: path.into(),
-                    tensor: name,
+                    tensor: shown(&name),
                     reason,
                 });
             }
@@ -269,7 +276,7 @@ impl Joined {
             if found != Some(place(shard).as_path()) {
                 return Err(SourceError::Tensor {
                     path: index_path.into(),
-                    tensor: tensor.clone(),
+                    tensor: shown(tensor),
                     reason: match found {
                         Some(other) => {
                             format!("expected in `{shard}`, found in `{}`", other.display())

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs::File,
+    fs::{self, File},
     path::{Path, PathBuf},
 };
 
@@ -39,7 +39,9 @@ pub enum GgufModelError {
         count: u64,
     },
     /// A part is not what the others say.
-    #[error("`{path}` does not belong to the other parts: expected {expected}, found {found}")]
+    #[error(
+        "`{path}` does not belong to the other parts: expected {expected}, found {found}; take all parts from one download"
+    )]
     Foreign {
         /// The part.
         path: PathBuf,
@@ -131,7 +133,8 @@ impl GgufModel {
     ) -> Result<(), GgufModelError> {
         let Split { no, count, .. } = expected;
         let path = split::path(&self.path, no as usize, count as usize);
-        if !path.exists() {
+        // A link that points nowhere is there, and opening it says what is wrong.
+        if fs::symlink_metadata(&path).is_err() {
             return Err(GgufModelError::Missing { path, count });
         }
         let gguf = Gguf::open(&path)?;

@@ -16,10 +16,16 @@ use serde::{
 };
 
 use super::{FileProblem, Shard, dtype, error::SourceError};
-use crate::file_kind::{FileKind, SAMPLE};
+use crate::{
+    file_kind::{FileKind, SAMPLE},
+    gguf::shown,
+};
 
 /// The longest header the safetensors library itself reads.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
+
+/// More dimensions than any tensor has.
+const MAX_DIMS: usize = 16;
 
 /// One tensor of a shard.
 #[derive(Debug)]
@@ -108,10 +114,12 @@ pub(super) fn read_header(shard: &Shard) -> Result<Vec<Entry>, SourceError> {
         if b.bytes.start < a.bytes.end {
             return Err(SourceError::Tensor {
                 path: path.into(),
-                tensor: b.name.clone(),
+                tensor: shown(&b.name),
                 reason: format!(
                     "overlaps tensor `{}`: it starts at byte {}, the other ends at {}",
-                    a.name, b.bytes.start, a.bytes.end
+                    shown(&a.name),
+                    b.bytes.start,
+                    a.bytes.end
                 ),
             });
         }
@@ -134,8 +142,8 @@ fn header_bytes(shard: &Shard, file_len: u64) -> Result<Result<Vec<u8>, String>,
     let header_len = LittleEndian::read_u64(&bytes);
     if header_len > file_len - 8 {
         return Ok(Err(format!(
-            "the header claims {header_len} bytes, longer than the file's {file_len}: download it \
-             again"
+            "the header claims {header_len} bytes, longer than the file's {file_len}: it is no \
+             safetensors file, or was cut; download it again"
         )));
     }
     if header_len > MAX_HEADER_BYTES {
@@ -161,6 +169,10 @@ fn no_header(shard: &Shard, file_len: u64, reason: String) -> SourceError {
     }
     match FileKind::recognize(&sample) {
         Some(FileKind::Safetensors) | None => SourceError::malformed(path, reason),
+        // The others say what to do.
+        Some(kind @ (FileKind::Zip | FileKind::Pickle | FileKind::Gguf)) => {
+            SourceError::malformed(path, format!("{kind}, expected a safetensors file"))
+        }
         Some(kind) => SourceError::file(path, FileProblem::Kind(kind)),
     }
 }
@@ -174,9 +186,15 @@ fn check_entry(
 ) -> Result<Entry, SourceError> {
     let fail = |reason: String| SourceError::Tensor {
         path: path.into(),
-        tensor: name.clone(),
+        tensor: shown(&name),
         reason,
     };
+    if entry.shape.len() > MAX_DIMS {
+        let found = entry.shape.len();
+        return Err(fail(format!(
+            "it has {found} dimensions, expected at most {MAX_DIMS}"
+        )));
+    }
     let (begin, end) = entry.data_offsets;
     let found = end.checked_sub(begin).ok_or_else(|| {
         fail(format!(

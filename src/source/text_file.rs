@@ -13,6 +13,7 @@ use std::{
 };
 
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 
 use crate::{file_kind::FileKind, gguf::escape};
 
@@ -20,7 +21,7 @@ use crate::{file_kind::FileKind, gguf::escape};
 #[derive(Debug, thiserror::Error)]
 pub enum FileProblem {
     /// The operating system does not give it.
-    #[error("reading failed: {0}")]
+    #[error("{}", not_read(.0))]
     Read(io::Error),
     /// A link whose end is not there.
     #[error("it is a link to `{}`, which is not there", .0.display())]
@@ -46,7 +47,7 @@ pub enum FileProblem {
     #[error("it is text in {0}, expected UTF-8; save it as UTF-8")]
     Encoding(&'static str),
     /// Not text.
-    #[error("it is not UTF-8 at byte {offset}")]
+    #[error("it is not UTF-8 at byte {offset}; save it as UTF-8")]
     Utf8 {
         /// Where it stops being UTF-8.
         offset: usize,
@@ -58,8 +59,23 @@ pub enum FileProblem {
         begins: String,
     },
     /// JSON that is broken, or of another shape.
-    #[error("broken JSON: {0}")]
+    #[error("{}", not_as_meant(.0))]
     Json(serde_json::Error),
+}
+
+fn not_as_meant(error: &serde_json::Error) -> String {
+    match error.classify() {
+        Category::Eof => format!("broken JSON: {error}; download it again"),
+        Category::Data => format!("JSON of another shape: {error}"),
+        Category::Syntax | Category::Io => format!("broken JSON: {error}"),
+    }
+}
+
+fn not_read(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".into(),
+        _ => format!("reading failed: {error}"),
+    }
 }
 
 impl FileProblem {
@@ -313,7 +329,10 @@ mod tests {
             }
         }
         let error = text(b"\xef\xbb\xbfab\xe9").unwrap_err();
-        assert_eq!(error.to_string(), "it is not UTF-8 at byte 5");
+        assert_eq!(
+            error.to_string(),
+            "it is not UTF-8 at byte 5; save it as UTF-8"
+        );
     }
 
     #[test]
@@ -344,7 +363,7 @@ mod tests {
             ),
             (
                 b"{",
-                "broken JSON: EOF while parsing an object at line 1 column 1",
+                "broken JSON: EOF while parsing an object at line 1 column 1; download it again",
             ),
             (
                 b"{\"a\": NaN, \"b\": nan}",

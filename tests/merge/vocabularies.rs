@@ -429,3 +429,33 @@ fn what_has_no_union_is_told() {
         "the tokens 299 and 300 are both `▁w40`, expected different texts: llama.cpp does not load such a vocabulary",
     );
 }
+
+/// The base's tokenizer.json is left out of a union, and what it alone adds is not.
+#[test]
+fn tokens_that_only_the_bases_tokenizer_json_adds_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = with_rows(dir.path(), "one", 300, 302, 1);
+    checkpoint(dir.path(), "two", &with_vocabulary(310, 2));
+    let json = json!({"added_tokens": [
+        {"id": 300, "content": "<|end|>", "special": true},
+        {"id": 301, "content": "<tool>", "special": false},
+    ]});
+    fs::write(one.join("tokenizer.json"), json.to_string()).unwrap();
+    let yaml = "base_model: one
+gate_mode: random
+tokenizer_source: union
+experts: [{source_model: one}, {source_model: two}]
+";
+    let path = recipe(dir.path(), yaml);
+    require_same(&path, &["q8_0"], &[]);
+    let output = dir.path().join("out.gguf");
+    merged(&path, &output, &["-t", "bf16"]);
+    let gguf = Gguf::open(&output).unwrap();
+    let texts = texts(&gguf);
+    assert_eq!(texts.len(), 312);
+    assert_eq!(texts[300..303], ["<|end|>", "<tool>", "▁w41"]);
+    let Some(Value::Array(Array::I32(types))) = gguf.get("tokenizer.ggml.token_type") else {
+        panic!("no types");
+    };
+    assert_eq!(types[299..303], [1, 3, 4, 1]);
+}

@@ -47,7 +47,10 @@ pub enum TensorError {
         hint: String,
     },
     /// The number format is not one we read.
-    #[error("tensor `{tensor}` in `{path}` is of type {found}, expected BF16, F16 or F32")]
+    #[error(
+        "tensor `{tensor}` in `{path}` is of type {found}, expected BF16, F16 or F32{}",
+        if is_quantized(found) { ": the weights are quantized already" } else { "" }
+    )]
     Type {
         /// Its name.
         tensor: String,
@@ -66,4 +69,11 @@ pub enum TensorError {
         /// The tensor.
         tensor: String,
     },
+}
+
+/// Whether weights of this type of safetensors are of a quantized model.
+fn is_quantized(dtype: &str) -> bool {
+    dtype.starts_with("F8")
+        || dtype.starts_with("F4")
+        || ["I8", "U8", "I32", "U32"].contains(&dtype)
 }

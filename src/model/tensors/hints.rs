@@ -6,26 +6,42 @@ use super::{
     mapper::Mapper,
     table::{ATTENTION, DENSE_FFN, EXPERTS, FUSED_ROUTER, GLOBAL, OUTPUT, ROUTER, Rule},
 };
+use crate::gguf::shown;
 
-/// Names of well-known strangers: pieces of a name, what it is, and what to do.
-type Stranger = (&'static [&'static str], &'static str, &'static str);
+/// Bytes of the longest name that is compared with one of ours.
+const MAX_NAME: usize = 256;
+
+/// How many names are compared.
+const MAX_NAMES: usize = 10_000;
+
+/// A well-known stranger.
+struct Stranger {
+    /// What is in its name.
+    pieces: &'static [&'static str],
+    /// What it is.
+    what: &'static str,
+    /// What to do, where that is not to leave it out.
+    advice: Option<&'static str>,
+}
 
 const STRANGERS: &[Stranger] = &[
-    (
-        &[
-            ".lora_",
+    Stranger {
+        pieces: &[
             "lora_A",
             "lora_B",
             "lora_embedding_",
             "lora_magnitude_vector",
+            ".lora_",
             ".base_layer.",
             "modules_to_save",
         ],
-        "it is of an adapter (LoRA) that was not merged into the model",
-        "merge it, for example with peft's `merge_and_unload`, and convert the result",
-    ),
-    (
-        &[
+        what: "it is of an adapter (LoRA) that was not merged into the model",
+        advice: Some(
+            "merge it, for example with peft's `merge_and_unload`, and convert the result",
+        ),
+    },
+    Stranger {
+        pieces: &[
             ".qweight",
             ".qzeros",
             ".g_idx",
@@ -41,11 +57,11 @@ const STRANGERS: &[Stranger] = &[
             ".quant_state",
             ".nested_",
         ],
-        "it is of weights that are quantized already",
-        "take the model in BF16, F16 or F32",
-    ),
-    (
-        &[
+        what: "it is of weights that are quantized already",
+        advice: Some("take the model in BF16, F16 or F32"),
+    },
+    Stranger {
+        pieces: &[
             "vision_tower",
             "vision_model",
             "visual.",
@@ -54,37 +70,43 @@ const STRANGERS: &[Stranger] = &[
             "image_newline",
             "audio_tower",
         ],
-        "it is of the part of a model that sees or hears",
-        "the language model alone comes out with `--skip-tensor`",
-    ),
-    (
-        &["optimizer", "exp_avg", "master_weight", "grad_norm"],
-        "it is a state of training",
-        "take the model's own weights, or leave it out with `--skip-tensor`",
-    ),
-    (
-        &[
-            "score.weight",
+        what: "it is of the part of a model that sees or hears",
+        advice: None,
+    },
+    Stranger {
+        pieces: &["optimizer", "exp_avg", "master_weight", "grad_norm"],
+        what: "it is a state of training",
+        advice: None,
+    },
+    Stranger {
+        pieces: &[
+            "score.",
             "classifier.",
             "v_head.",
             "value_head",
             "reward_head",
         ],
-        "it is the head of a model that gives scores, not text",
-        "the model without it comes out with `--skip-tensor`",
-    ),
-    (
-        &["medusa_head", "eagle", "mtp."],
-        "it helps to guess several tokens at once",
-        "the model without it comes out with `--skip-tensor`",
-    ),
+        what: "it is the head of a model that gives scores, not text",
+        advice: None,
+    },
+    Stranger {
+        pieces: &["medusa_head", "eagle", "mtp."],
+        what: "it helps to guess several tokens at once",
+        advice: None,
+    },
 ];
 
 /// What a tensor is that is none of the model's, and what to do.
 pub(super) fn stranger(name: &str) -> Option<String> {
-    let is = |(pieces, ..): &&Stranger| pieces.iter().any(|piece| name.contains(piece));
-    let (_, what, advice) = STRANGERS.iter().find(is)?;
-    Some(format!("{what}; {advice}"))
+    STRANGERS.iter().find_map(|stranger| {
+        let mut pieces = stranger.pieces.iter();
+        let piece = pieces.find(|piece| name.contains(**piece))?;
+        let what = stranger.what;
+        Some(match stranger.advice {
+            Some(advice) => format!("{what}; {advice}"),
+            None => format!("{what}; `--skip-tensor {piece}` leaves it out"),
+        })
+    })
 }
 
 impl Mapper<'_> {
@@ -174,8 +196,11 @@ impl Mapper<'_> {
 
     /// The names nearest to one that is missing, among those that mean nothing to us.
     fn nearest(&self, missing: &str) -> String {
-        let strange = self.checkpoint.tensors.keys().filter(|n| !self.is_ours(n));
+        // What is compared grows with the product of both lengths, and the names are a stranger's.
+        let strange = self.checkpoint.tensors.keys();
+        let strange = strange.filter(|n| n.len() <= MAX_NAME && !self.is_ours(n));
         let mut near: Vec<(f64, &String)> = strange
+            .take(MAX_NAMES)
             .map(|name| (likeness(missing, name), name))
             .collect();
         near.sort_by(|(a, _), (b, _)| b.total_cmp(a));
@@ -191,11 +216,14 @@ impl Mapper<'_> {
         match near[..] {
             [] => String::new(),
             [one] => format!(
-                "; nearest is `{one}`{}",
+                "; nearest is `{}`{}",
+                shown(one),
                 stranger(one).map_or(String::new(), |what| format!(": {what}"))
             ),
             [one, other, ..] => format!(
-                "; nearest are `{one}` and `{other}`{}",
+                "; nearest are `{}` and `{}`{}",
+                shown(one),
+                shown(other),
                 stranger(one).map_or(String::new(), |what| format!(": {what}"))
             ),
         }
