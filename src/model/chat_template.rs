@@ -117,13 +117,19 @@ pub fn load(name_or_path: &str) -> Result<String, ChatTemplateError> {
         path: path.to_owned(),
         offset: error.utf8_error().valid_up_to(),
     })?;
-    minijinja::Environment::new()
-        .add_template(name_or_path, &without_generation_tags(&template))
-        .map_err(|source| ChatTemplateError::Jinja {
-            path: path.to_owned(),
-            source,
-        })?;
+    parse(&template).map_err(|source| ChatTemplateError::Jinja {
+        path: path.to_owned(),
+        source,
+    })?;
     Ok(template)
+}
+
+/// Whether a text is a template.
+///
+/// # Errors
+/// Where it is none: the line and the reason.
+pub fn parse(template: &str) -> Result<(), minijinja::Error> {
+    minijinja::Environment::new().add_template("chat", &without_generation_tags(template))
 }
 
 /// transformers marks what the assistant says with `{% generation %}`, for training. It prints

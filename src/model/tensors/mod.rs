@@ -6,6 +6,7 @@ mod edit;
 mod error;
 mod gguf;
 mod mapper;
+mod needed;
 mod table;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,7 @@ pub use edit::{Edit, Noise};
 pub use error::TensorError;
 pub use gguf::of_gguf;
 use mapper::Mapper;
+pub(crate) use needed::{Lengths, of_llama};
 use swallow_quant::GgmlType;
 use table::{GLOBAL, OUTPUT};
 
