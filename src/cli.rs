@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
-use crate::{file_type::FileType, mix::tensor_type, plan::Search};
+use crate::{file_type::FileType, mix::tensor_type, model::SkipPattern, plan::Search};
 use clap::{Args, Parser, Subcommand};
 use swallow_quant::GgmlType;
 
@@ -58,6 +58,10 @@ pub struct ConvertArgs {
     #[arg(long)]
     pub download: bool,
 
+    /// Leave out the checkpoint's tensors in whose names REGEX is found. May be repeated
+    #[arg(long = "skip-tensor", value_name = "REGEX")]
+    pub skip_tensors: Vec<SkipPattern>,
+
     /// Chat template to embed: swallow, swallow-instruct, llama-2, chatml or a Jinja file
     #[arg(long, value_name = "NAME|FILE")]
     pub chat_template: Option<String>,
@@ -90,7 +94,7 @@ pub struct QuantizeArgs {
 /// `swallow-gguf inspect`
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// GGUF file to look into
+    /// GGUF file to look into, or `hf:ORG/NAME[@REVISION]:FILE`
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
@@ -111,7 +115,7 @@ blocks do and how far B's weights are from A's. Padding between tensors is not c
 
 Exit code: 0 when nothing differs, 1 when something does, 2 on trouble, as diff(1).")]
 pub struct DiffArgs {
-    /// File to compare with
+    /// File to compare with; either may be `hf:ORG/NAME[@REVISION]:FILE`
     #[arg(value_name = "A.gguf")]
     pub a: PathBuf,
 
@@ -135,7 +139,7 @@ not are lost. A part of a split file is checked by itself.
 
 Exit code: 0 when all is well, 1 when it is not, 2 on trouble.")]
 pub struct VerifyArgs {
-    /// GGUF file to check
+    /// GGUF file to check, or `hf:ORG/NAME[@REVISION]:FILE`
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
@@ -143,6 +147,10 @@ pub struct VerifyArgs {
     /// signal-to-noise ratio of each tensor
     #[arg(long, value_name = "SRC")]
     pub against: Option<PathBuf>,
+
+    /// Leave out the checkpoint's tensors in whose names REGEX is found. May be repeated
+    #[arg(long = "skip-tensor", value_name = "REGEX", requires = "against")]
+    pub skip_tensors: Vec<SkipPattern>,
 
     /// Compare all weights with those of a checkpoint on the hub, not a sample
     #[arg(long, requires = "against")]

@@ -5,6 +5,7 @@ mod best_search;
 mod convert;
 mod converter;
 mod diff;
+mod edited;
 mod errors;
 mod gguf;
 mod hub;

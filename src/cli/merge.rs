@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, builder::NonEmptyStringValueParser};
 
 use super::{WriteArgs, write::split_bytes};
+use crate::model::SkipPattern;
 
 /// `swallow-gguf merge`
 #[derive(Debug, Args)]
@@ -35,6 +36,10 @@ pub struct MergeArgs {
     /// Safetensors file of gates, model.layers.N.block_sparse_moe.gate.weight, in the place of the recipe's
     #[arg(long, value_name = "FILE")]
     pub gates: Option<PathBuf>,
+
+    /// Leave out the parents' tensors in whose names REGEX is found. May be repeated
+    #[arg(long = "skip-tensor", value_name = "REGEX")]
+    pub skip_tensors: Vec<SkipPattern>,
 
     /// Write the gates to a safetensors file, which --gates takes
     #[arg(long, value_name = "FILE")]

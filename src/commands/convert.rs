@@ -15,7 +15,8 @@ pub(super) fn execute(args: &ConvertArgs) -> anyhow::Result<()> {
         .transpose()?;
     let cancel = write::cancel_on_interrupt()?;
     let conversion = Conversion::of_checkpoint(&CheckpointOptions {
-        source: fetch::checkpoint(&args.source, args.download, &cancel)?,
+        source: fetch::checkpoint(&args.source, args.download, &cancel)?
+            .without(&args.skip_tensors),
         wishes: write::wishes(&args.write)?,
         chat_template,
     })?;

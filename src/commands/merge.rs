@@ -33,6 +33,7 @@ pub(super) fn execute(args: &MergeArgs) -> anyhow::Result<()> {
         seed: args.seed,
         experts_per_token: args.experts_per_token,
         gates: args.gates.clone(),
+        skip_tensors: args.skip_tensors.clone(),
         client: Client::new(Config::from_env()?, RetryPolicy::default(), stop),
         plan_only: args.write.dry_run,
         threads: args.write.threads,

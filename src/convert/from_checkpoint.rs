@@ -11,7 +11,8 @@ use super::{Conversion, ConvertError};
 use crate::{
     hub::{Client, Repo},
     model::{
-        Identity, ModelCard, ModelConfig, ModelTensor, chat_template, metadata, tensors,
+        Identity, ModelCard, ModelConfig, ModelTensor, SkipPattern, chat_template, metadata,
+        tensors,
         vocabulary::{self, VocabularyRequest},
     },
     plan::{ConversionPlan, Wishes},
@@ -25,6 +26,8 @@ pub enum CheckpointSource {
     Folder(PathBuf),
     /// On the hub, from where it is read as it is needed.
     Hub(Client, Repo),
+    /// Another one, without the tensors that are left out by hand.
+    Without(Box<Self>, Vec<SkipPattern>),
 }
 
 impl CheckpointSource {
@@ -36,7 +39,20 @@ impl CheckpointSource {
         Ok(match self {
             Self::Folder(dir) => Checkpoint::open(dir)?,
             Self::Hub(client, repo) => Checkpoint::open_hub(client, repo)?,
+            Self::Without(source, patterns) => {
+                let mut checkpoint = source.open()?;
+                tensors::leave_out(&mut checkpoint, patterns)?;
+                checkpoint
+            }
         })
+    }
+
+    /// The same without the tensors in whose names one of `patterns` is found.
+    pub fn without(self, patterns: &[SkipPattern]) -> Self {
+        match patterns.is_empty() {
+            true => self,
+            false => Self::Without(Box::new(self), patterns.to_vec()),
+        }
     }
 }
 
@@ -45,6 +61,7 @@ impl fmt::Display for CheckpointSource {
         match self {
             Self::Folder(dir) => write!(f, "{}", dir.display()),
             Self::Hub(_, repo) => write!(f, "{repo}"),
+            Self::Without(source, _) => source.fmt(f),
         }
     }
 }
@@ -82,6 +99,7 @@ impl Conversion {
             options.chat_template.clone(),
         )?;
         conversion.notes.splice(0..0, checkpoint.notes);
+        conversion.skipped = checkpoint.skipped.into_keys().collect();
         Ok(conversion)
     }
 
@@ -104,6 +122,7 @@ impl Conversion {
         let count = tensors::count_parameters(&checkpoint.tensors);
         let identity = Identity::find(dir, &card, &count);
         let mut notes: Vec<String> = card_note.into_iter().chain(vocabulary.notes).collect();
+        notes.extend(config.rope_scaling.note());
         if vocabulary.chat_template.is_none() && is_swallow(&identity, &card) {
             notes.push(
                 "this is a Swallow model without a chat template: `--chat-template swallow` embeds its prompt"
@@ -111,8 +130,9 @@ impl Conversion {
             );
         }
 
-        let mut key_values = metadata::general(&identity, &card, dir, checkpoint.origin);
-        key_values.extend(metadata::merge(&card, dir));
+        let mut key_values =
+            metadata::general(&identity, &card, dir, checkpoint.origin, &mut notes);
+        key_values.extend(metadata::merge(&card, dir, &mut notes));
         key_values.extend(metadata::hyper_parameters(&config));
         key_values.extend(vocabulary.key_values);
         let plan = ConversionPlan::new(checkpoint.tensors, key_values, wishes)?;
@@ -125,6 +145,7 @@ impl Conversion {
             name: identity.name,
             plan,
             notes,
+            skipped: Vec::new(),
         })
     }
 }

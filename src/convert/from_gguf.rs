@@ -38,6 +38,7 @@ impl Conversion {
             shards: model.shards,
             default_file_name: format!("{}-{}.gguf", without_file_type(&stem), plan.file_type),
             name: name.unwrap_or(&stem).to_owned(),
+            skipped: Vec::new(),
             notes: plan.notes.clone(),
             plan,
         })

@@ -49,6 +49,7 @@ impl Conversion {
             &wanted.wishes,
             wanted.chat_template.clone(),
         )?;
+        conversion.skipped = merge.skipped();
         conversion.notes.splice(0..0, merge.notes);
         Ok(conversion)
     }
@@ -84,6 +85,7 @@ impl MergedCheckpoint {
                 default_file_name: "model.safetensors".into(),
                 name: merge.name.clone(),
                 notes: std::mem::take(&mut merge.notes),
+                skipped: merge.skipped(),
                 plan,
             },
             merge,

@@ -54,6 +54,8 @@ pub struct Conversion {
     pub plan: ConversionPlan,
     /// What the user should know, a line each.
     pub notes: Vec<String>,
+    /// Tensors of the source that are left out by hand.
+    pub skipped: Vec<String>,
 }
 
 /// How to write.
@@ -117,7 +119,7 @@ impl Conversion {
                 replace: options.replace,
                 restart: options.restart,
                 checksum: options.checksum,
-                keep: self.shards.iter().any(|s| s.remote_file().is_some()),
+                keep: self.shards.iter().any(Shard::is_remote),
                 inputs: &self.inputs,
             },
         )?;

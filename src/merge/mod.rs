@@ -6,11 +6,12 @@
 //! then the same checkpoint to the byte, so that converting it gives the same GGUF.
 //!
 //! - [`recipe`]: mergekit-moe's YAML
-//! - `parents`, `agree`: the models it names, and what they must have in common
+//! - `parents`, `reference`, `agree`: the models it names, where they are, and what they must have in
+//!   common
 //! - `vocabulary`: the base's, or the union of all
 //! - [`gates`]: which expert a token is sent to
 //! - `tensors`: where every weight comes from, and what is done to it on the way
-//! - `config`, `card`: the small files
+//! - `config`, `rope`, `card`: the small files
 //!
 //! Attention, norms and embeddings are the base's. Expert E's feed-forward network is its source's,
 //! with the recipe's noise added and its down projection scaled. Every weight, gates included, is
@@ -23,10 +24,13 @@ mod error;
 pub mod gates;
 mod parents;
 pub mod recipe;
+mod reference;
+mod rope;
 mod tensors;
 mod vocabulary;
 
 use std::{
+    collections::BTreeSet,
     fmt, fs,
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -45,7 +49,7 @@ use vocabulary::MergedVocabulary;
 pub use crate::synthetic::Layout;
 use crate::{
     hub::Client,
-    model::{ModelTensor, metadata::RECIPE_FILE},
+    model::{ModelTensor, SkipPattern, metadata::RECIPE_FILE},
     plan::CheckpointTensor,
     source::{Dtype, Shard},
 };
@@ -67,6 +71,8 @@ pub struct MergeOptions {
     pub experts_per_token: Option<u32>,
     /// A safetensors file of gates, in the place of those that the recipe asks for.
     pub gates: Option<PathBuf>,
+    /// Tensors of the parents that are left out.
+    pub skip_tensors: Vec<SkipPattern>,
     /// Opens models of the hub.
     pub client: Client,
     /// Whether only a plan is wanted: gates are not made of prompts then, which takes a while.
@@ -128,14 +134,14 @@ impl Merge {
             recipe.use_experts(path, n)?;
         }
         let dir = path.parent().unwrap_or(Path::new(""));
-        let parents = Parents::open(&recipe, dir, &options.client)?;
-        agree::check(&parents)?;
+        let parents = Parents::open(&recipe, dir, &options.client, &options.skip_tensors)?;
+        let mut notes = parents.notes();
+        notes.extend(agree::check(&parents)?);
         let vocabulary = MergedVocabulary::of(&parents, recipe.tokenizer_source)?;
         let dtype = recipe
             .dtype
             .or_else(|| config::dtype_of(&parents.base().checkpoint.config));
 
-        let mut notes = Vec::new();
         if parents.experts.len() > 1 && parents.experts.iter().all(|e| *e == parents.experts[0]) {
             notes.push(
                 "all experts are the same model: the merged one says what that says, at the cost of more"
@@ -195,7 +201,7 @@ impl Merge {
     pub fn save_gates(&self, path: &Path, replace: bool) -> Result<(), MergeError> {
         let is_input = |input: &PathBuf| same_file::is_same_file(input, path).unwrap_or(false);
         if self.inputs().iter().any(is_input) {
-            return Err(GateError::Exists { path: path.into() }.into());
+            return Err(GateError::IsInput { path: path.into() }.into());
         }
         Ok(self.gates.save(path, self.gate_dtype(), replace)?)
     }
@@ -211,6 +217,14 @@ impl Merge {
         let files = parents.flat_map(|parent| parent.checkpoint.files());
         let own = self.gates_path.iter().chain([&self.path]).cloned();
         own.chain(files).collect()
+    }
+
+    /// Tensors of the parents that are left out by hand.
+    pub(crate) fn skipped(&self) -> Vec<String> {
+        let parents = self.parents.all.iter();
+        let skipped = parents.flat_map(|parent| parent.checkpoint.skipped.keys());
+        let names: BTreeSet<&String> = skipped.collect();
+        names.into_iter().cloned().collect()
     }
 
     /// The tensors of the GGUF.

@@ -1,15 +1,16 @@
 //! What a user asks for beyond the file type: llama-quantize's options, and two words of our own.
 
-use std::{fmt, fs, io, path::Path, path::PathBuf, str::FromStr, sync::Arc};
+use std::{fmt, io, path::Path, path::PathBuf, str::FromStr, sync::Arc};
 
 use fancy_regex::{Regex, RegexBuilder};
 use swallow_quant::GgmlType;
 
 use super::{OUTPUT, Reason, SlowPattern, TOKEN_EMBD};
+use crate::source::{FileProblem, text_file};
 
 /// Steps that a pattern may go back on one name. The plain ones, without look-around and back
 /// references, never do.
-const MAX_BACKTRACKS: usize = 100_000;
+pub(crate) const MAX_BACKTRACKS: usize = 100_000;
 
 /// Options that change the types of tensors. The default asks for nothing.
 #[derive(Clone, Debug, Default)]
@@ -219,7 +220,7 @@ impl FromStr for TensorRule {
 }
 
 /// The error in one line, with the place where the parser knows it.
-fn what_is_broken(error: &fancy_regex::Error) -> String {
+pub(crate) fn what_is_broken(error: &fancy_regex::Error) -> String {
     let lower_first = |text: String| {
         let mut chars = text.chars();
         let first = chars.next().map(|c| c.to_ascii_lowercase());
@@ -239,15 +240,21 @@ fn what_is_broken(error: &fancy_regex::Error) -> String {
     }
 }
 
+/// The largest file of rules we read.
+const MAX_RULES_BYTES: u64 = 16 << 20;
+
 /// The rules of a `--tensor-type-file`: `REGEX=TYPE`, with spaces or line ends between them.
 ///
 /// # Errors
 /// Where the file cannot be read, or a rule is broken.
 pub fn read_rules(path: &Path) -> Result<Vec<TensorRule>, RulesFileError> {
-    let text = fs::read_to_string(path).map_err(|error| RulesFileError::Read {
+    let failed = |problem| RulesFileError::File {
         path: path.into(),
-        error,
-    })?;
+        problem,
+    };
+    let bytes = text_file::read_named(path, MAX_RULES_BYTES).map_err(failed)?;
+    let bytes = bytes.ok_or_else(|| failed(FileProblem::Read(io::ErrorKind::NotFound.into())))?;
+    let text = text_file::text(&bytes).map_err(failed)?;
     let mut rules = Vec::new();
     for (line, text) in text.lines().enumerate() {
         for rule in text.split_ascii_whitespace() {
@@ -268,8 +275,8 @@ pub fn read_rules(path: &Path) -> Result<Vec<TensorRule>, RulesFileError> {
     reason = "the messages say what the variants and fields are"
 )]
 pub enum RulesFileError {
-    #[error("cannot read `{path}`: {error}")]
-    Read { path: PathBuf, error: io::Error },
+    #[error("`{path}`: {problem}")]
+    File { path: PathBuf, problem: FileProblem },
     #[error("`{path}`, line {line}: {error}")]
     Rule {
         path: PathBuf,

@@ -16,6 +16,7 @@ use swallow_quant::GgmlType;
 pub use knobs::{
     BrokenRule, Knobs, RulesFileError, TensorRule, UnknownTensorType, read_rules, tensor_type,
 };
+pub(crate) use knobs::{MAX_BACKTRACKS, what_is_broken};
 pub use model::{MixModel, has_common_mix};
 pub use reason::{Choice, Reason};
 

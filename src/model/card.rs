@@ -1,8 +1,10 @@
 //! The model card, `README.md`: its YAML front matter and its title.
 
-use std::{fs::File, io::Read, path::Path};
+use std::path::Path;
 
 use serde_yaml_ng::{Mapping, Value};
+
+use crate::source::text_file;
 
 /// Cards are read this far; the front matter and the title stand at the top.
 const MAX_CARD_BYTES: u64 = 1 << 20;
@@ -18,21 +20,18 @@ impl ModelCard {
     /// Reads `README.md` of a checkpoint folder. A card is never a reason to stop: one that
     /// cannot be read is empty, with a note for the user.
     pub fn read(dir: &Path) -> (Self, Option<String>) {
-        let Ok(file) = File::open(dir.join("README.md")) else {
-            return (Self::default(), None);
-        };
-        let mut bytes = Vec::new();
-        if let Err(error) = file.take(MAX_CARD_BYTES).read_to_end(&mut bytes) {
-            return (
-                Self::default(),
-                Some(format!("README.md is ignored: {error}")),
-            );
-        }
-        Self::parse(&String::from_utf8_lossy(&bytes))
+        let read = text_file::read_beginning(&dir.join("README.md"), MAX_CARD_BYTES);
+        let parsed = read.and_then(|bytes| {
+            let bytes = bytes.unwrap_or_default();
+            Ok(Self::parse(&text_file::lossy_text(&bytes)?))
+        });
+        parsed.unwrap_or_else(|problem| {
+            let note = format!("README.md is ignored: {problem}");
+            (Self::default(), Some(note))
+        })
     }
 
     fn parse(text: &str) -> (Self, Option<String>) {
-        let text = text.trim_start_matches('\u{feff}');
         let (yaml, body) = split_front_matter(text);
         let title = body
             .lines()

@@ -5,13 +5,11 @@
 //! begins a text, except where it stands between turns (`llama-2`): the tokenizer puts the first
 //! one, and two would hurt.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+
+use crate::source::{FileProblem, text_file};
 
 /// The names of the built-in templates.
 pub const NAMES: [&str; 4] = ["swallow", "swallow-instruct", "llama-2", "chatml"];
@@ -23,40 +21,23 @@ const MAX_BYTES: u64 = 1 << 20;
 #[derive(Debug, Error)]
 pub enum ChatTemplateError {
     /// Neither a built-in name nor a file.
-    #[error("no chat template `{found}`: expected {expected} or a Jinja file")]
+    #[error("no chat template `{found}`: expected {expected} or a Jinja file{hint}")]
     Unknown {
         /// What was asked for.
         found: String,
         /// The built-in names.
         expected: String,
+        /// The name that may be meant; empty, or begins with a separator.
+        hint: String,
     },
 
-    /// The file cannot be read.
-    #[error("cannot read the chat template `{path}`")]
-    Read {
+    /// The file cannot be read, or is no text of a template's size.
+    #[error("the chat template `{path}`: {problem}")]
+    File {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
-        #[source]
-        source: io::Error,
-    },
-
-    /// The file is too large for a template.
-    #[error("the chat template `{path}` is larger than expected: at most {expected} bytes")]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// The most we read, in bytes.
-        expected: u64,
-    },
-
-    /// The file is not text.
-    #[error("the chat template `{path}` is not UTF-8 at byte {offset}")]
-    Utf8 {
-        /// The file.
-        path: PathBuf,
-        /// Where the text stops being UTF-8.
-        offset: usize,
+        /// What is wrong with it.
+        problem: FileProblem,
     },
 
     /// The file is not Jinja.
@@ -90,46 +71,33 @@ pub fn load(name_or_path: &str) -> Result<String, ChatTemplateError> {
         return Ok(template.to_owned());
     }
     let path = Path::new(name_or_path);
-    let failed = |source| ChatTemplateError::Read {
-        path: path.to_owned(),
-        source,
+    let template = text_file::read_named(path, MAX_BYTES).and_then(|bytes| {
+        let text = bytes.as_deref().map(text_file::text).transpose()?;
+        Ok(text.map(str::to_owned))
+    });
+    let template = match template {
+        Ok(Some(template)) => template,
+        Ok(None) => return Err(unknown(name_or_path)),
+        Err(problem) => {
+            return Err(ChatTemplateError::File {
+                path: path.to_owned(),
+                problem,
+            });
+        }
     };
-    let metadata = match std::fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(unknown(name_or_path)),
-        Err(error) => return Err(failed(error)),
-    };
-    if metadata.is_dir() {
-        return Err(unknown(name_or_path));
-    }
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(failed)?;
-    file.take(MAX_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(ChatTemplateError::TooLarge {
-            path: path.to_owned(),
-            expected: MAX_BYTES,
-        });
-    }
-    let template = String::from_utf8(bytes).map_err(|error| ChatTemplateError::Utf8 {
-        path: path.to_owned(),
-        offset: error.utf8_error().valid_up_to(),
-    })?;
-    parse(&template).map_err(|source| ChatTemplateError::Jinja {
+    parse(name_or_path, &template).map_err(|source| ChatTemplateError::Jinja {
         path: path.to_owned(),
         source,
     })?;
     Ok(template)
 }
 
-/// Whether a text is a template.
+/// Whether a text is a template; `name` is for the error.
 ///
 /// # Errors
 /// Where it is none: the line and the reason.
-pub fn parse(template: &str) -> Result<(), minijinja::Error> {
-    minijinja::Environment::new().add_template("chat", &without_generation_tags(template))
+pub fn parse(name: &str, template: &str) -> Result<(), minijinja::Error> {
+    minijinja::Environment::new().add_template(name, &without_generation_tags(template))
 }
 
 /// transformers marks what the assistant says with `{% generation %}`, for training. It prints
@@ -176,9 +144,13 @@ pub fn is_swallow(names: &[&str]) -> bool {
 
 fn unknown(found: &str) -> ChatTemplateError {
     let names: Vec<String> = NAMES.iter().map(|name| format!("`{name}`")).collect();
+    let far = |name: &str| strsim::damerau_levenshtein(name, found);
+    let nearest = NAMES.iter().min_by_key(|name| far(name));
+    let nearest = nearest.filter(|name| far(name) < 3);
     ChatTemplateError::Unknown {
         found: found.to_owned(),
         expected: names.join(", "),
+        hint: nearest.map_or(String::new(), |name| format!("; is `{name}` meant?")),
     }
 }
 

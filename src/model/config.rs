@@ -3,64 +3,16 @@
 //! Both spellings are read: transformers 4 (`rope_theta`, `rope_scaling`, `torch_dtype`) and
 //! transformers 5 (`rope_parameters`, `dtype`).
 
+mod class;
+mod value;
+
+pub use class::ModelClass;
+use class::model_class;
 use serde_json::Value;
+pub(super) use value::positive_f32;
+use value::{positive, value_of};
 
-use super::rope::RopeScaling;
-
-/// The model classes we convert. All three are `llama` to llama.cpp.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ModelClass {
-    /// `LlamaForCausalLM`
-    Llama,
-    /// `MistralForCausalLM`
-    Mistral,
-    /// `MixtralForCausalLM`
-    Mixtral,
-}
-
-/// What the model's class takes for a key that config.json leaves out (transformers 4.57).
-struct Defaults {
-    intermediate_size: u32,
-    /// `None`: as many as there are heads.
-    num_key_value_heads: Option<u32>,
-    max_position_embeddings: u32,
-    rms_norm_eps: f32,
-    rope_theta: f32,
-}
-
-impl ModelClass {
-    const NAMES: [(&'static str, Self); 3] = [
-        ("LlamaForCausalLM", Self::Llama),
-        ("MistralForCausalLM", Self::Mistral),
-        ("MixtralForCausalLM", Self::Mixtral),
-    ];
-
-    fn defaults(self) -> Defaults {
-        match self {
-            Self::Llama => Defaults {
-                intermediate_size: 11008,
-                num_key_value_heads: None,
-                max_position_embeddings: 2048,
-                rms_norm_eps: 1e-6,
-                rope_theta: 1e4,
-            },
-            Self::Mistral => Defaults {
-                intermediate_size: 14336,
-                num_key_value_heads: Some(8),
-                max_position_embeddings: 131_072,
-                rms_norm_eps: 1e-6,
-                rope_theta: 1e4,
-            },
-            Self::Mixtral => Defaults {
-                intermediate_size: 14336,
-                num_key_value_heads: Some(8),
-                max_position_embeddings: 131_072,
-                rms_norm_eps: 1e-5,
-                rope_theta: 1e6,
-            },
-        }
-    }
-}
+use super::rope::{RopeScaling, rope_object};
 
 /// The hyper-parameters that shape a model and its metadata.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,11 +54,13 @@ pub struct ModelConfig {
 pub enum ConfigError {
     /// The model class is not one of ours.
     #[error(
-        "config.json: `architectures` is {found}, expected `MixtralForCausalLM`, `LlamaForCausalLM` or `MistralForCausalLM`"
+        "config.json: `architectures` is {found}, expected `MixtralForCausalLM`, `LlamaForCausalLM` or `MistralForCausalLM`{hint}"
     )]
     Architecture {
         /// What stands there.
         found: String,
+        /// What may be meant; empty, or begins with a separator.
+        hint: String,
     },
     /// A value is of the wrong type or out of range.
     #[error("config.json: `{key}` is {found}, expected {expected}")]
@@ -119,14 +73,16 @@ pub enum ConfigError {
         expected: String,
     },
     /// A key without which there is no model is missing.
-    #[error("config.json: `{key}` is missing")]
+    #[error(
+        "config.json: `{key}` is missing, and there is no model without it; is the file whole?"
+    )]
     Missing {
         /// The key.
         key: &'static str,
     },
     /// The weights are quantized already.
     #[error(
-        "config.json: the weights are quantized already (`quantization_config` names `{method}`), expected BF16, F16 or F32"
+        "config.json: the weights are quantized already (`quantization_config` names `{method}`), expected BF16, F16 or F32: take the model that it was made from"
     )]
     Quantized {
         /// The method named.
@@ -135,10 +91,29 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
+    /// The same of a key in the object `place`.
+    pub(super) fn within(self, place: &str) -> Self {
+        match self {
+            Self::Value {
+                key,
+                found,
+                expected,
+            } => Self::Value {
+                key: format!("{place}.{key}"),
+                found,
+                expected,
+            },
+            other => other,
+        }
+    }
+
     pub(super) fn value(key: &str, found: &Value, expected: impl Into<String>) -> Self {
         Self::Value {
             key: key.into(),
-            found: found.to_string(),
+            found: match found {
+                Value::Null => "missing".into(),
+                found => found.to_string(),
+            },
             expected: expected.into(),
         }
     }
@@ -158,7 +133,7 @@ impl ModelConfig {
         let n_layer = positive(config, "num_hidden_layers")?.ok_or(missing("num_hidden_layers"))?;
         let n_head =
             positive(config, "num_attention_heads")?.ok_or(missing("num_attention_heads"))?;
-        let n_head_kv = match config.get("num_key_value_heads") {
+        let n_head_kv = match value_of(config, "num_key_value_heads") {
             None => defaults.num_key_value_heads.unwrap_or(n_head),
             Some(_) => positive(config, "num_key_value_heads")?.unwrap_or(n_head),
         };
@@ -189,6 +164,8 @@ impl ModelConfig {
             ));
         }
 
+        let n_ctx = positive(config, "max_position_embeddings")?
+            .unwrap_or(defaults.max_position_embeddings);
         let rope_theta = rope_theta(config)?.unwrap_or(defaults.rope_theta);
         Ok(Self {
             class,
@@ -201,11 +178,10 @@ impl ModelConfig {
             // LlamaConfig computes `head_dim` when it is absent, and so the key is always written.
             head_dim_is_explicit: explicit_head_dim.is_some() || class == ModelClass::Llama,
             n_vocab: positive(config, "vocab_size")?.unwrap_or(32000),
-            n_ctx: positive(config, "max_position_embeddings")?
-                .unwrap_or(defaults.max_position_embeddings),
+            n_ctx,
             rms_eps: positive_f32(config, "rms_norm_eps")?.unwrap_or(defaults.rms_norm_eps),
             rope_theta,
-            rope_scaling: RopeScaling::from_json(config)?,
+            rope_scaling: RopeScaling::from_json(config, n_ctx)?,
             experts: if class == ModelClass::Mixtral {
                 Some(experts(config)?)
             } else {
@@ -234,27 +210,6 @@ impl ModelConfig {
     pub fn n_embd_kv(&self) -> u64 {
         u64::from(self.n_head_kv) * u64::from(self.head_dim)
     }
-}
-
-fn model_class(config: &Value) -> Result<ModelClass, ConfigError> {
-    let named = config
-        .get("architectures")
-        .and_then(|a| a.get(0))
-        .and_then(Value::as_str);
-    let known = |name: &str| {
-        ModelClass::NAMES
-            .iter()
-            .find(|(n, _)| *n == name)
-            .map(|(_, c)| *c)
-    };
-    named
-        .and_then(known)
-        .ok_or_else(|| ConfigError::Architecture {
-            found: match named {
-                Some(name) => format!("`{name}`"),
-                None => "missing".to_owned(),
-            },
-        })
 }
 
 fn refuse_quantized(config: &Value) -> Result<(), ConfigError> {
@@ -286,8 +241,9 @@ fn experts(config: &Value) -> Result<(u32, u32), ConfigError> {
 }
 
 fn rope_theta(config: &Value) -> Result<Option<f32>, ConfigError> {
-    if let Some(rope) = config.get("rope_parameters")
-        && let Some(theta) = positive_f32(rope, "rope_theta")?
+    if let Some((place, rope)) = rope_object(config)
+        && let Some(theta) =
+            positive_f32(rope, "rope_theta").map_err(|error| error.within(place))?
     {
         return Ok(Some(theta));
     }
@@ -296,34 +252,6 @@ fn rope_theta(config: &Value) -> Result<Option<f32>, ConfigError> {
 
 fn missing(key: &'static str) -> ConfigError {
     ConfigError::Missing { key }
-}
-
-/// The largest size we take: far above any model, far below what overflows when multiplied.
-const MAX_SIZE: u64 = 1 << 28;
-
-/// A positive integer; `None` where the key is absent or null.
-fn positive(object: &Value, key: &str) -> Result<Option<u32>, ConfigError> {
-    match object.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => match value.as_u64() {
-            Some(n @ 1..=MAX_SIZE) => Ok(Some(n as u32)),
-            _ => {
-                let expected = format!("an integer from 1 to {MAX_SIZE}");
-                Err(ConfigError::value(key, value, expected))
-            }
-        },
-    }
-}
-
-/// A positive, finite number; `None` where the key is absent or null.
-pub(super) fn positive_f32(object: &Value, key: &str) -> Result<Option<f32>, ConfigError> {
-    match object.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => match value.as_f64().map(|x| x as f32) {
-            Some(x) if x > 0.0 && x.is_finite() => Ok(Some(x)),
-            _ => Err(ConfigError::value(key, value, "a positive number")),
-        },
-    }
 }
 
 #[cfg(test)]
@@ -409,8 +337,8 @@ mod tests {
             ),
             (
                 "rope_scaling",
-                json!({"type": "dynamic", "factor": 2.0}),
-                "`dynamic`",
+                json!({"type": "longrope", "factor": 2.0}),
+                "`longrope`",
             ),
         ];
         for (key, value, fragment) in cases {

@@ -22,7 +22,9 @@ pub struct KeyOverride {
 )]
 pub enum OverrideError {
     #[error(
-        "`{0}` is no override, expected KEY=TYPE:VALUE with int, float, bool or str as the type"
+        "`{given}` is no override, expected KEY=TYPE:VALUE with int, float, bool or str as the type{}",
+        suggestion(.0),
+        given = .0
     )]
     Malformed(String),
     #[error("`{given}` has the value `{value}`, expected {expected}")]
@@ -37,6 +39,36 @@ pub enum OverrideError {
     Array { key: String, len: usize },
     #[error("`--override-kv` makes a file that does not fit itself: {mismatch}{more}")]
     Inconsistent { mismatch: Mismatch, more: String },
+}
+
+/// What `given` may have meant: empty, or begins with a separator.
+fn suggestion(given: &str) -> String {
+    let Some((key, value)) = given.split_once('=') else {
+        return String::new();
+    };
+    // A type of GGUF's own in the place of one of the command line's.
+    let own = value.split_once(':').and_then(|(ty, value)| {
+        let ty = match ty.to_ascii_lowercase().as_str() {
+            "u8" | "i8" | "u16" | "i16" | "u32" | "i32" | "u64" | "i64" => "int",
+            "f32" | "f64" => "float",
+            "string" => "str",
+            _ => return None,
+        };
+        Some((ty, value))
+    });
+    if key.is_empty() || value.is_empty() {
+        return String::new();
+    }
+    let (ty, value) = own.unwrap_or_else(|| {
+        let ty = match value {
+            "true" | "false" => "bool",
+            _ if value.parse::<u32>().is_ok() => "int",
+            _ if value.parse::<f32>().is_ok_and(f32::is_finite) => "float",
+            _ => "str",
+        };
+        (ty, value)
+    });
+    format!("; is `{key}={ty}:{value}` meant?")
 }
 
 impl FromStr for KeyOverride {
@@ -124,7 +156,7 @@ pub fn apply(
     for KeyOverride { key, value } in overrides {
         let ty = value.value_type();
         match key_values.iter().position(|(k, _)| k == key) {
-            None => notes.push(format!("`--override-kv` adds `{key}`, a new key")),
+            None => notes.push(new_key(key, key_values)),
             Some(at) => match key_values.remove(at).1 {
                 Value::Array(array) => {
                     return Err(OverrideError::Array {
@@ -139,6 +171,19 @@ pub fn apply(
         key_values.push((key.clone(), value.clone()));
     }
     Ok(notes)
+}
+
+/// The note of a key that was not there, with the one that may be meant.
+fn new_key(key: &str, key_values: &KeyValues) -> String {
+    let likeness =
+        |(known, _): &(String, Value)| strsim::normalized_damerau_levenshtein(known, key);
+    let known = key_values.iter().map(|entry| (likeness(entry), &entry.0));
+    let nearest = known.max_by(|(a, _), (b, _)| a.total_cmp(b));
+    let hint = match nearest {
+        Some((likeness, known)) if likeness > 0.75 => format!("; is `{known}` meant?"),
+        _ => String::new(),
+    };
+    format!("`--override-kv` adds `{key}`, a new key{hint}")
 }
 
 fn changed_type(key: &str, old: &Value, new: ValueType) -> String {
@@ -205,6 +250,16 @@ mod tests {
         assert_eq!(notes.len(), 2, "{notes:?}");
         assert!(notes[0].contains("`b` a value of type u32, it was str"));
         assert!(notes[1].contains("`new`, a new key"));
+
+        let mut key_values: KeyValues = vec![("llama.context_length".into(), 1u32.into())];
+        let slip = "llama.contextlength=int:5".parse().unwrap();
+        let notes = apply(&[slip], &mut key_values).unwrap();
+        assert_eq!(
+            notes,
+            [
+                "`--override-kv` adds `llama.contextlength`, a new key; is `llama.context_length` meant?"
+            ]
+        );
 
         let array = gguf::Array::U32(vec![1, 2]);
         let mut key_values: KeyValues = vec![("a".into(), array.into())];

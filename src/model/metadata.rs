@@ -1,6 +1,6 @@
 //! The key-values that say what a model is: `general.*` for people, `llama.*` for the runner.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use serde_json::Value as Json;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     gguf::{Array, KeyValues, Value},
-    source::Origin,
+    source::{Origin, text_file},
 };
 
 /// `general.*`, in the reference converter's order; `general.file_type` is the writer's to add.
@@ -22,12 +22,13 @@ pub fn general(
     card: &ModelCard,
     dir: &Path,
     origin: Option<&Origin>,
+    notes: &mut Vec<String>,
 ) -> KeyValues {
     let mut kv: KeyValues = vec![
         ("general.architecture".into(), "llama".into()),
         ("general.type".into(), "model".into()),
     ];
-    add_sampling(&mut kv, dir);
+    add_sampling(&mut kv, dir, notes);
     let mut text = |key: &str, value: Option<String>| {
         if let Some(value) = value {
             kv.push((format!("general.{key}"), value.into()));
@@ -95,17 +96,20 @@ pub const MERGE_SEED: &str = "merge_seed";
 /// Recipes are read this far; real ones have a kilobyte.
 const MAX_RECIPE_BYTES: u64 = 1 << 20;
 
+/// The largest generation_config.json we read; real ones have a kilobyte.
+const MAX_GENERATION_BYTES: u64 = 1 << 20;
+
 /// `general.merge.*`: the recipe of a merged checkpoint in folder `dir`, and its seed. Nothing where
-/// there is no recipe, or one that is no text of a recipe's size.
-pub fn merge(card: &ModelCard, dir: &Path) -> KeyValues {
+/// there is no recipe, and a note where there is one that is no text of a recipe's size.
+pub fn merge(card: &ModelCard, dir: &Path, notes: &mut Vec<String>) -> KeyValues {
     let mut kv = KeyValues::new();
-    let path = dir.join(RECIPE_FILE);
-    let is_small = |m: fs::Metadata| m.is_file() && m.len() <= MAX_RECIPE_BYTES;
-    if !fs::metadata(&path).is_ok_and(is_small) {
-        return kv;
-    }
-    let Ok(recipe) = fs::read_to_string(&path) else {
-        return kv;
+    let recipe = match text_file::read_text(&dir.join(RECIPE_FILE), MAX_RECIPE_BYTES) {
+        Ok(Some(recipe)) => recipe,
+        Ok(None) => return kv,
+        Err(problem) => {
+            notes.push(format!("{RECIPE_FILE} is ignored: {problem}"));
+            return kv;
+        }
     };
     kv.push(("general.merge.recipe".into(), recipe.into()));
     if let Some(seed) = card.text(&[MERGE_SEED]).and_then(|s| s.parse::<u64>().ok()) {
@@ -114,12 +118,15 @@ pub fn merge(card: &ModelCard, dir: &Path) -> KeyValues {
     kv
 }
 
-/// `general.source.*`: the commit, and the shards with what names their bytes.
+/// `general.source.*`: the commit, and the shards with what names their bytes, where that is known.
 fn add_origin(kv: &mut KeyValues, origin: &Origin) {
     kv.push((
         "general.source.revision".into(),
         origin.commit.as_str().into(),
     ));
+    if origin.shards.is_empty() {
+        return;
+    }
     let (files, etags) = origin
         .shards
         .iter()
@@ -129,14 +136,17 @@ fn add_origin(kv: &mut KeyValues, origin: &Origin) {
     kv.push(("general.source.etags".into(), Array::String(etags).into()));
 }
 
-/// `general.sampling.*`: what generation_config.json recommends.
-fn add_sampling(kv: &mut KeyValues, dir: &Path) {
-    let Ok(text) = fs::read(dir.join("generation_config.json")) else {
-        return;
-    };
-    // A broken one is no reason to stop: nothing but these recommendations hangs on it.
-    let Ok(config) = serde_json::from_slice::<Json>(&text) else {
-        return;
+/// `general.sampling.*`: what generation_config.json recommends. A broken one is a note and no reason
+/// to stop: nothing but these recommendations hangs on it.
+fn add_sampling(kv: &mut KeyValues, dir: &Path, notes: &mut Vec<String>) {
+    let path = dir.join("generation_config.json");
+    let config: Json = match text_file::read_json(&path, MAX_GENERATION_BYTES) {
+        Ok(Some(config)) => config,
+        Ok(None) => return,
+        Err(problem) => {
+            notes.push(format!("generation_config.json is ignored: {problem}"));
+            return;
+        }
     };
     let as_i32 = |v: &Json| {
         v.as_i64()

@@ -17,5 +17,5 @@ pub use card::ModelCard;
 pub use config::{ConfigError, ModelConfig};
 pub use identity::Identity;
 pub use key_override::{KeyOverride, OverrideError};
-pub use rope::RopeScaling;
-pub use tensors::{Edit, ModelTensor, Noise, Part, RowOrder, TensorData, TensorError};
+pub use rope::{RopeScaling, Yarn};
+pub use tensors::{Edit, ModelTensor, Noise, Part, RowOrder, SkipPattern, TensorData, TensorError};

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::config::{ConfigError, positive_f32};
-use crate::gguf::KeyValues;
+use crate::gguf::{KeyValues, escape};
 
 /// How a model stretches its rotary embeddings beyond the context it was first trained on.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,31 +26,76 @@ pub enum RopeScaling {
         /// The context before scaling.
         original_context: u32,
     },
+    /// YaRN: as Llama 3's, with another ramp, and with attention that is scaled too.
+    Yarn {
+        /// Divides the long wavelengths' frequencies.
+        factor: f32,
+        /// The context before scaling.
+        original_context: u32,
+        /// What else config.json says.
+        yarn: Yarn,
+    },
+    /// By the length of the text, which llama.cpp does not have.
+    Dynamic,
+}
+
+/// What YaRN blends between, where config.json says so: each has a default of the runner's.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Yarn {
+    /// How much of the frequencies is extrapolated.
+    pub ext_factor: Option<f32>,
+    /// Scales the attention.
+    pub attn_factor: Option<f32>,
+    /// Turns in the original context from which on frequencies are kept.
+    pub beta_fast: Option<f32>,
+    /// Turns below which they are divided by the factor.
+    pub beta_slow: Option<f32>,
 }
 
 impl RopeScaling {
-    /// Reads `rope_parameters` (transformers 5) or `rope_scaling` (transformers 4).
+    /// Reads `rope_parameters` (transformers 5) or `rope_scaling` (transformers 4). `n_ctx` is the
+    /// longest context the model was made for.
     ///
     /// # Errors
     /// When the type is one we do not know, or a parameter is missing or impossible.
-    pub(super) fn from_json(config: &Value) -> Result<Self, ConfigError> {
-        let (place, rope) = match (config.get("rope_parameters"), config.get("rope_scaling")) {
-            (Some(rope), _) if !rope.is_null() => ("rope_parameters", rope),
-            (_, Some(rope)) if !rope.is_null() => ("rope_scaling", rope),
-            _ => return Ok(Self::None),
-        };
-        let Some(kind) = rope.get("rope_type").or_else(|| rope.get("type")) else {
+    pub(super) fn from_json(config: &Value, n_ctx: u32) -> Result<Self, ConfigError> {
+        let Some((place, rope)) = rope_object(config) else {
             return Ok(Self::None);
         };
+        let Value::Object(keys) = rope else {
+            return Err(ConfigError::value(place, rope, "an object"));
+        };
+        // transformers 5 can have a set for each kind of layer.
+        if let Some((kind, _)) = keys.iter().find(|(_, value)| value.is_object()) {
+            return Err(ConfigError::Value {
+                key: place.into(),
+                found: format!("a set for each kind of layer, `{kind}` among them"),
+                expected: "one set for all layers".into(),
+            });
+        }
+        let there = |key| keys.get(key).filter(|kind| !kind.is_null());
+        let (key, kind) = match (there("rope_type"), there("type")) {
+            // The versions of transformers do not agree which of them goes first.
+            (Some(kind), Some(other)) if kind != other => {
+                return Err(ConfigError::Value {
+                    key: format!("{place}.rope_type"),
+                    found: format!("{kind}, and `{place}.type` is {other}"),
+                    expected: "one of them, or both the same".into(),
+                });
+            }
+            (Some(kind), _) => ("rope_type", kind),
+            (None, Some(kind)) => ("type", kind),
+            (None, None) => return Ok(Self::None),
+        };
         let required = |key: &str| {
-            positive_f32(rope, key)?.ok_or_else(|| {
+            number(rope, place, key)?.ok_or_else(|| {
                 ConfigError::value(&format!("{place}.{key}"), &Value::Null, "a positive number")
             })
         };
-        let original_context = || {
+        let original_context = |default: u32| {
             let key = "original_max_position_embeddings";
-            let found = positive_f32(rope, key)?.or(positive_f32(config, key)?);
-            Ok(found.map_or(8192, |n| n as u32))
+            let found = number(rope, place, key)?.or(positive_f32(config, key)?);
+            Ok(found.map_or(default, |n| n as u32))
         };
         match kind.as_str().map(str::to_ascii_lowercase).as_deref() {
             Some("default") => Ok(Self::None),
@@ -58,27 +103,79 @@ impl RopeScaling {
                 factor: required("factor")?,
             }),
             Some("llama3") => Ok(Self::Llama3 {
-                factor: positive_f32(rope, "factor")?.unwrap_or(8.0),
-                low_freq_factor: positive_f32(rope, "low_freq_factor")?.unwrap_or(1.0),
-                high_freq_factor: positive_f32(rope, "high_freq_factor")?.unwrap_or(4.0),
-                original_context: original_context()?,
+                factor: number(rope, place, "factor")?.unwrap_or(8.0),
+                low_freq_factor: number(rope, place, "low_freq_factor")?.unwrap_or(1.0),
+                high_freq_factor: number(rope, place, "high_freq_factor")?.unwrap_or(4.0),
+                original_context: original_context(8192)?,
             }),
-            _ => {
-                let expected = "`default`, `linear` or `llama3`";
-                Err(ConfigError::Value {
-                    key: format!("{place}.rope_type"),
-                    found: format!("`{}`", kind.as_str().unwrap_or("not a string")),
-                    expected: expected.into(),
-                })
-            }
+            Some("yarn") => Ok(Self::Yarn {
+                factor: required("factor")?,
+                original_context: original_context(n_ctx)?,
+                yarn: Yarn {
+                    ext_factor: any_number(rope, place, "extrapolation_factor")?,
+                    attn_factor: match any_number(rope, place, "attention_factor")? {
+                        None => any_number(rope, place, "attn_factor")?,
+                        factor => factor,
+                    },
+                    beta_fast: any_number(rope, place, "beta_fast")?,
+                    beta_slow: any_number(rope, place, "beta_slow")?,
+                },
+            }),
+            Some("dynamic") => Ok(Self::Dynamic),
+            _ => Err(ConfigError::Value {
+                key: format!("{place}.{key}"),
+                found: match kind {
+                    Value::String(kind) => format!("`{}`", escape(kind.as_bytes())),
+                    other => other.to_string(),
+                },
+                expected: "`default`, `linear`, `llama3`, `yarn` or `dynamic`".into(),
+            }),
+        }
+    }
+
+    /// What a user should know of what is written for it.
+    pub fn note(&self) -> Option<String> {
+        match self {
+            Self::Dynamic => Some(
+                "the rope scaling `dynamic` is left out, for llama.cpp has none that depends on the \
+                 length of the text: beyond the context that the model was trained on, it will not do \
+                 as well"
+                    .into(),
+            ),
+            _ => None,
         }
     }
 
     /// Adds the keys that stand between the head counts and `rope.freq_base`.
     pub(super) fn add_key_values(&self, key_values: &mut KeyValues) {
-        if let Self::Linear { factor } = *self {
-            key_values.push(("llama.rope.scaling.type".into(), "linear".into()));
-            key_values.push(("llama.rope.scaling.factor".into(), factor.into()));
+        let mut add = |key: &str, value: crate::gguf::Value| {
+            key_values.push((format!("llama.rope.scaling.{key}"), value));
+        };
+        match self {
+            Self::None | Self::Llama3 { .. } | Self::Dynamic => {}
+            Self::Linear { factor } => {
+                add("type", "linear".into());
+                add("factor", (*factor).into());
+            }
+            Self::Yarn {
+                factor,
+                original_context,
+                yarn,
+            } => {
+                add("type", "yarn".into());
+                add("factor", (*factor).into());
+                add("original_context_length", (*original_context).into());
+                for (key, value) in [
+                    ("yarn_ext_factor", yarn.ext_factor),
+                    ("yarn_attn_factor", yarn.attn_factor),
+                    ("yarn_beta_fast", yarn.beta_fast),
+                    ("yarn_beta_slow", yarn.beta_slow),
+                ] {
+                    if let Some(value) = value {
+                        add(key, value.into());
+                    }
+                }
+            }
         }
     }
 
@@ -119,8 +216,38 @@ impl RopeScaling {
     }
 }
 
+/// `rope_parameters` or `rope_scaling`, whichever is there, the former first.
+pub(super) fn rope_object(config: &Value) -> Option<(&'static str, &Value)> {
+    let there = |key: &'static str| {
+        let value = config.get(key).filter(|value| !value.is_null());
+        value.map(|value| (key, value))
+    };
+    there("rope_parameters").or_else(|| there("rope_scaling"))
+}
+
+/// A positive number of `rope`, which stands at `place`; `None` where the key is absent or null.
+fn number(rope: &Value, place: &str, key: &str) -> Result<Option<f32>, ConfigError> {
+    positive_f32(rope, key).map_err(|error| error.within(place))
+}
+
+/// As [`number`], and 0 or less may be meant.
+fn any_number(rope: &Value, place: &str, key: &str) -> Result<Option<f32>, ConfigError> {
+    match rope.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => match value.as_f64().map(|x| x as f32).filter(|x| x.is_finite()) {
+            Some(x) => Ok(Some(x)),
+            None => {
+                let key = format!("{place}.{key}");
+                Err(ConfigError::value(&key, value, "a finite number"))
+            }
+        },
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -137,5 +264,101 @@ mod tests {
         assert!(factors.windows(2).all(|w| w[0] <= w[1]));
         assert!(factors.iter().any(|&f| f > 1.0 && f < 8.0));
         assert_eq!(RopeScaling::None.frequency_factors(128, 1e4), None);
+    }
+
+    fn read(config: Value) -> Result<RopeScaling, String> {
+        RopeScaling::from_json(&config, 4096).map_err(|error| error.to_string())
+    }
+
+    fn keys(config: Value) -> Vec<String> {
+        let mut kv = KeyValues::new();
+        read(config).unwrap().add_key_values(&mut kv);
+        let shown = kv.iter().map(|(key, value)| format!("{key}={value:?}"));
+        shown
+            .map(|line| line.replace("llama.rope.scaling.", ""))
+            .collect()
+    }
+
+    #[test]
+    fn yarn_is_written_in_both_spellings_and_with_all_it_may_have() {
+        let expected = [
+            "type=String(\"yarn\")",
+            "factor=F32(16.0)",
+            "original_context_length=U32(2048)",
+        ];
+        for config in [
+            json!({"rope_scaling": {"type": "yarn", "factor": 16, "original_max_position_embeddings": 2048}}),
+            json!({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4, "factor": 16.0, "original_max_position_embeddings": 2048}}),
+            json!({"rope_scaling": {"rope_type": "YARN", "factor": 16.0}, "original_max_position_embeddings": 2048}),
+        ] {
+            assert_eq!(keys(config), expected);
+        }
+        let config = json!({"rope_scaling": {
+            "beta_slow": 1, "beta_fast": 32, "attn_factor": 1.25, "extrapolation_factor": 0,
+            "rope_type": "yarn", "factor": 2.0,
+        }});
+        assert_eq!(
+            keys(config),
+            [
+                "type=String(\"yarn\")",
+                "factor=F32(2.0)",
+                // That of the model, where nothing else is said.
+                "original_context_length=U32(4096)",
+                "yarn_ext_factor=F32(0.0)",
+                "yarn_attn_factor=F32(1.25)",
+                "yarn_beta_fast=F32(32.0)",
+                "yarn_beta_slow=F32(1.0)",
+            ]
+        );
+    }
+
+    #[test]
+    fn dynamic_is_left_out_with_a_note() {
+        let config = json!({"rope_scaling": {"type": "dynamic", "factor": 2.0}});
+        assert_eq!(keys(config.clone()), [""; 0]);
+        let note = read(config).unwrap().note().unwrap();
+        assert!(note.contains("`dynamic` is left out"), "{note}");
+        assert_eq!(RopeScaling::None.note(), None);
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused_by_name() {
+        for (config, expected) in [
+            (
+                json!({"rope_scaling": {"type": "longrope", "short_factor": [1.0]}}),
+                "`rope_scaling.type` is `longrope`, expected `default`, `linear`, `llama3`, `yarn` or `dynamic`",
+            ),
+            (
+                json!({"rope_parameters": {"rope_type": 7}}),
+                "`rope_parameters.rope_type` is 7, expected `default`",
+            ),
+            (
+                json!({"rope_parameters": {"full_attention": {"rope_type": "default"}}}),
+                "`rope_parameters` is a set for each kind of layer, `full_attention` among them, expected one set",
+            ),
+            (
+                json!({"rope_scaling": {"type": "yarn"}}),
+                "`rope_scaling.factor` is missing, expected a positive number",
+            ),
+            (
+                json!({"rope_scaling": {"type": "yarn", "factor": "NaN"}}),
+                "`rope_scaling.factor` is \"NaN\", expected a positive number",
+            ),
+            (
+                json!({"rope_scaling": 4.0}),
+                "`rope_scaling` is 4.0, expected an object",
+            ),
+        ] {
+            let error = read(config).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+        for nothing in [
+            json!({}),
+            json!({"rope_scaling": null}),
+            json!({"rope_scaling": {"type": "default"}}),
+            json!({"rope_parameters": {"rope_theta": 1e4}}),
+        ] {
+            assert_eq!(read(nothing), Ok(RopeScaling::None));
+        }
     }
 }

@@ -19,7 +19,7 @@ use super::{
     weights_files::{self, WeightFiles},
 };
 
-pub(super) use super::weights_files::{INDEX_FILE, SINGLE_FILE};
+pub(super) use super::weights_files::INDEX_FILE;
 
 /// What a checkpoint has besides its shards.
 pub(super) const OTHER_FILES: [&str; 12] = [
@@ -61,6 +61,8 @@ pub struct Checkpoint {
     pub shards: Vec<Shard>,
     /// Every tensor by name.
     pub tensors: BTreeMap<String, SourceTensor>,
+    /// Tensors that are left out by hand, each with the pattern that names it.
+    pub skipped: BTreeMap<String, String>,
     /// What it is on the hub, if that is known.
     pub origin: Option<Origin>,
     /// What a user should know of the choice of files.
@@ -80,7 +82,7 @@ impl Checkpoint {
     pub fn open(dir: &Path) -> Result<Self, SourceError> {
         let names = folder::names(dir)?;
         let config = folder::config(dir, &names)?;
-        let mut notes = Vec::new();
+        let mut notes = folder::notes(&names);
         let Joined { shards, tensors } = open_shards(dir, &names, &mut notes)?;
         let paths = shards.iter().map(|shard| shard.path());
         Ok(Self {
@@ -89,6 +91,7 @@ impl Checkpoint {
             config,
             shards,
             tensors,
+            skipped: BTreeMap::new(),
             notes,
         })
     }
@@ -229,7 +232,7 @@ impl Joined {
                     "it is there twice".to_owned()
                 } else {
                     format!(
-                        "it is in `{}` too",
+                        "it is in `{}` too, expected in one of them",
                         self.shards[first.shard].path().display()
                     )
                 };

@@ -4,10 +4,11 @@ use std::{collections::BTreeSet, fs, io, path::Path};
 
 use serde_json::Value as Json;
 
-use super::{FileProblem, SourceError, text_file::read_json, weights_files::quoted};
+use super::{FileProblem, SourceError, text_file::read_json};
+use crate::hub::quoted;
 
 pub(super) const CONFIG_FILE: &str = "config.json";
-const ADAPTER_FILE: &str = "adapter_config.json";
+pub(super) const ADAPTER_FILE: &str = "adapter_config.json";
 
 /// The largest JSON file we read whole: real ones are far smaller.
 pub(super) const MAX_JSON_BYTES: u64 = 256 << 20;
@@ -76,20 +77,20 @@ fn given_a_file(path: &Path) -> String {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    match parent.join(CONFIG_FILE).is_file() {
-        true => format!(
-            "it is a file of one: give the folder, `{}`",
-            parent.display()
-        ),
-        false => format!("it is a file, expected the folder that holds `{CONFIG_FILE}`"),
+    if parent.join(CONFIG_FILE).is_file() {
+        let parent = parent.display();
+        return format!("it is a file of one: give the folder, `{parent}`");
+    }
+    match adapter_config(parent) {
+        Some(config) => an_adapter(&config),
+        None => format!("it is a file, expected the folder that holds `{CONFIG_FILE}`"),
     }
 }
 
 /// What a folder is that has no config.json.
 fn without_config(dir: &Path, names: &BTreeSet<String>) -> String {
-    if names.contains(ADAPTER_FILE) {
-        let adapter = read_json(&dir.join(ADAPTER_FILE), MAX_JSON_BYTES);
-        return an_adapter(adapter.ok().flatten().as_ref());
+    if let Some(config) = adapter_config(dir) {
+        return an_adapter(&config);
     }
     if let Some(inner) = inner_checkpoints(dir, names) {
         return match &inner[..] {
@@ -100,9 +101,6 @@ fn without_config(dir: &Path, names: &BTreeSet<String>) -> String {
             ),
         };
     }
-    if let Some(reason) = by_names(names) {
-        return reason;
-    }
     // `..`, and not the parent of the path: the folder may be given as `.`.
     let above = dir.join("..");
     if above.join(CONFIG_FILE).is_file() {
@@ -112,7 +110,7 @@ fn without_config(dir: &Path, names: &BTreeSet<String>) -> String {
             above.display()
         );
     }
-    format!("it has no `{CONFIG_FILE}`")
+    by_names(names).unwrap_or_else(|| format!("it has no `{CONFIG_FILE}`"))
 }
 
 /// What the names of files without a config.json among them say; `None` where that is nothing.
@@ -166,9 +164,24 @@ fn inner_checkpoints(dir: &Path, names: &BTreeSet<String>) -> Option<Vec<String>
     (!inner.is_empty()).then_some(inner)
 }
 
+/// What a user should know of a folder that has a config.json.
+pub(super) fn notes(names: &BTreeSet<String>) -> Vec<String> {
+    let adapter = names.contains(ADAPTER_FILE).then(|| {
+        format!("there is an adapter too (`{ADAPTER_FILE}`), which is not merged into the model")
+    });
+    adapter.into_iter().collect()
+}
+
+/// What describes the adapter in `dir`, where there is one; nothing in it where that is broken.
+fn adapter_config(dir: &Path) -> Option<Json> {
+    let path = dir.join(ADAPTER_FILE);
+    let config = read_json(&path, MAX_JSON_BYTES);
+    config.unwrap_or(Some(Json::Null))
+}
+
 /// What is said of an adapter; `config` is its adapter_config.json.
-pub(super) fn an_adapter(config: Option<&Json>) -> String {
-    let text = |key: &str| config?.get(key)?.as_str().filter(|text| !text.is_empty());
+pub(super) fn an_adapter(config: &Json) -> String {
+    let text = |key: &str| config.get(key)?.as_str().filter(|text| !text.is_empty());
     let kind = text("peft_type").unwrap_or("LORA");
     let base = match text("base_model_name_or_path") {
         Some(base) => format!("`{base}`"),

@@ -39,7 +39,9 @@ pub enum GgufModelError {
         count: u64,
     },
     /// A part is not what the others say.
-    #[error("`{path}` does not belong to the other parts: expected {expected}, found {found}")]
+    #[error(
+        "`{path}` does not belong to the other parts: expected {expected}, found {found}; take all parts from one download"
+    )]
     Foreign {
         /// The part.
         path: PathBuf,

@@ -134,8 +134,8 @@ fn header_bytes(shard: &Shard, file_len: u64) -> Result<Result<Vec<u8>, String>,
     let header_len = LittleEndian::read_u64(&bytes);
     if header_len > file_len - 8 {
         return Ok(Err(format!(
-            "the header claims {header_len} bytes, longer than the file's {file_len}: download it \
-             again"
+            "the header claims {header_len} bytes, longer than the file's {file_len}: it is no \
+             safetensors file, or was cut; download it again"
         )));
     }
     if header_len > MAX_HEADER_BYTES {
@@ -161,6 +161,10 @@ fn no_header(shard: &Shard, file_len: u64, reason: String) -> SourceError {
     }
     match FileKind::recognize(&sample) {
         Some(FileKind::Safetensors) | None => SourceError::malformed(path, reason),
+        // The others say what to do.
+        Some(kind @ (FileKind::Zip | FileKind::Pickle | FileKind::Gguf)) => {
+            SourceError::malformed(path, format!("{kind}, expected a safetensors file"))
+        }
         Some(kind) => SourceError::file(path, FileProblem::Kind(kind)),
     }
 }

@@ -6,6 +6,7 @@
 //! is refused by name and one that does not is none of our concern.
 
 use std::{
+    borrow::Cow,
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
@@ -45,7 +46,7 @@ pub enum FileProblem {
     #[error("it is text in {0}, expected UTF-8; save it as UTF-8")]
     Encoding(&'static str),
     /// Not text.
-    #[error("it is not UTF-8 at byte {offset}")]
+    #[error("it is not UTF-8 at byte {offset}; save it as UTF-8")]
     Utf8 {
         /// Where it stops being UTF-8.
         offset: usize,
@@ -57,7 +58,7 @@ pub enum FileProblem {
         begins: String,
     },
     /// JSON that is broken, or of another shape.
-    #[error("broken JSON: {0}")]
+    #[error("broken JSON: {error}{}", if .0.is_eof() { "; download it again" } else { "" }, error = .0)]
     Json(serde_json::Error),
 }
 
@@ -98,19 +99,59 @@ pub(crate) fn open(path: &Path) -> Result<Option<File>, FileProblem> {
 /// # Errors
 /// When it cannot be read, has more than `limit` bytes, or is something else entirely.
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FileProblem> {
-    let Some(file) = open(path)? else {
-        return Ok(None);
-    };
-    let found = file.metadata().map_err(FileProblem::Read)?.len();
-    if found > limit {
-        return Err(FileProblem::TooLarge { found, limit });
+    match open(path)? {
+        Some(file) => whole(file, limit).map(Some),
+        None => Ok(None),
     }
+}
+
+/// As [`read`], of a file that the user names, which may be a pipe.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_named(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FileProblem> {
+    match fs::metadata(path) {
+        Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => {
+            let file = File::open(path).map_err(FileProblem::Read)?;
+            whole(file, limit).map(Some)
+        }
+        _ => read(path, limit),
+    }
+}
+
+/// The first `limit` bytes of a file; `None` where there is none.
+///
+/// # Errors
+/// When it cannot be read or is something else entirely.
+pub(crate) fn read_beginning(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FileProblem> {
+    match open(path)? {
+        Some(file) => bytes_of(file, limit).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn whole(file: File, limit: u64) -> Result<Vec<u8>, FileProblem> {
+    let too_large = |found| FileProblem::TooLarge { found, limit };
+    let len = file.metadata().map_err(FileProblem::Read)?.len();
+    if len > limit {
+        return Err(too_large(len));
+    }
+    // One more, for a pipe does not know its length.
+    let bytes = bytes_of(file, limit.saturating_add(1))?;
+    match bytes.len() as u64 {
+        found if found > limit => Err(too_large(found)),
+        _ => Ok(bytes),
+    }
+}
+
+/// At most `limit` bytes of a file, unless they are of another kind of file than ours.
+fn bytes_of(file: File, limit: u64) -> Result<Vec<u8>, FileProblem> {
     let mut bytes = Vec::new();
     let mut file = file.take(limit);
     file.read_to_end(&mut bytes).map_err(FileProblem::Read)?;
     match FileKind::recognize(&bytes) {
         Some(kind) => Err(FileProblem::Kind(kind)),
-        None => Ok(Some(bytes)),
+        None => Ok(bytes),
     }
 }
 
@@ -122,10 +163,26 @@ pub(crate) fn text(bytes: &[u8]) -> Result<&str, FileProblem> {
     if let Some(encoding) = other_encoding(bytes) {
         return Err(FileProblem::Encoding(encoding));
     }
-    let rest = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let rest = without_mark(bytes);
     std::str::from_utf8(rest).map_err(|error| FileProblem::Utf8 {
         offset: bytes.len() - rest.len() + error.valid_up_to(),
     })
+}
+
+/// As [`text`], with a sign in the place of what is not UTF-8.
+///
+/// # Errors
+/// When the whole is in another encoding.
+pub(crate) fn lossy_text(bytes: &[u8]) -> Result<Cow<'_, str>, FileProblem> {
+    match text(bytes) {
+        Ok(text) => Ok(text.into()),
+        Err(FileProblem::Utf8 { .. }) => Ok(String::from_utf8_lossy(without_mark(bytes))),
+        Err(problem) => Err(problem),
+    }
+}
+
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
 /// What `bytes` are as JSON.
@@ -256,7 +313,10 @@ mod tests {
             }
         }
         let error = text(b"\xef\xbb\xbfab\xe9").unwrap_err();
-        assert_eq!(error.to_string(), "it is not UTF-8 at byte 5");
+        assert_eq!(
+            error.to_string(),
+            "it is not UTF-8 at byte 5; save it as UTF-8"
+        );
     }
 
     #[test]
@@ -287,11 +347,11 @@ mod tests {
             ),
             (
                 b"{",
-                "broken JSON: EOF while parsing an object at line 1 column 1",
+                "broken JSON: EOF while parsing an object at line 1 column 1; download it again",
             ),
             (
                 b"{\"a\": NaN, \"b\": nan}",
-                "broken JSON: expected ident at line 1 column 19",
+                "broken JSON: expected ident at line 1 column 20",
             ),
         ] {
             assert_eq!(parsed(bytes).unwrap_err(), expected);

@@ -1,93 +1,19 @@
 //! Every kind of damage to a checkpoint, and what is said of it.
 
-use std::{fs, path::PathBuf};
+use std::fs;
 
-use serde_json::{Value as Json, json};
-use swallow_gguf::synthetic::Spec;
-use tempfile::TempDir;
+use serde_json::json;
 
 use super::listing;
-use crate::support::{checkpoint, convert, converted, small_moe, text};
-
-/// A checkpoint of one shard that a test may damage.
-struct Damaged {
-    dir: TempDir,
-    source: PathBuf,
-}
-
-impl Damaged {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let source = checkpoint(
-            dir.path(),
-            "Moe",
-            &Spec {
-                shards: 1,
-                ..small_moe()
-            },
-        );
-        Self { dir, source }
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.source.join(name)
-    }
-
-    fn edit_json(&self, name: &str, edit: impl FnOnce(&mut Json)) {
-        let path = self.file(name);
-        let mut json = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        edit(&mut json);
-        fs::write(path, json.to_string()).unwrap();
-    }
-
-    /// Changes the shard's header and leaves its data as it is.
-    fn edit_header(&self, edit: impl FnOnce(&mut Json)) {
-        let path = self.file("model.safetensors");
-        let bytes = fs::read(&path).unwrap();
-        let len = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-        let mut header: Json = serde_json::from_slice(&bytes[8..8 + len]).unwrap();
-        edit(&mut header);
-        let header = header.to_string();
-        let mut out = (header.len() as u64).to_le_bytes().to_vec();
-        out.extend(header.as_bytes());
-        out.extend(&bytes[8 + len..]);
-        fs::write(path, out).unwrap();
-    }
-
-    /// Overwrites one bf16 weight of a tensor.
-    fn set_weight(&self, tensor: &str, index: usize, bits: u16) {
-        let path = self.file("model.safetensors");
-        let mut bytes = fs::read(&path).unwrap();
-        let len = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-        let header: Json = serde_json::from_slice(&bytes[8..8 + len]).unwrap();
-        let begin = header[tensor]["data_offsets"][0].as_u64().unwrap() as usize;
-        let at = 8 + len + begin + 2 * index;
-        bytes[at..at + 2].copy_from_slice(&bits.to_le_bytes());
-        fs::write(path, bytes).unwrap();
-    }
-
-    /// Adds an index that puts every tensor in the one shard, but for what `edit` changes.
-    fn add_index(&self, edit: impl FnOnce(&mut serde_json::Map<String, Json>)) {
-        let bytes = fs::read(self.file("model.safetensors")).unwrap();
-        let len = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-        let header: Json = serde_json::from_slice(&bytes[8..8 + len]).unwrap();
-        let mut map: serde_json::Map<String, Json> = header
-            .as_object()
-            .unwrap()
-            .keys()
-            .filter(|name| *name != "__metadata__")
-            .map(|name| (name.clone(), json!("model.safetensors")))
-            .collect();
-        edit(&mut map);
-        let index = json!({"metadata": {}, "weight_map": map});
-        fs::write(self.file("model.safetensors.index.json"), index.to_string()).unwrap();
-    }
-}
+use crate::{
+    edited::{Edited, SHARD},
+    support::{checkpoint, convert, converted, small_moe, text},
+};
 
 const Q_PROJ: &str = "model.layers.0.self_attn.q_proj.weight";
 
 /// Every kind of damage: its name, the damage, and what the error must say.
-type Case = (&'static str, fn(&Damaged), &'static [&'static str]);
+type Case = (&'static str, fn(&Edited), &'static [&'static str]);
 
 const CASES: &[Case] = &[
     (
@@ -103,7 +29,7 @@ const CASES: &[Case] = &[
     (
         "no weights",
         |d| fs::remove_file(d.file("model.safetensors")).unwrap(),
-        &["neither `model.safetensors` nor"],
+        &["there are no weights"],
     ),
     (
         "pickles",
@@ -113,7 +39,7 @@ const CASES: &[Case] = &[
     (
         "empty shard",
         |d| fs::write(d.file("model.safetensors"), "").unwrap(),
-        &["found 0 bytes"],
+        &["it is empty"],
     ),
     (
         "truncated shard",
@@ -168,7 +94,7 @@ const CASES: &[Case] = &[
     (
         "shard missing",
         |d| d.add_index(|m| m[Q_PROJ] = json!("model-00002-of-00002.safetensors")),
-        &["model-00002-of-00002.safetensors", "is missing"],
+        &["1 of 2 shards", "`model-00002-of-00002.safetensors`"],
     ),
     (
         "shard above the folder",
@@ -182,7 +108,7 @@ const CASES: &[Case] = &[
     ),
     (
         "index names a tensor that is not there",
-        |d| d.add_index(|m| drop(m.insert("extra.weight".into(), json!("model.safetensors")))),
+        |d| d.add_index(|m| drop(m.insert("extra.weight".into(), json!(SHARD)))),
         &["`extra.weight`", "does not have it"],
     ),
     (
@@ -214,7 +140,7 @@ const CASES: &[Case] = &[
     (
         "wrong shape",
         |d| d.edit_json("config.json", |c| c["intermediate_size"] = json!(511)),
-        &["has shape [512, 256], config.json asks for [511, 256]"],
+        &["has shape [512, 256], config.json asks for [511, 256] by `intermediate_size`"],
     ),
     (
         "unsupported type",
@@ -275,7 +201,7 @@ const CASES: &[Case] = &[
 #[test]
 fn damaged_checkpoints_are_refused_by_name_and_leave_nothing() {
     for (name, damage, expected) in CASES {
-        let damaged = Damaged::new();
+        let damaged = Edited::new();
         damage(&damaged);
         let out_dir = damaged.dir.path().join("out");
         fs::create_dir(&out_dir).unwrap();
@@ -295,7 +221,7 @@ fn damaged_checkpoints_are_refused_by_name_and_leave_nothing() {
 
 #[test]
 fn old_checkpoints_carry_rotary_frequencies_that_are_skipped() {
-    let damaged = Damaged::new();
+    let damaged = Edited::new();
     damaged.edit_header(|h| {
         let name = "model.layers.0.self_attn.rotary_emb.inv_freq";
         h[name] = json!({"dtype": "F32", "shape": [0], "data_offsets": [0, 0]});
@@ -305,7 +231,7 @@ fn old_checkpoints_carry_rotary_frequencies_that_are_skipped() {
 
 #[test]
 fn a_failed_conversion_leaves_the_old_file() {
-    let damaged = Damaged::new();
+    let damaged = Edited::new();
     damaged.set_weight(Q_PROJ, 0, 0x7fc0);
     let output = damaged.dir.path().join("out.gguf");
     fs::write(&output, "precious").unwrap();

@@ -1,8 +1,13 @@
 //! `swallow-gguf convert` from outside: what it says, what it writes, and what it refuses.
 
 mod damaged;
+mod files;
+mod folders;
+mod names;
+mod rope;
 #[cfg(unix)]
 mod unix;
+mod weights;
 
 use std::{fs, path::Path};
 
@@ -15,7 +20,7 @@ use swallow_gguf::{
 use crate::support::{checkpoint, convert, converted, small_moe, swallow_gguf, text};
 
 /// Names of everything in a folder.
-fn listing(dir: &Path) -> Vec<String> {
+pub(crate) fn listing(dir: &Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(dir)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 
 use crate::{
     convert::{Conversion, Written},
+    gguf::escape,
     model::TensorData,
     plan::PlannedTensor,
 };
@@ -78,6 +79,7 @@ pub(super) fn plan_text(conversion: &Conversion, output: &Path) -> String {
         ),
     ];
     let _ = writeln!(out);
+    out += &left_out_text(&conversion.skipped);
     for (label, text) in rows {
         let _ = writeln!(out, "{label:7} {text}");
     }
@@ -112,7 +114,7 @@ pub(super) fn plan_json(conversion: &Conversion, output: &Path) -> String {
 /// The lines that follow a finished conversion.
 pub(super) fn summary_text(conversion: &Conversion, written: &Written) -> String {
     let plan = &conversion.plan;
-    let mut out = String::new();
+    let mut out = left_out_text(&conversion.skipped);
     let _ = writeln!(
         out,
         "wrote {}: {} tensors, {}, {:.2} bits per weight, in {} ({}/s)",
@@ -132,22 +134,36 @@ pub(super) fn summary_text(conversion: &Conversion, written: &Written) -> String
     out
 }
 
+/// What was left out by hand: all of it is in the JSON.
+fn left_out_text(skipped: &[String]) -> String {
+    const SHOWN: usize = 20;
+    let mut out = String::new();
+    for name in skipped.iter().take(SHOWN) {
+        let _ = writeln!(out, "left out `{}`", escape(name.as_bytes()));
+    }
+    if let Some(more) = skipped.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        let _ = writeln!(out, "left out {more} more");
+    }
+    out
+}
+
 /// The lines that follow a finished checkpoint.
 pub(super) fn checkpoint_text(conversion: &Conversion, written: &Written, dir: &Path) -> String {
     let plan = &conversion.plan;
     let path = dir.display().to_string();
     let quoted = shlex::try_quote(&path).map_or(path.clone(), |q| q.into_owned());
-    format!(
-        "wrote `{path}`: {} tensors in {}, {}, in {} ({}/s)\nnext: swallow-gguf convert {quoted}\n",
-        plan.tensors.len(),
-        match plan.files.len() {
-            1 => "1 shard".to_owned(),
-            n => format!("{n} shards"),
-        },
-        gigabytes(written.file_bytes),
-        seconds(written),
-        DecimalBytes(rate(written)),
-    )
+    left_out_text(&conversion.skipped)
+        + &format!(
+            "wrote `{path}`: {} tensors in {}, {}, in {} ({}/s)\nnext: swallow-gguf convert {quoted}\n",
+            plan.tensors.len(),
+            match plan.files.len() {
+                1 => "1 shard".to_owned(),
+                n => format!("{n} shards"),
+            },
+            gigabytes(written.file_bytes),
+            seconds(written),
+            DecimalBytes(rate(written)),
+        )
 }
 
 /// `a.gguf`, or the first and the last of several.
@@ -199,6 +215,7 @@ fn totals(conversion: &Conversion, paths: &[PathBuf]) -> Json {
         "bits_per_weight": plan.bits_per_weight(),
         "types": types,
         "notes": conversion.notes,
+        "skipped_tensors": conversion.skipped,
     })
 }
 

@@ -31,8 +31,9 @@ use super::{GateError, GateMode, Gates, hidden, matrix::Matrix};
 use crate::{
     convert::{CheckpointSource, Progress},
     gguf::{self, DEFAULT_ALIGNMENT, KeyValues, Value},
+    merge::error::plain,
     model::{
-        ModelConfig, metadata,
+        ModelConfig, metadata, tensors,
         vocabulary::{self, VocabularyRequest},
     },
     runner::Tokenizer,
@@ -122,12 +123,15 @@ pub fn from_prompts(
     let checkpoint = base.open()?;
     let config =
         ModelConfig::from_json(&checkpoint.config).map_err(crate::convert::ConvertError::from)?;
-    let scratch = tempfile::Builder::new()
-        .prefix(".gates-")
-        .tempdir_in(options.scratch)
+    let scratch = fs::metadata(options.scratch)
+        .and_then(|_| {
+            tempfile::Builder::new()
+                .prefix(".gates-")
+                .tempdir_in(options.scratch)
+        })
         .map_err(|error| GateError::Write {
             path: options.scratch.into(),
-            error,
+            error: plain(error),
         })?;
     let (tokens, special) = tokenize(&checkpoint, &config, experts, scratch.path())?;
     let vectors = match mode {
@@ -285,11 +289,11 @@ fn embedded(
     config: &ModelConfig,
     tokens: &Tokens,
 ) -> Result<Vec<Vec<f64>>, GateError> {
-    const NAME: &str = "model.embed_tokens.weight";
+    let name = tensors::embedding_name(checkpoint);
     let Checkpoint {
         shards, tensors, ..
     } = checkpoint;
-    let matrix = Matrix::find(NAME, shards, tensors, &checkpoint.dir, "")?;
+    let matrix = Matrix::find(&name, shards, tensors, &checkpoint.dir, "")?;
     matrix.expect(matrix.n_rows, config.n_embd as usize)?;
     let direction = |prompts: &[Vec<u32>]| -> Result<Vec<f64>, GateError> {
         let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
@@ -301,7 +305,7 @@ fn embedded(
             if token as usize >= matrix.n_rows {
                 return Err(GateError::NoEmbedding {
                     token,
-                    tensor: NAME.into(),
+                    tensor: name.clone(),
                     path: matrix.path().into(),
                     rows: matrix.n_rows,
                 });

@@ -109,13 +109,19 @@ fn a_template_is_one_of_the_names_or_a_file() {
     ));
     assert!(matches!(
         load_bytes(b"ab\xFF"),
-        Err(ChatTemplateError::Utf8 { offset: 2, .. })
+        Err(ChatTemplateError::File {
+            problem: FileProblem::Utf8 { offset: 2 },
+            ..
+        })
     ));
     let large = vec![b' '; (1 << 20) + 1];
     assert!(load_bytes(&large[1..]).is_ok());
     assert!(matches!(
         load_bytes(&large),
-        Err(ChatTemplateError::TooLarge { .. })
+        Err(ChatTemplateError::File {
+            problem: FileProblem::TooLarge { .. },
+            ..
+        })
     ));
     assert_eq!(
         load("alpaca").unwrap_err().to_string(),
@@ -123,7 +129,10 @@ fn a_template_is_one_of_the_names_or_a_file() {
     );
     assert!(matches!(
         load(dir.path().to_str().unwrap()),
-        Err(ChatTemplateError::Unknown { .. })
+        Err(ChatTemplateError::File {
+            problem: FileProblem::NotAFile("a folder"),
+            ..
+        })
     ));
 }
 

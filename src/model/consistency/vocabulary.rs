@@ -164,7 +164,7 @@ fn check_templates(header: &Header<'_>, found: &mut Findings) {
             continue;
         }
         let text = value.as_str();
-        let error = match text.map(chat_template::parse) {
+        let error = match text.map(|text| chat_template::parse(key, text)) {
             None => "it is not UTF-8".to_owned(),
             Some(Ok(())) => continue,
             Some(Err(error)) => {

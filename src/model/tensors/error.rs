@@ -10,11 +10,14 @@ pub enum TensorError {
     Missing {
         /// Its name.
         tensor: String,
-        /// What else may be meant; empty, or begins with a comma.
+        /// What else may be meant; empty, or begins with a separator.
         hint: String,
     },
     /// A tensor that no model of this class has.
-    #[error("tensor `{tensor}` in `{path}` is unknown: no {class:?} model has it")]
+    #[error(
+        "tensor `{tensor}`{} in `{path}` is unknown, no {class:?} model has it: {hint}",
+        match others { 0 => String::new(), n => format!(" (and {n} more)") }
+    )]
     Unknown {
         /// Its name.
         tensor: String,
@@ -22,9 +25,15 @@ pub enum TensorError {
         path: String,
         /// The model class.
         class: ModelClass,
+        /// How many more are unknown.
+        others: usize,
+        /// What it is, where that is known, and what to do.
+        hint: String,
     },
     /// The shape is not what config.json asks for.
-    #[error("tensor `{tensor}` in `{path}` has shape {found:?}, config.json asks for {expected:?}")]
+    #[error(
+        "tensor `{tensor}` in `{path}` has shape {found:?}, config.json asks for {expected:?}{hint}"
+    )]
     Shape {
         /// Its name.
         tensor: String,
@@ -34,9 +43,14 @@ pub enum TensorError {
         expected: Vec<u64>,
         /// What the shard's header says.
         found: Vec<u64>,
+        /// The keys that decide; empty, or begins with a separator.
+        hint: String,
     },
     /// The number format is not one we read.
-    #[error("tensor `{tensor}` in `{path}` is of type {found}, expected BF16, F16 or F32")]
+    #[error(
+        "tensor `{tensor}` in `{path}` is of type {found}, expected BF16, F16 or F32{}",
+        if is_quantized(found) { ": the weights are quantized already" } else { "" }
+    )]
     Type {
         /// Its name.
         tensor: String,
@@ -45,4 +59,21 @@ pub enum TensorError {
         /// What the shard's header says.
         found: String,
     },
+    /// A pattern of `--skip-tensor` takes too long.
+    #[error(
+        "`--skip-tensor {pattern}` takes too long for tensor `{tensor}`, expected a simpler pattern"
+    )]
+    SlowPattern {
+        /// The pattern.
+        pattern: String,
+        /// The tensor.
+        tensor: String,
+    },
+}
+
+/// Whether weights of this type of safetensors are of a quantized model.
+fn is_quantized(dtype: &str) -> bool {
+    dtype.starts_with("F8")
+        || dtype.starts_with("F4")
+        || ["I8", "U8", "I32", "U32"].contains(&dtype)
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use super::{
     ModelTensor, Part, RowOrder, TensorData, TensorError,
+    names::Names,
     table::{
         ATTENTION, DENSE_FFN,
         Dim::{self, Embd, Expert, Ff, Kv, Q, Vocab},
-        EXPERTS, FUSED_ROUTER, OUTPUT, ROUTER, Rule,
+        EXPERTS, FUSED_ROUTER, ROUTER, Rule,
     },
 };
 use crate::{
@@ -19,13 +20,14 @@ use crate::{
 pub(super) struct Mapper<'a> {
     pub(super) config: &'a ModelConfig,
     pub(super) checkpoint: &'a Checkpoint,
+    pub(super) names: Names,
     pub(super) used: BTreeSet<&'a str>,
     pub(super) out: Vec<ModelTensor>,
 }
 
 impl<'a> Mapper<'a> {
     pub(super) fn layer(&mut self, layer: u32) -> Result<(), TensorError> {
-        let source = format!("model.layers.{layer}.");
+        let source = format!("{}layers.{layer}.", self.names.model);
         let target = format!("blk.{layer}.");
         for rule in ATTENTION {
             self.apply(rule, &source, &target)?;
@@ -44,7 +46,7 @@ impl<'a> Mapper<'a> {
         }
     }
 
-    fn has(&self, name: &str) -> bool {
+    pub(super) fn has(&self, name: &str) -> bool {
         self.checkpoint.tensors.contains_key(name)
     }
 
@@ -60,7 +62,7 @@ impl<'a> Mapper<'a> {
             return Ok(());
         }
         let shape: Vec<u64> = rule.shape.iter().map(|&d| self.len(d)).collect();
-        let tensor = self.take(&name, &shape)?;
+        let tensor = self.take(&name, &shape, rule.shape)?;
         // A permuted vector is a column: its "rows" are single numbers.
         let rows = if rule.rotary || shape.len() > 1 {
             shape[0]
@@ -98,7 +100,7 @@ impl<'a> Mapper<'a> {
             for expert in 0..n_expert {
                 let weight = rule.source;
                 let name = format!("{source}block_sparse_moe.experts.{expert}.{weight}.weight");
-                let tensor = self.take(&name, &shape)?;
+                let tensor = self.take(&name, &shape, rule.shape)?;
                 parts.push(self.part(&name, tensor, 0, shape[0], shape[0])?);
             }
             self.push_experts(target, rule, &shape, parts);
@@ -116,9 +118,13 @@ impl<'a> Mapper<'a> {
     ) -> Result<(), TensorError> {
         let (embd, ff) = (self.len(Embd), self.len(Ff));
         let gate_up_name = format!("{source}mlp.experts.gate_up_proj");
-        let gate_up = self.take(&gate_up_name, &[n_expert, 2 * ff, embd])?;
+        let gate_up = self.take(
+            &gate_up_name,
+            &[n_expert, 2 * ff, embd],
+            &[Expert, Ff, Embd],
+        )?;
         let down_name = format!("{source}mlp.experts.down_proj");
-        let down = self.take(&down_name, &[n_expert, embd, ff])?;
+        let down = self.take(&down_name, &[n_expert, embd, ff], &[Expert, Embd, Ff])?;
         for rule in EXPERTS {
             let shape: Vec<u64> = rule.shape.iter().map(|&d| self.len(d)).collect();
             let (name, tensor, stride, first) = match rule.source {
@@ -152,12 +158,17 @@ impl<'a> Mapper<'a> {
         self.push(format!("{target}{}", rule.target), dims, data);
     }
 
-    /// Finds a tensor, checks its shape and marks it as used.
-    fn take(&mut self, name: &str, expected: &[u64]) -> Result<&'a SourceTensor, TensorError> {
+    /// Finds a tensor, checks its shape and marks it as used. `dims` say what each length hangs on.
+    fn take(
+        &mut self,
+        name: &str,
+        expected: &[u64],
+        dims: &[Dim],
+    ) -> Result<&'a SourceTensor, TensorError> {
         let Some((name, tensor)) = self.checkpoint.tensors.get_key_value(name) else {
             return Err(TensorError::Missing {
                 tensor: name.into(),
-                hint: self.hint(name),
+                hint: self.missing_hint(name),
             });
         };
         if tensor.shape != expected {
@@ -166,23 +177,11 @@ impl<'a> Mapper<'a> {
                 path: shard_name(self.checkpoint, tensor),
                 expected: expected.into(),
                 found: tensor.shape.clone(),
+                hint: shape_hint(expected, &tensor.shape, dims),
             });
         }
         self.used.insert(name);
         Ok(tensor)
-    }
-
-    fn hint(&self, name: &str) -> String {
-        if name == OUTPUT.source {
-            ", and config.json does not set `tie_word_embeddings`".into()
-        } else if name.ends_with(ROUTER.source) {
-            format!(
-                ", and so is `{}` of the newer layout",
-                name.replace(ROUTER.source, FUSED_ROUTER.source)
-            )
-        } else {
-            String::new()
-        }
     }
 
     /// Rows `first_row..first_row + rows` of a tensor that has `total_rows`.
@@ -223,6 +222,19 @@ impl<'a> Mapper<'a> {
             Expert => c.experts.map_or(0, |(n, _)| n.into()),
         }
     }
+}
+
+/// The keys of config.json that the lengths which differ hang on.
+fn shape_hint(expected: &[u64], found: &[u64], dims: &[Dim]) -> String {
+    if expected.len() != found.len() {
+        return String::new();
+    }
+    let differ = std::iter::zip(expected, found).map(|(a, b)| a != b);
+    let keys: Vec<&str> = std::iter::zip(dims, differ)
+        .filter(|(_, differs)| *differs)
+        .map(|(dim, _)| dim.keys())
+        .collect();
+    format!(" by {}", keys.join(" and "))
 }
 
 pub(super) fn shard_name(checkpoint: &Checkpoint, tensor: &SourceTensor) -> String {

@@ -5,8 +5,11 @@ mod count;
 mod edit;
 mod error;
 mod gguf;
+mod hints;
 mod mapper;
+mod names;
 mod needed;
+mod skip;
 mod table;
 
 use std::collections::BTreeSet;
@@ -16,7 +19,9 @@ pub use edit::{Edit, Noise};
 pub use error::TensorError;
 pub use gguf::of_gguf;
 use mapper::Mapper;
+use names::Names;
 pub(crate) use needed::{Lengths, of_llama};
+pub use skip::{BrokenSkipPattern, SkipPattern, leave_out};
 use swallow_quant::GgmlType;
 use table::{GLOBAL, OUTPUT};
 
@@ -142,7 +147,8 @@ impl RowOrder {
 }
 
 /// Lists the tensors of the GGUF, in the order of the table. Every tensor of the checkpoint is
-/// used or refused, but for the rotary frequencies that old checkpoints carry along.
+/// used or refused, but for the rotary frequencies that old checkpoints carry along, and what was left
+/// out by hand.
 ///
 /// # Errors
 /// When a tensor is missing, unknown, or of the wrong shape or type.
@@ -150,14 +156,16 @@ pub fn map(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<Vec<ModelTen
     let mut mapper = Mapper {
         config,
         checkpoint,
+        names: Names::of(&checkpoint.tensors),
         used: BTreeSet::new(),
         out: Vec::new(),
     };
+    let Names { model, output } = mapper.names;
     for rule in GLOBAL {
-        mapper.apply(rule, "", "")?;
+        mapper.apply(rule, model, "")?;
     }
-    if !config.tied || checkpoint.tensors.contains_key(OUTPUT.source) {
-        mapper.apply(&OUTPUT, "", "")?;
+    if !config.tied || mapper.has(&format!("{output}{}", OUTPUT.source)) {
+        mapper.apply(&OUTPUT, output, "")?;
     }
     let head_dim = config.head_dim;
     if let Some(factors) = config
@@ -174,16 +182,29 @@ pub fn map(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<Vec<ModelTen
     for layer in 0..config.n_layer {
         mapper.layer(layer)?;
     }
-    let used = mapper.used;
+    let used = &mapper.used;
     let leftover = |name: &str| !used.contains(name) && !name.ends_with("rotary_emb.inv_freq");
-    if let Some((name, tensor)) = checkpoint.tensors.iter().find(|(name, _)| leftover(name)) {
+    let mut leftovers = checkpoint.tensors.iter().filter(|(name, _)| leftover(name));
+    if let Some((name, tensor)) = leftovers.next() {
+        let what = hints::stranger(name);
         return Err(TensorError::Unknown {
             tensor: name.clone(),
             path: mapper::shard_name(checkpoint, tensor),
             class: config.class,
+            others: leftovers.count(),
+            hint: what.unwrap_or_else(|| "`--skip-tensor REGEX` leaves tensors out by name".into()),
         });
     }
     Ok(mapper.out)
+}
+
+/// The name of a checkpoint's token embedding.
+pub fn embedding_name(checkpoint: &Checkpoint) -> String {
+    format!(
+        "{}{}",
+        Names::of(&checkpoint.tensors).model,
+        names::EMBEDDING
+    )
 }
 
 #[cfg(test)]

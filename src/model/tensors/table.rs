@@ -11,6 +11,20 @@ pub(super) enum Dim {
     Expert,
 }
 
+impl Dim {
+    /// What decides it, by the names of config.json.
+    pub(super) fn keys(self) -> &'static str {
+        match self {
+            Self::Embd => "`hidden_size`",
+            Self::Ff => "`intermediate_size`",
+            Self::Q => "`num_attention_heads` times `head_dim`",
+            Self::Kv => "`num_key_value_heads` times `head_dim`",
+            Self::Vocab => "`vocab_size`",
+            Self::Expert => "`num_local_experts`",
+        }
+    }
+}
+
 /// One line of the table: the checkpoint's name and shape, and the GGUF's name.
 pub(super) struct Rule {
     pub(super) source: &'static str,
@@ -44,13 +58,10 @@ impl Rule {
 
 use Dim::{Embd, Expert, Ff, Kv, Q, Vocab};
 
+/// Follows `model.`, or what stands in its place.
 pub(super) const GLOBAL: &[Rule] = &[
-    rule(
-        "model.embed_tokens.weight",
-        "token_embd.weight",
-        &[Vocab, Embd],
-    ),
-    rule("model.norm.weight", "output_norm.weight", &[Embd]),
+    rule("embed_tokens.weight", "token_embd.weight", &[Vocab, Embd]),
+    rule("norm.weight", "output_norm.weight", &[Embd]),
 ];
 
 /// Absent where the output is the token embedding; written all the same where it is there.

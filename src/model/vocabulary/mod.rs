@@ -233,7 +233,15 @@ impl<'a> Checkpoint<'a> {
 }
 
 fn no_tokenizer(dir: &Path) -> VocabularyError {
-    const OTHERS: [&str; 3] = ["tekken.json", "vocab.json", "tiktoken.model"];
+    const OTHERS: [&str; 7] = [
+        "tekken.json",
+        "vocab.json",
+        "merges.txt",
+        "vocab.txt",
+        "tiktoken.model",
+        "spiece.model",
+        "sentencepiece.bpe.model",
+    ];
     let found: Vec<String> = OTHERS
         .iter()
         .filter(|name| dir.join(name).is_file())

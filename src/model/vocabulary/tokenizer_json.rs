@@ -223,7 +223,7 @@ pub(super) fn place<'a>(
         return Err(VocabularyError::TooManyTokens {
             path: path.to_owned(),
             expected: vocab_size,
-            found: id.saturating_add(1),
+            last: id,
         });
     };
     match slot.replace(text) {
