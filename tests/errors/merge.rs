@@ -113,7 +113,7 @@ fn merge(dir: &Path, yaml: &str) -> Result<Merge, MergeError> {
         endpoint: "https://huggingface.co".into(),
         token: None,
         cache: dir.join("cache"),
-        offline: true,
+        offline: Some("HF_HUB_OFFLINE"),
     };
     let cancel = Arc::new(AtomicBool::new(false));
     let options = MergeOptions {
