@@ -194,7 +194,7 @@ fn a_cut_file_is_broken_and_a_missing_one_is_trouble() {
     fs::write(&output, &whole).unwrap();
     let nowhere = dir.path().join("nowhere");
     for (file, against, expected) in [
-        (&nowhere, None, "cannot open"),
+        (&nowhere, None, "there is no file `"),
         (&output, Some(nowhere.as_path()), "there is no such folder"),
         (&output, Some(dir.path()), "no `config.json`"),
     ] {
