@@ -3,14 +3,16 @@
 //! llama.cpp answers a file it cannot use with a null pointer, and some broken ones with an
 //! abort of the whole program. What can be said in plain words is said here.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use bstr::{BStr, ByteSlice};
 
 use super::SpecialTokens;
 use crate::gguf::{Array, Gguf, ReadError, escape};
-use crate::model::chat_template;
+use crate::model::{
+    chat_template,
+    consistency::{MAX_EXPERTS, MAX_LAYERS, duplicate_token},
+};
 
 /// A GGUF file that is whole and made for generating text.
 #[derive(Clone, Debug)]
@@ -162,12 +164,6 @@ const NOT_GENERATIVE: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// `LLAMA_MAX_LAYERS` of llama.cpp.
-const MAX_LAYERS: u64 = 512;
-
-/// `LLAMA_MAX_EXPERTS` of llama.cpp.
-const MAX_EXPERTS: u64 = 1024;
-
 /// More parts than any model has. The names have five digits.
 const MAX_PARTS: u64 = 9999;
 
@@ -272,28 +268,19 @@ fn check_hyperparameters(
     Ok(())
 }
 
-/// llama.cpp asserts that no two tokens have the same text, which to it ends at a NUL. Empty
-/// ones it names by their number.
 fn check_tokens(gguf: &Gguf, path: &Path) -> Result<(), ModelFileError> {
     let Some(Array::String(tokens)) = gguf.get_array("tokenizer.ggml.tokens") else {
         return Ok(());
     };
-    let mut ids = HashMap::with_capacity(tokens.len());
-    for (second, token) in tokens.iter().enumerate() {
-        let text = token.split_str("\0").next().unwrap_or_default();
-        if text.is_empty() {
-            continue;
-        }
-        if let Some(first) = ids.insert(text, second) {
-            return Err(ModelFileError::DuplicateToken {
-                path: path.to_owned(),
-                first,
-                second,
-                text: escape(text),
-            });
-        }
+    match duplicate_token(tokens) {
+        None => Ok(()),
+        Some((first, second, text)) => Err(ModelFileError::DuplicateToken {
+            path: path.to_owned(),
+            first,
+            second,
+            text: escape(text),
+        }),
     }
-    Ok(())
 }
 
 /// Bytes of the parts 2 and up of a split model, each of which is read and checked.
