@@ -94,7 +94,7 @@ pub struct QuantizeArgs {
 /// `swallow-gguf inspect`
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// GGUF file to look into
+    /// GGUF file to look into, or `hf:ORG/NAME[@REVISION]:FILE`
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
@@ -115,7 +115,7 @@ blocks do and how far B's weights are from A's. Padding between tensors is not c
 
 Exit code: 0 when nothing differs, 1 when something does, 2 on trouble, as diff(1).")]
 pub struct DiffArgs {
-    /// File to compare with
+    /// File to compare with; either may be `hf:ORG/NAME[@REVISION]:FILE`
     #[arg(value_name = "A.gguf")]
     pub a: PathBuf,
 
@@ -137,7 +137,7 @@ weights themselves is not taken for the same. A part of a split file is checked 
 
 Exit code: 0 when all is well, 1 when it is not, 2 on trouble.")]
 pub struct VerifyArgs {
-    /// GGUF file to check
+    /// GGUF file to check, or `hf:ORG/NAME[@REVISION]:FILE`
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 

@@ -33,6 +33,7 @@ pub mod inspect;
 pub mod merge;
 pub mod mix;
 pub mod model;
+mod nearest;
 pub mod plan;
 pub mod runner;
 pub mod source;

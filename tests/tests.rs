@@ -3,6 +3,7 @@
 mod bench;
 mod best_search;
 mod convert;
+mod converter;
 mod diff;
 mod edited;
 mod errors;

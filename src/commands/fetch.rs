@@ -4,7 +4,7 @@ use std::{
     borrow::Cow,
     cell::RefCell,
     io::IsTerminal,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -14,7 +14,10 @@ use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 use crate::{
     chat::note,
     convert::{CheckpointSource, ConvertError},
-    hub::{Cache, Client, Config, Event, HubError, Options, Repo, RepoFile, RetryPolicy},
+    hub::{
+        Cache, Client, Config, DEFAULT_ENDPOINT, Event, HubError, Meant, Options, Place, Repo,
+        RepoFile, RetryPolicy, ggufs, quoted,
+    },
     source::Checkpoint,
 };
 
@@ -24,32 +27,50 @@ const MAX_PARTS: u32 = 1000;
 /// The path of a GGUF: `given`, or where it names a file of the hub, that file in the cache; of a
 /// model in parts, the first, with the others beside it.
 pub(super) fn gguf(given: &Path) -> Result<Cow<'_, Path>, HubError> {
-    let Some(text) = given.to_str().filter(|text| text.starts_with("hf:")) else {
+    let Some(text) = text_of_nothing_here(given) else {
         return Ok(Cow::Borrowed(given));
     };
-    if given.exists() {
-        return Ok(Cow::Borrowed(given));
+    if !text.starts_with("hf:") {
+        return match meant(given, text, DEFAULT_ENDPOINT) {
+            Some(meant) => Err(HubError::name(
+                text,
+                format!("there is no such file, {}", meant.as_gguf()),
+            )),
+            None => Ok(Cow::Borrowed(given)),
+        };
     }
-    let file = RepoFile::parse(text)?;
     let config = Config::from_env()?;
     let cache = Cache::new(&config.cache);
     // Ctrl-C ends the program as it is; the next run goes on with what has come.
     let client = Client::new(config, RetryPolicy::default(), Arc::default());
-    let mut first = PathBuf::new();
-    for (i, path) in parts(&file.path).into_iter().enumerate() {
-        let part = RepoFile {
-            repo: file.repo.clone(),
-            path,
-        };
-        let display = Display::new();
-        let there = cache.fetch(&client, &part, &Options::default(), &|event| {
-            display.show(event)
-        })?;
-        if i == 0 {
-            first = there;
-        }
-    }
-    Ok(Cow::Owned(first))
+    let file = RepoFile::parse(text)
+        .map_err(|error| files_to_choose_from(&client, &cache, text).unwrap_or(error))?;
+    let parts = parts(&file.path);
+    let paths: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let display = Display::new();
+    let folder = cache.fetch_all(&client, &file.repo, &paths, &Options::default(), &|event| {
+        display.show(event)
+    })?;
+    Ok(Cow::Owned(folder.join(&parts[0])))
+}
+
+/// The error for a repository in a file's place: the GGUF files that it has; `None` where `text` is
+/// none, or cannot be asked for.
+fn files_to_choose_from(client: &Client, cache: &Cache, text: &str) -> Option<HubError> {
+    let repo = Repo::parse(text, &client.config().endpoint).ok()?;
+    let names: Vec<String> = match cache.locate(client, &repo, &|_| Ok(true)).ok()? {
+        Place::Cached(cached, _) => cached.names_beside(""),
+        Place::Hub(snapshot) => snapshot.files.into_iter().map(|file| file.path).collect(),
+    };
+    let ggufs = ggufs(names.iter().map(String::as_str));
+    let expected = match ggufs.first() {
+        Some(first) => format!(
+            "expected a file of it, such as `{repo}:{first}`: it has {}",
+            quoted(&ggufs)
+        ),
+        None => format!("it has no GGUF file; `convert {repo}` makes one of a checkpoint"),
+    };
+    Some(HubError::name(text, expected))
 }
 
 /// Where the checkpoint is that `given` names: a folder, or a repository of the hub. With `download`
@@ -61,11 +82,18 @@ pub(super) fn checkpoint(
     stop: &Arc<AtomicBool>,
 ) -> Result<CheckpointSource, ConvertError> {
     let folder = || CheckpointSource::Folder(given.to_owned());
-    let Some(text) = given.to_str().filter(|text| Repo::is_remote(text)) else {
+    let Some(text) = text_of_nothing_here(given) else {
         return Ok(folder());
     };
-    if given.exists() {
-        return Ok(folder());
+    if !Repo::is_remote(text) {
+        return match meant(given, text, DEFAULT_ENDPOINT) {
+            Some(meant) => Err(HubError::name(
+                text,
+                format!("there is no such folder, {}", meant.as_checkpoint()),
+            )
+            .into()),
+            None => Ok(folder()),
+        };
     }
     let config = Config::from_env()?;
     let repo = Repo::parse(text, &config.endpoint)?;
@@ -76,6 +104,20 @@ pub(super) fn checkpoint(
     let display = Display::new();
     let dir = Checkpoint::download(&client, &repo, &|event| display.show(event))?;
     Ok(CheckpointSource::Folder(dir))
+}
+
+/// `given` as text, where there is nothing at that path.
+fn text_of_nothing_here(given: &Path) -> Option<&str> {
+    given.to_str().filter(|_| given.symlink_metadata().is_err())
+}
+
+/// What of the hub `text` may mean, unless it is a path in a folder that is there.
+fn meant(given: &Path, text: &str, endpoint: &str) -> Option<Meant> {
+    let parent = given.parent().filter(|parent| parent.file_name().is_some());
+    match parent {
+        Some(parent) if parent.is_dir() => None,
+        _ => Meant::of(text, endpoint),
+    }
 }
 
 /// The files of the model whose first is `path`: `x-00001-of-00003.gguf` has two more.
@@ -95,10 +137,11 @@ fn parts(path: &str) -> Vec<String> {
     }
 }
 
-/// What is shown of one file: nothing while the cache has it; a bar on a terminal, a line
+/// What is shown of the files: nothing while the cache has them; a bar for each on a terminal, a line
 /// elsewhere.
 struct Display {
-    bar: RefCell<Option<ProgressBar>>,
+    /// The file that is fetched.
+    bar: RefCell<Option<(String, ProgressBar)>>,
 }
 
 impl Display {
@@ -115,15 +158,16 @@ impl Display {
                     "`{path}` is being fetched by another program, waiting for it"
                 ));
             }
-            Event::Unreachable { path } => {
-                note(&format!(
-                    "the hub cannot be reached, `{path}` is as the cache has it"
-                ));
-            }
+            Event::Unreachable(unreachable) => note(&unreachable.to_string()),
             Event::Fetching { path, done, size } => {
                 let mut bar = self.bar.borrow_mut();
-                let bar = bar.get_or_insert_with(|| begin(path, done, size));
-                bar.set_position(done);
+                if bar.as_ref().is_none_or(|(of, _)| of != path) {
+                    end(&mut bar);
+                    *bar = Some((path.to_owned(), begin(path, done, size)));
+                }
+                if let Some((_, bar)) = &*bar {
+                    bar.set_position(done);
+                }
             }
         }
     }
@@ -131,9 +175,13 @@ impl Display {
 
 impl Drop for Display {
     fn drop(&mut self) {
-        if let Some(bar) = self.bar.get_mut() {
-            bar.finish_and_clear();
-        }
+        end(self.bar.get_mut());
+    }
+}
+
+fn end(bar: &mut Option<(String, ProgressBar)>) {
+    if let Some((_, bar)) = bar.take() {
+        bar.finish_and_clear();
     }
 }
 

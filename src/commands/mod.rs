@@ -8,6 +8,7 @@ mod inspect;
 mod merge;
 mod quantize;
 mod run;
+mod slip;
 mod verify;
 mod write;
 

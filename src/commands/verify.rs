@@ -2,26 +2,34 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use super::fetch;
+use super::{fetch, slip};
 use crate::{
     cli::VerifyArgs,
     compare::{self, Reference},
-    convert::CheckpointSource,
 };
 
 pub(super) fn execute(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
+    slip::require_no_folder(&args.file)?;
+    let file = fetch::gguf(&args.file)?;
     let reference = match &args.against {
         None => None,
         Some(given) => {
             // Nothing is written, so Ctrl-C may end the program as it is.
             let source = fetch::checkpoint(given, false, &Arc::default())?;
             Some(Reference {
-                sample: matches!(source, CheckpointSource::Hub(..)) && !args.full,
+                sample: !args.full,
                 source: source.without(&args.skip_tensors),
             })
         }
     };
-    let verification = compare::verify(&args.file, reference.as_ref())?;
+    let verification = compare::verify(&file, reference.as_ref())?;
+    for note in verification
+        .against
+        .iter()
+        .flat_map(|against| &against.notes)
+    {
+        eprintln!("note: {note}");
+    }
     super::print(&if args.json {
         verification.json()
     } else {

@@ -65,7 +65,7 @@ pub struct BadBlock {
 pub struct Reference {
     /// The checkpoint.
     pub source: CheckpointSource,
-    /// Whether a sample of its weights is enough.
+    /// Whether a sample of its weights is enough, where they are on the hub.
     pub sample: bool,
 }
 
@@ -74,6 +74,8 @@ pub struct Reference {
 pub struct Against {
     /// The checkpoint.
     pub source: String,
+    /// What the user should know of how it was opened, a line each.
+    pub notes: Vec<String>,
     /// Weights that were compared.
     pub compared: u64,
     /// Weights of the checkpoint: more than were compared where a sample was enough.

@@ -119,7 +119,7 @@ impl Conversion {
                 replace: options.replace,
                 restart: options.restart,
                 checksum: options.checksum,
-                keep: self.shards.iter().any(|s| s.remote_file().is_some()),
+                keep: self.shards.iter().any(Shard::is_remote),
                 inputs: &self.inputs,
             },
         )?;

@@ -1,6 +1,9 @@
 //! Why a file could not be read.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use super::{Foreign, MAX_DIMS, MAX_HEADER, MAX_KEY, MAX_TENSOR_NAME};
 
@@ -13,12 +16,23 @@ use super::{Foreign, MAX_DIMS, MAX_HEADER, MAX_KEY, MAX_TENSOR_NAME};
 pub enum ReadError {
     #[error("cannot open `{}`", path.display())]
     Open { path: PathBuf, source: io::Error },
-    #[error("`{}` is a folder, expected a GGUF file", path.display())]
-    Folder { path: PathBuf },
+    #[error("there is no file `{}`{hint}", path.display())]
+    NotThere { path: PathBuf, hint: String },
+    #[error("`{}` is a folder, expected a GGUF file{hint}", path.display())]
+    Folder { path: PathBuf, hint: String },
     #[error("`{}` is not a regular file, expected a GGUF file", path.display())]
     NotAFile { path: PathBuf },
-    #[error("cannot read `{}`", path.display())]
+    #[error("{}", told(path, source))]
     Format { path: PathBuf, source: FormatError },
+}
+
+/// What is told of a file before the reason.
+fn told(path: &Path, error: &FormatError) -> String {
+    let path = path.display();
+    match error.is_damage() {
+        true => format!("`{path}` is damaged, download or make it again"),
+        false => format!("cannot read `{path}`"),
+    }
 }
 
 /// What is wrong with the bytes of a GGUF file. Offsets are from the beginning of the file; keys
@@ -31,18 +45,21 @@ pub enum ReadError {
 pub enum FormatError {
     #[error("reading at offset {offset} failed")]
     Io { offset: u64, source: io::Error },
-    #[error("the file is empty")]
+    #[error("the file is empty, download it again")]
     Empty,
     #[error("not a GGUF file: {0}")]
     Foreign(Foreign),
-    #[error("it is a big-endian GGUF (version {version}), expected a little-endian one")]
+    #[error(
+        "it is a big-endian GGUF (version {version}), expected a little-endian one: \
+         download that, or convert the model again"
+    )]
     BigEndian { version: u32 },
-    #[error("GGUF version {found}, expected 2 or 3")]
+    #[error("GGUF version {found}, expected 2 or 3: {}", of_version(*found))]
     Version { found: u32 },
 
     #[error(
         "the file ends inside its header: {place} at offset {offset} needs {needed} bytes and \
-         {left} are left; the download was probably cut"
+         {left} are left; the download was probably cut, download it again"
     )]
     HeaderCut {
         place: String,
@@ -119,7 +136,7 @@ pub enum FormatError {
         found: u32,
         offset: u64,
     },
-    #[error("tensor `{name}` has ggml type {found} at offset {offset}, which is not one we know")]
+    #[error("tensor `{name}` has ggml type {found} at offset {offset}, {}", of_type(*found))]
     TensorType {
         name: String,
         found: u32,
@@ -147,11 +164,80 @@ pub enum FormatError {
     },
     #[error(
         "{missing} bytes are missing: the tensors need a file of {expected} bytes, found {found}; \
-         the download was probably cut"
+         the download was probably cut, download it again"
     )]
     DataCut {
         missing: u64,
         expected: u64,
         found: u64,
     },
+}
+
+impl FormatError {
+    /// Whether the file is a GGUF that no program can have meant so.
+    fn is_damage(&self) -> bool {
+        match self {
+            Self::Io { .. }
+            | Self::Empty
+            | Self::Foreign(_)
+            | Self::BigEndian { .. }
+            | Self::Version { .. }
+            | Self::HeaderCut { .. }
+            | Self::NestedArray { .. }
+            | Self::TensorType { .. }
+            | Self::DataCut { .. } => false,
+            Self::HeaderTooLarge { .. }
+            | Self::Count { .. }
+            | Self::EmptyKey { .. }
+            | Self::LongKey { .. }
+            | Self::KeyNotUtf8 { .. }
+            | Self::DuplicateKey { .. }
+            | Self::ValueType { .. }
+            | Self::Bool { .. }
+            | Self::AlignmentType { .. }
+            | Self::Alignment { .. }
+            | Self::EmptyName { .. }
+            | Self::LongName { .. }
+            | Self::NameNotUtf8 { .. }
+            | Self::DuplicateTensor { .. }
+            | Self::Dims { .. }
+            | Self::Shape(_)
+            | Self::Misaligned { .. }
+            | Self::OffsetBeyondData { .. }
+            | Self::Overlap { .. } => true,
+        }
+    }
+}
+
+/// What to do about a version that is not read.
+fn of_version(version: u32) -> &'static str {
+    match version {
+        0 => "the file is damaged, download it again",
+        1 => "that was the first, download or convert the model again",
+        _ => "a newer program wrote it, or the file is damaged",
+    }
+}
+
+/// ggml's types of a time, with the one that has taken their place.
+const WITHDRAWN: [(u32, &str, &str); 8] = [
+    (4, "Q4_2", "Q4_0"),
+    (5, "Q4_3", "Q4_1"),
+    (31, "Q4_0_4_4", "Q4_0"),
+    (32, "Q4_0_4_8", "Q4_0"),
+    (33, "Q4_0_8_8", "Q4_0"),
+    (36, "IQ4_NL_4_4", "IQ4_NL"),
+    (37, "IQ4_NL_4_8", "IQ4_NL"),
+    (38, "IQ4_NL_8_8", "IQ4_NL"),
+];
+
+/// What a type is that is not read, and what to do.
+fn of_type(ty: u32) -> String {
+    match WITHDRAWN.iter().find(|(number, ..)| *number == ty) {
+        Some((_, name, successor)) => {
+            format!("which was {name} until llama.cpp withdrew it: take the model in {successor}")
+        }
+        None => {
+            "which is not one we know: a newer program wrote it, or the file is damaged".to_owned()
+        }
+    }
 }

@@ -31,6 +31,10 @@ impl fmt::Display for Foreign {
             Self::Known(FileKind::Safetensors) => {
                 f.write_str("it is a safetensors file; give its folder to `swallow-gguf convert`")
             }
+            Self::Known(kind @ (FileKind::Zip | FileKind::Pickle)) => write!(
+                f,
+                "{kind}; give the folder of a checkpoint with safetensors to `swallow-gguf convert`"
+            ),
             Self::Known(kind) => kind.fmt(f),
             Self::Unknown(first) => {
                 write!(

@@ -50,6 +50,7 @@ mod error;
 mod file;
 mod file_type;
 mod foreign;
+mod near;
 mod reader;
 pub mod split;
 mod tensor;

@@ -4,7 +4,7 @@
 use std::{
     collections::HashSet,
     fs::File,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, ErrorKind},
     path::Path,
 };
 
@@ -15,7 +15,7 @@ use super::{
     ALIGNMENT_KEY, Array, DEFAULT_ALIGNMENT, FormatError, Gguf, KeyValues, MAGIC, MAX_DIMS,
     MAX_KEY, MAX_TENSOR_NAME, ReadError, TensorInfo, VERSION, Value, ValueType,
     cursor::{Cursor, Place},
-    escape, foreign,
+    escape, foreign, near,
 };
 
 /// Bytes of the smallest key-value: a key of one byte and a value of one byte.
@@ -36,11 +36,13 @@ impl Gguf {
             source,
         };
         // Looked at before it is opened: opening a named pipe would wait for a writer.
-        let metadata = std::fs::metadata(path).map_err(open_failed)?;
+        let metadata = match std::fs::metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(near::not_there(path)),
+            Err(error) => return Err(open_failed(error)),
+        };
         if metadata.is_dir() {
-            return Err(ReadError::Folder {
-                path: path.to_owned(),
-            });
+            return Err(near::folder(path));
         }
         if !metadata.is_file() {
             return Err(ReadError::NotAFile {

@@ -7,6 +7,7 @@
 //!     snapshots/COMMIT/PATH ─► ../../blobs/ETAG   the files of a commit, as links
 //!     blobs/ETAG                                  the bytes; ETAG is their SHA-256, or git's id
 //!     blobs/ETAG.incomplete                       bytes that have come so far
+//!     .no_exist/COMMIT/PATH                       that the commit has no such file
 //!   .locks/models--ORG--NAME/ETAG.lock            held (flock) while a blob is fetched
 //! ```
 //!
@@ -16,6 +17,9 @@
 //! hashed on the way, put on disk, and moved in place if the digest is the hub's. Then the link is
 //! made, and when all files are there, the ref.
 //!
+//! Whoever wants something of a repository asks [`Cache::locate`], which alone decides between the
+//! cache and the hub.
+//!
 //! Why not the crate hf-hub, which has this layout too: as of 1.0 it fetches a file by one request,
 //! which is not made again when the body breaks off, begins `.incomplete` anew each time and checks
 //! no digest; it would also bring an async runtime and the client of another protocol, some 280
@@ -23,10 +27,10 @@
 
 mod download;
 mod lock;
+mod lookup;
 
 use std::{
-    fs,
-    io::{self, Read},
+    fmt, fs, io,
     path::{Path, PathBuf},
 };
 
@@ -34,10 +38,13 @@ use super::{
     client::Client,
     error::HubError,
     read_ahead,
-    repo::{Repo, RepoFile, RepoId, is_commit},
+    repo::{Repo, RepoFile, RepoId},
     snapshot::Snapshot,
 };
 use download::Download;
+pub(crate) use lookup::MAX_POINTER;
+use lookup::read_ref;
+pub use lookup::{CachedSnapshot, NotCached};
 
 /// The cache's folder.
 #[derive(Clone, Debug)]
@@ -53,11 +60,8 @@ pub enum Event<'a> {
         /// The file's path in the repository.
         path: &'a str,
     },
-    /// The hub cannot be reached, and the cache has the file.
-    Unreachable {
-        /// The file's path in the repository.
-        path: &'a str,
-    },
+    /// The hub cannot be reached, and the cache has what is needed.
+    Unreachable(&'a Unreachable),
     /// So many bytes are there.
     Fetching {
         /// The file's path in the repository.
@@ -69,36 +73,96 @@ pub enum Event<'a> {
     },
 }
 
+/// Where the files of a repository are to be read.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// In the cache: because the hub is not to be asked, or cannot be.
+    Cached(CachedSnapshot, Option<Unreachable>),
+    /// On the hub, at this commit.
+    Hub(Snapshot),
+}
+
+/// That the hub cannot be reached, and the cache's copy is taken in its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreachable {
+    /// The repository.
+    pub repo: String,
+    /// The commit that the cache has.
+    pub commit: String,
+    /// What came of the last attempt.
+    pub reason: String,
+}
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the hub cannot be reached, {} is as the cache has it, of commit {:.12}: {}",
+            self.repo, self.commit, self.reason
+        )
+    }
+}
+
 impl Cache {
     /// The cache in a folder, which need not be there yet.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
-    /// The folder with the files of a repository that the cache has; of a branch or tag, as of when
-    /// it was last asked for. Not all files of the repository need be in it.
-    pub fn snapshot_folder(&self, repo: &Repo) -> Option<PathBuf> {
-        let folder = self.folder(&repo.id);
-        let commit = match repo.is_pinned() {
-            true => repo.revision.to_lowercase(),
-            false => read_ref(&folder.join("refs").join(&repo.revision))?,
-        };
-        let snapshot = folder.join("snapshots").join(commit);
-        snapshot.is_dir().then_some(snapshot)
-    }
-
-    /// The path of a file that the cache has.
-    pub fn find(&self, file: &RepoFile) -> Option<PathBuf> {
-        let path = self.snapshot_folder(&file.repo)?.join(&file.path);
-        path.is_file().then_some(path)
-    }
-
-    /// The path of a file in the cache, fetched if need be. At a commit, or offline, what the cache
-    /// has is taken without asking the hub; so it is when the hub cannot be reached.
+    /// Where the files of a repository are to be read. At a commit, or offline, what the cache has is
+    /// taken without asking the hub; so it is when the hub cannot be reached.
+    ///
+    /// `needed` says whether the cache's copy has what is needed: `true` where the hub can have
+    /// nothing to add, and an error that names what is missing.
     ///
     /// # Errors
-    /// [`HubError`]: offline and not in the cache, or as [`Client::snapshot`] and
-    /// [`Cache::download`].
+    /// [`HubError`]: not in the cache, and the hub is not to be asked or cannot be; or as
+    /// [`Client::snapshot`].
+    pub fn locate(
+        &self,
+        client: &Client,
+        repo: &Repo,
+        needed: &dyn Fn(&CachedSnapshot) -> Result<bool, NotCached>,
+    ) -> Result<Place, HubError> {
+        let cached = self
+            .snapshot(repo)
+            .and_then(|snapshot| Ok((needed(&snapshot)?, snapshot)));
+        if let Some(variable) = client.config().offline {
+            return match cached {
+                Ok((_, snapshot)) => Ok(Place::Cached(snapshot, None)),
+                Err(missing) => Err(HubError::Offline {
+                    variable,
+                    missing: missing.to_string(),
+                }),
+            };
+        }
+        let cached = match cached {
+            Ok((true, snapshot)) if repo.is_pinned() => return Ok(Place::Cached(snapshot, None)),
+            Ok((_, snapshot)) => Ok(snapshot),
+            Err(missing) => Err(missing),
+        };
+        let attempts = match &cached {
+            Ok(_) => client.attempts().while_cached(),
+            Err(_) => client.attempts(),
+        };
+        match (client.snapshot_by(repo, attempts), cached) {
+            (Ok(snapshot), _) => Ok(Place::Hub(snapshot)),
+            (Err(HubError::GaveUp { last, .. }), Ok(snapshot)) => {
+                let unreachable = Unreachable {
+                    repo: repo.to_string(),
+                    commit: snapshot.commit.clone(),
+                    reason: last,
+                };
+                Ok(Place::Cached(snapshot, Some(unreachable)))
+            }
+            (Err(error), cached) => Err(beside(error, cached)),
+        }
+    }
+
+    /// The path of a file in the cache, fetched if need be.
+    ///
+    /// # Errors
+    /// As [`Cache::fetch_all`].
     pub fn fetch(
         &self,
         client: &Client,
@@ -106,29 +170,37 @@ impl Cache {
         options: &read_ahead::Options,
         progress: &dyn Fn(Event<'_>),
     ) -> Result<PathBuf, HubError> {
-        let offline = client.config().offline;
-        if offline || file.repo.is_pinned() {
-            if let Some(path) = self.find(file) {
-                return Ok(path);
-            }
-            if offline {
-                return Err(HubError::Offline {
-                    what: format!("`{}` of {}", file.path, file.repo),
-                    cache: self.root.clone(),
-                });
-            }
-        }
-        let snapshot = match client.snapshot(&file.repo) {
-            Ok(snapshot) => snapshot,
-            Err(error @ HubError::GaveUp { .. }) => {
-                let path = self.find(file).ok_or(error)?;
-                progress(Event::Unreachable { path: &file.path });
-                return Ok(path);
-            }
-            Err(error) => return Err(error),
-        };
-        let folder = self.download(client, &snapshot, &[&file.path], options, progress)?;
+        let folder = self.fetch_all(client, &file.repo, &[&file.path], options, progress)?;
         Ok(folder.join(&file.path))
+    }
+
+    /// The folder in the cache with files of a repository, all of one commit, fetched if need be.
+    ///
+    /// # Errors
+    /// As [`Cache::locate`] and [`Cache::download`].
+    pub fn fetch_all(
+        &self,
+        client: &Client,
+        repo: &Repo,
+        paths: &[&str],
+        options: &read_ahead::Options,
+        progress: &dyn Fn(Event<'_>),
+    ) -> Result<PathBuf, HubError> {
+        let has_all = |cached: &CachedSnapshot| {
+            for path in paths {
+                cached.file(path)?;
+            }
+            Ok(true)
+        };
+        match self.locate(client, repo, &has_all)? {
+            Place::Cached(cached, unreachable) => {
+                if let Some(unreachable) = &unreachable {
+                    progress(Event::Unreachable(unreachable));
+                }
+                Ok(cached.dir)
+            }
+            Place::Hub(snapshot) => self.download(client, &snapshot, paths, options, progress),
+        }
     }
 
     /// Fetches the files at `paths` that the cache does not have; the folder they are in.
@@ -157,6 +229,11 @@ impl Cache {
                 progress,
             };
             fetched |= download.run()?;
+            let place = download.link();
+            if let Some(system) = lookup::pointer(&place) {
+                let what = format!("`{path}` of {}", snapshot.repo);
+                return Err(HubError::Pointer { what, system });
+            }
         }
         let revision = &snapshot.repo.revision;
         if *revision != snapshot.commit {
@@ -174,17 +251,26 @@ impl Cache {
     }
 }
 
-/// The commit that a branch or tag stood for.
-fn read_ref(path: &Path) -> Option<String> {
-    let mut text = String::new();
-    let file = fs::File::open(path).ok()?;
-    file.take(256).read_to_string(&mut text).ok()?;
-    Some(text.trim().to_owned()).filter(|commit| is_commit(commit))
+/// What the hub says, with what the cache has or lacks of the same.
+fn beside(mut error: HubError, cached: Result<CachedSnapshot, NotCached>) -> HubError {
+    match (&mut error, cached) {
+        // Of a cache that has nothing of it there is nothing to say.
+        (HubError::GaveUp { .. }, Err(NotCached::Repository { .. })) => {}
+        (HubError::GaveUp { missing, .. }, Err(lacking)) => *missing = Some(lacking.to_string()),
+        (HubError::Refused { advice, .. }, Ok(cached)) => {
+            *advice += &format!(
+                "; the cache has it as of commit {:.12}, which is taken with HF_HUB_OFFLINE=1",
+                cached.commit
+            );
+        }
+        _ => {}
+    }
+    error
 }
 
 /// Writes down what a branch or tag stands for, so that no reader sees half of it.
 fn write_ref(path: &Path, commit: &str) -> Result<(), HubError> {
-    if read_ref(path).as_deref() == Some(commit) {
+    if read_ref(path).is_ok_and(|found| found.as_deref() == Some(commit)) {
         return Ok(());
     }
     let folder = path.parent().unwrap_or(Path::new("."));

@@ -122,13 +122,22 @@ impl Client {
     /// # Errors
     /// [`HubError`]: offline, refused, given up, or no hub's answer.
     pub fn snapshot(&self, repo: &Repo) -> Result<Snapshot, HubError> {
+        self.snapshot_by(repo, self.attempts())
+    }
+
+    /// As [`Client::snapshot`], by so many attempts.
+    pub(super) fn snapshot_by(
+        &self,
+        repo: &Repo,
+        attempts: Attempts<'_>,
+    ) -> Result<Snapshot, HubError> {
         let wanted = Wanted {
             id: &repo.id,
             revision: &repo.revision,
             path: None,
         };
         let url = info_url(&self.config().endpoint, repo);
-        let json = self.whole(&wanted, &url, MAX_INFO)?;
+        let json = self.whole(&wanted, &url, MAX_INFO, attempts)?;
         Snapshot::parse(repo, &json)
     }
 
@@ -140,7 +149,7 @@ impl Client {
         let info = snapshot.file(path)?;
         let wanted = wanted(snapshot, path);
         let url = self.resolve_url(snapshot, path);
-        self.retried(&wanted, |caller| {
+        self.retried(&wanted, self.attempts(), |caller| {
             let answer = self.request(caller, Method::Head, &url, None, true)?;
             if answer.location.is_none() {
                 self.check_status(&wanted, &answer)?;
@@ -188,7 +197,8 @@ impl Client {
                 limit,
             });
         }
-        let bytes = self.whole(&wanted, &self.resolve_url(snapshot, path), limit)?;
+        let url = self.resolve_url(snapshot, path);
+        let bytes = self.whole(&wanted, &url, limit, self.attempts())?;
         if let Some(size) = info.size.filter(|size| *size != bytes.len() as u64) {
             return Err(changed(&wanted, "size", size, bytes.len()));
         }
@@ -208,8 +218,14 @@ impl Client {
     }
 
     /// One answer, read whole.
-    fn whole(&self, wanted: &Wanted<'_>, url: &str, limit: u64) -> Result<Vec<u8>, HubError> {
-        let body = self.retried(wanted, |caller| {
+    fn whole(
+        &self,
+        wanted: &Wanted<'_>,
+        url: &str,
+        limit: u64,
+        attempts: Attempts<'_>,
+    ) -> Result<Vec<u8>, HubError> {
+        let body = self.retried(wanted, attempts, |caller| {
             let answer = self.request(caller, Method::Get, url, None, false)?;
             self.check_status(wanted, &answer)?;
             answer.check_encoding()?;
@@ -228,12 +244,13 @@ impl Client {
     fn retried<T>(
         &self,
         wanted: &Wanted<'_>,
+        mut attempts: Attempts<'_>,
         attempt: impl Fn(&Caller<'_>) -> Result<T, Failure>,
     ) -> Result<T, HubError> {
-        if self.config().offline {
+        if let Some(variable) = self.config().offline {
             return Err(HubError::Offline {
-                what: wanted.to_string(),
-                cache: self.config().cache.clone(),
+                variable,
+                missing: format!("{wanted} is asked of the hub"),
             });
         }
         let going = || self.is_wanted();
@@ -242,7 +259,6 @@ impl Client {
             wanted: &going,
             arrived: &|_| {},
         };
-        let mut attempts = self.attempts();
         loop {
             match attempt(&caller) {
                 Ok(done) => return Ok(done),

@@ -9,8 +9,10 @@
 //! | `HF_HUB_DISABLE_IMPLICIT_TOKEN` | send no token |
 //! | `HF_HOME` | else `huggingface` in `XDG_CACHE_HOME`, else in `~/.cache` |
 //! | `HF_HUB_CACHE`, else `HUGGINGFACE_HUB_CACHE` | the cache, else `hub` in `HF_HOME` |
+//! | `TRANSFORMERS_CACHE` | the same, where neither of these is set: transformers 4 fetches to it |
 //! | `HF_HUB_OFFLINE`, else `TRANSFORMERS_OFFLINE` | only what the cache has |
 //!
+//! `HF_DATASETS_OFFLINE` and `HF_DATASETS_CACHE` are not among them: they are of data sets alone.
 //! `1`, `ON`, `YES` and `TRUE` are yes, in any case. `~` and `$NAME` are written out in paths.
 
 use std::{
@@ -65,8 +67,8 @@ pub struct Config {
     pub token: Option<Token>,
     /// The cache's folder.
     pub cache: PathBuf,
-    /// Whether the network is not to be used.
-    pub offline: bool,
+    /// The variable that says that the network is not to be used, where one does.
+    pub offline: Option<&'static str>,
 }
 
 impl Config {
@@ -80,7 +82,10 @@ impl Config {
     }
 
     /// As [`Config::from_env`], with the environment given.
-    fn from_vars(
+    ///
+    /// # Errors
+    /// As those of [`Config::from_env`].
+    pub fn from_vars(
         var: &dyn Fn(&str) -> Option<String>,
         home: Option<&Path>,
     ) -> Result<Self, HubError> {
@@ -102,6 +107,7 @@ impl Config {
         };
         let cache = var("HF_HUB_CACHE")
             .or_else(|| var("HUGGINGFACE_HUB_CACHE"))
+            .or_else(|| var("TRANSFORMERS_CACHE"))
             .map_or_else(|| hf_home.join("hub"), |text| path(&text));
         let endpoint = match var("HF_ENDPOINT") {
             Some(text) => checked_endpoint(&text)?,
@@ -125,14 +131,17 @@ impl Config {
                 }
             }
         };
-        let offline = var("HF_HUB_OFFLINE")
-            .filter(|text| !text.is_empty())
-            .or_else(|| var("TRANSFORMERS_OFFLINE"));
+        // The first of them that says something decides, also by a no.
+        let offline = ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"]
+            .into_iter()
+            .find_map(|name| Some((name, var(name).filter(|text| !text.is_empty())?)))
+            .filter(|(_, text)| is_true(Some(text)))
+            .map(|(name, _)| name);
         Ok(Self {
             endpoint,
             token,
             cache,
-            offline: is_true(offline.as_deref()),
+            offline,
         })
     }
 }
@@ -173,7 +182,9 @@ fn read_token(path: &Path) -> Result<Option<Token>, HubError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(HubError::Config {
             what,
-            reason: format!("cannot be read: {error}"),
+            reason: format!(
+                "cannot be read: {error}: HF_TOKEN_PATH can name another, HF_TOKEN have the token itself"
+            ),
         }),
         // Too much, or no text, is no token either.
         Ok(_) if bytes.len() as u64 > MAX_TOKEN => Token::new("\0", &what),
@@ -238,6 +249,21 @@ mod tests {
                 &[("HF_HUB_CACHE", "/new"), ("HUGGINGFACE_HUB_CACHE", "/old")],
                 "/new",
             ),
+            (
+                &[("TRANSFORMERS_CACHE", "~/t"), ("HF_HOME", "/hf")],
+                "/nowhere/home/t",
+            ),
+            (
+                &[
+                    ("HUGGINGFACE_HUB_CACHE", "/old"),
+                    ("TRANSFORMERS_CACHE", "/t"),
+                ],
+                "/old",
+            ),
+            (
+                &[("HF_DATASETS_CACHE", "/d"), ("HF_HOME", "/hf")],
+                "/hf/hub",
+            ),
         ];
         for (vars, cache) in cases {
             assert_eq!(config(vars).unwrap().cache, Path::new(cache), "{vars:?}");
@@ -254,11 +280,16 @@ mod tests {
             ("2", false),
         ] {
             let found = config(&[("HF_HUB_OFFLINE", value)]).unwrap().offline;
-            assert_eq!(found, offline, "{value}");
+            assert_eq!(found, offline.then_some("HF_HUB_OFFLINE"), "{value}");
         }
         let both = [("HF_HUB_OFFLINE", "0"), ("TRANSFORMERS_OFFLINE", "1")];
-        assert!(!config(&both).unwrap().offline);
-        assert!(config(&both[1..]).unwrap().offline);
+        assert_eq!(config(&both).unwrap().offline, None);
+        let second = config(&both[1..]).unwrap().offline;
+        assert_eq!(second, Some("TRANSFORMERS_OFFLINE"));
+        let empty = [("HF_HUB_OFFLINE", ""), ("TRANSFORMERS_OFFLINE", "1")];
+        assert_eq!(config(&empty).unwrap().offline, second);
+        let of_data_sets = [("HF_DATASETS_OFFLINE", "1")];
+        assert_eq!(config(&of_data_sets).unwrap().offline, None);
     }
 
     #[test]

@@ -2,6 +2,10 @@
 
 use std::{io, path::PathBuf};
 
+use indicatif::DecimalBytes;
+
+use super::like;
+
 /// What stopped the work with the hub, with what was asked for and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
@@ -22,14 +26,12 @@ pub enum HubError {
         reason: String,
     },
     /// The network is needed and not to be used.
-    #[error(
-        "HF_HUB_OFFLINE is set, and the cache `{cache}` does not have {what}: unset it to fetch from the hub"
-    )]
+    #[error("{missing}, and {variable} is set: unset it to fetch from the hub")]
     Offline {
-        /// The file or repository.
-        what: String,
-        /// The cache's folder.
-        cache: PathBuf,
+        /// The variable that says so.
+        variable: &'static str,
+        /// What the cache does not have.
+        missing: String,
     },
     /// The hub says no, and would say so again.
     #[error("the hub refuses {what}: {reason} (HTTP {status}): {advice}")]
@@ -53,9 +55,29 @@ pub enum HubError {
         /// What there is.
         advice: String,
     },
+    /// A repository holds something else than a checkpoint.
+    #[error("{repo} is not a checkpoint: {reason}")]
+    NotACheckpoint {
+        /// The repository.
+        repo: String,
+        /// What it holds, and what to do with it.
+        reason: String,
+    },
+    /// What the hub has under the name of a file is a pointer to it.
+    #[error(
+        "{what} is a {system} pointer on the hub itself, not the file: its author has not uploaded it, so take another revision or repository"
+    )]
+    Pointer {
+        /// The file.
+        what: String,
+        /// The system for large files that it is a pointer of.
+        system: &'static str,
+    },
     /// Every attempt failed that the policy allows.
     #[error(
-        "cannot fetch {what}: {last}; gave up after {attempts} attempts in {seconds:.0} s without progress: run the same command again when the connection is better"
+        "cannot fetch {what}: {last}; gave up after {} in {seconds:.0} s without progress{}: run the same command again when the connection is better",
+        like::counted((*attempts).into(), "attempt"),
+        .missing.as_ref().map_or_else(String::new, |missing| format!(", and {missing}"))
     )]
     GaveUp {
         /// The file or repository.
@@ -66,6 +88,8 @@ pub enum HubError {
         attempts: u32,
         /// Seconds since the first of them.
         seconds: f64,
+        /// What the cache does not have, where it has the rest and would have been taken.
+        missing: Option<String>,
     },
     /// A file is no longer the one that was begun with.
     #[error(
@@ -90,7 +114,9 @@ pub enum HubError {
         reason: String,
     },
     /// A file that is read whole is too large for that.
-    #[error("{what} has {size} bytes, expected at most {limit}")]
+    #[error(
+        "{what} has {size} bytes, expected at most {limit}: look at it on the hub, it is not what its name says"
+    )]
     TooLarge {
         /// The file.
         what: String,
@@ -112,7 +138,7 @@ pub enum HubError {
         found: String,
     },
     /// A file of the cache cannot be read or written.
-    #[error("cannot use `{path}`: {error}")]
+    #[error("cannot use `{path}`: {error}: HF_HUB_CACHE can name another folder for the cache")]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -120,7 +146,11 @@ pub enum HubError {
         error: io::Error,
     },
     /// The cache's disk is too full.
-    #[error("not enough room in `{dir}`: {needed} bytes are to be fetched, {available} are free")]
+    #[error(
+        "not enough room in `{dir}`: {} are to be fetched, {} are free; HF_HUB_CACHE can name a folder on another disk",
+        DecimalBytes(*needed),
+        DecimalBytes(*available)
+    )]
     NoSpace {
         /// The cache's folder.
         dir: PathBuf,
@@ -135,11 +165,16 @@ pub enum HubError {
 }
 
 impl HubError {
-    pub(super) fn name(given: &str, expected: impl Into<String>) -> Self {
+    pub(crate) fn name(given: &str, expected: impl Into<String>) -> Self {
         Self::Name {
             given: given.into(),
             expected: expected.into(),
         }
+    }
+
+    /// Of `text`, which names nothing: what was meant, where that is known.
+    pub(super) fn or_meant(self, text: &str, meant: Option<String>) -> Self {
+        meant.map_or(self, |meant| Self::name(text, meant))
     }
 
     pub(super) fn malformed(what: impl Into<String>, reason: impl Into<String>) -> Self {

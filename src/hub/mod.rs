@@ -15,9 +15,9 @@
 //!
 //! The modules, from the outside in: [`Repo`] parses what a user writes, [`Config`] reads the
 //! environment, [`Client`] asks, [`RemoteFile`] reads parts of a file, [`ReadAhead`] a list of them
-//! on several connections, and [`Cache`] keeps whole files as the hub's own library does. `http`
-//! has one request with its redirects, `retry` says when it is made again, `refusal` what to do
-//! when the hub says no.
+//! on several connections, and [`Cache`] keeps whole files as the hub's own library does and says
+//! whether something is read there or on the hub. `http` has one request with its redirects, `retry`
+//! says when it is made again, `refusal` what to do when the hub says no.
 //!
 //! The HTTP client is the crate ureq with rustls: blocking, as all of this program is, with a
 //! time-out for each read and connections that another thread can end.
@@ -27,6 +27,7 @@ mod client;
 mod config;
 mod error;
 mod http;
+mod like;
 mod read_ahead;
 mod refusal;
 mod remote_file;
@@ -34,12 +35,14 @@ mod repo;
 mod retry;
 mod snapshot;
 
-pub use cache::{Cache, Event};
+pub(crate) use cache::MAX_POINTER;
+pub use cache::{Cache, CachedSnapshot, Event, NotCached, Place, Unreachable};
 pub use client::{Client, Metadata, Traffic};
 pub use config::{Config, DEFAULT_ENDPOINT, Token};
 pub use error::HubError;
+pub(crate) use like::{ggufs, quoted};
 pub use read_ahead::{Options, Part, ReadAhead};
 pub use remote_file::RemoteFile;
-pub use repo::{DEFAULT_REVISION, Repo, RepoFile, RepoId, is_commit};
+pub use repo::{DEFAULT_REVISION, Meant, Part as MeantPart, Repo, RepoFile, RepoId, is_commit};
 pub use retry::RetryPolicy;
 pub use snapshot::{Digest, FileInfo, Snapshot};

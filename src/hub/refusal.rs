@@ -81,7 +81,7 @@ mod tests {
             endpoint: "https://huggingface.co".into(),
             token: token.and_then(|text| Token::new(text, "HF_TOKEN").unwrap()),
             cache: "cache".into(),
-            offline: false,
+            offline: None,
         };
         type Case = (
             u16,

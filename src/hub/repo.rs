@@ -11,12 +11,15 @@
 //! paths in the cache, so they are checked here, once: by the hub's rules for names, git's for
 //! revisions, and for paths so that none leaves the folder it is put in.
 
+mod meant;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 
-use super::error::HubError;
+use super::{config::DEFAULT_ENDPOINT, error::HubError};
+
+pub use meant::{Meant, Part};
 
 /// The branch that is meant where none is named.
 pub const DEFAULT_REVISION: &str = "main";
@@ -62,9 +65,12 @@ impl RepoId {
             return Err(broken("expected `ORG/NAME`"));
         }
         for part in parts {
-            let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-            if !part.chars().all(plain) {
-                return Err(broken("a name has letters, digits, `-`, `_` and `.`"));
+            let other = |c: &char| !c.is_ascii_alphanumeric() && !"-_.".contains(*c);
+            if let Some(found) = part.chars().find(other) {
+                return Err(broken(&format!(
+                    "a name has the letters A to Z, digits, `-`, `_` and `.`, found `{}`",
+                    found.escape_debug()
+                )));
             }
             if part.starts_with(['-', '.']) || part.ends_with(['-', '.']) {
                 return Err(broken("a name neither begins nor ends with `-` or `.`"));
@@ -110,9 +116,12 @@ impl Repo {
         })
     }
 
-    /// Whether `text` names something of the hub rather than a local path.
+    /// Whether `text` names something of the hub rather than a local path, if perhaps not as
+    /// [`Repo::parse`] takes it.
     pub fn is_remote(text: &str) -> bool {
-        text.starts_with("hf:") || text.starts_with("https://") || text.starts_with("http://")
+        text.starts_with("https://")
+            || text.starts_with("http://")
+            || meant::address(text, DEFAULT_ENDPOINT).is_some()
     }
 
     /// Parses `hf:ORG/NAME[@REVISION]`, or the address of the repository's page. `endpoint` is the
@@ -121,6 +130,13 @@ impl Repo {
     /// # Errors
     /// [`HubError::Name`] with what was expected.
     pub fn parse(text: &str, endpoint: &str) -> Result<Self, HubError> {
+        Self::parse_as_ours(text, endpoint).map_err(|error| {
+            let meant = Meant::of(text, endpoint);
+            error.or_meant(text, meant.map(|meant| meant.as_checkpoint()))
+        })
+    }
+
+    fn parse_as_ours(text: &str, endpoint: &str) -> Result<Self, HubError> {
         if let Some(rest) = text.strip_prefix("hf:") {
             if let Some((_, file)) = rest.split_once(':') {
                 return Err(HubError::name(
@@ -130,7 +146,7 @@ impl Repo {
             }
             return id_and_revision(text, rest);
         }
-        let hosts = [endpoint, "https://huggingface.co", "https://hf.co"];
+        let hosts = [endpoint, DEFAULT_ENDPOINT, "https://hf.co"];
         let path = hosts
             .iter()
             .filter_map(|host| text.strip_prefix(host)?.strip_prefix('/'))
@@ -156,6 +172,11 @@ impl Repo {
         Self::new(RepoId::new(id)?, revision)
     }
 
+    /// Whether no other revision than [`DEFAULT_REVISION`] was asked for.
+    pub(super) fn is_default(&self) -> bool {
+        self.revision == DEFAULT_REVISION
+    }
+
     /// Whether the revision is a commit, which never changes.
     pub fn is_pinned(&self) -> bool {
         is_commit(&self.revision)
@@ -165,7 +186,7 @@ impl Repo {
 impl fmt::Display for Repo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "hf:{}", self.id)?;
-        if self.revision != DEFAULT_REVISION {
+        if !self.is_default() {
             write!(f, "@{}", self.revision)?;
         }
         Ok(())
@@ -178,6 +199,13 @@ impl RepoFile {
     /// # Errors
     /// [`HubError::Name`] with what was expected.
     pub fn parse(text: &str) -> Result<Self, HubError> {
+        Self::parse_as_ours(text).map_err(|error| {
+            let meant = Meant::of(text, DEFAULT_ENDPOINT);
+            error.or_meant(text, meant.map(|meant| meant.as_gguf()))
+        })
+    }
+
+    fn parse_as_ours(text: &str) -> Result<Self, HubError> {
         let expected = "expected `hf:ORG/NAME[@REVISION]:FILE`";
         let rest = text
             .strip_prefix("hf:")

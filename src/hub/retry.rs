@@ -25,6 +25,8 @@ pub struct RetryPolicy {
     pub first_attempts: u32,
     /// Time since the first of these after which we give up, delays to come included; 10 minutes.
     pub total: Duration,
+    /// The same where the cache has what is asked for; 10 seconds.
+    pub total_if_cached: Duration,
     /// The first delay; half a second.
     pub first_delay: Duration,
     /// The longest delay that is not asked for by `Retry-After`; 30 seconds.
@@ -41,6 +43,7 @@ impl Default for RetryPolicy {
             attempts: 12,
             first_attempts: 3,
             total: Duration::from_secs(600),
+            total_if_cached: Duration::from_secs(10),
             first_delay: Duration::from_millis(500),
             max_delay: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
@@ -82,6 +85,7 @@ impl From<HubError> for Failure {
 pub(super) struct Attempts<'a> {
     policy: &'a RetryPolicy,
     most: u32,
+    total: Duration,
     failures: u32,
     first: Option<Instant>,
 }
@@ -95,8 +99,17 @@ impl<'a> Attempts<'a> {
                 true => policy.attempts,
                 false => policy.first_attempts,
             },
+            total: policy.total,
             failures: 0,
             first: None,
+        }
+    }
+
+    /// The same with less patience: the cache has what is asked for.
+    pub(super) fn while_cached(self) -> Self {
+        Self {
+            total: self.policy.total_if_cached,
+            ..self
         }
     }
 
@@ -126,9 +139,9 @@ impl<'a> Attempts<'a> {
         let delay = self.delay(rand::random_range(0.5..=1.0));
         let delay = delay.max(after.unwrap_or_default());
         let elapsed = first.elapsed();
-        if self.failures >= self.most || elapsed + delay > self.policy.total {
+        if self.failures >= self.most || elapsed + delay > self.total {
             let last = match after {
-                Some(after) if elapsed + after > self.policy.total => {
+                Some(after) if elapsed + after > self.total => {
                     format!("{reason}, to be asked again in {} s", after.as_secs())
                 }
                 _ => reason,
@@ -138,6 +151,7 @@ impl<'a> Attempts<'a> {
                 last,
                 attempts: self.failures,
                 seconds: elapsed.as_secs_f64(),
+                missing: None,
             });
         }
         sleep(delay, wanted)
@@ -241,7 +255,7 @@ mod tests {
         let policy = policy();
         let error = Attempts::new(&policy, false).wait(Failure::passing("reset"), "x", &|| true);
         let error = error.unwrap_err().to_string();
-        assert!(error.contains("gave up after 1 attempts"), "{error}");
+        assert!(error.contains("gave up after 1 attempt"), "{error}");
     }
 
     #[test]
@@ -254,7 +268,28 @@ mod tests {
         let error = Attempts::new(&policy, true).wait(failure, "x", &|| true);
         let error = error.unwrap_err().to_string();
         assert!(
-            error.contains("HTTP 429, to be asked again in 61 s; gave up after 1 attempts"),
+            error.contains("HTTP 429, to be asked again in 61 s; gave up after 1 attempt"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn does_not_wait_long_for_what_the_cache_has() {
+        let policy = RetryPolicy {
+            total_if_cached: Duration::from_secs(5),
+            ..policy()
+        };
+        let failure = || Failure::Passing {
+            reason: "HTTP 429".into(),
+            after: Some(Duration::from_secs(6)),
+        };
+        let attempts = Attempts::new(&policy, true);
+        let error = attempts
+            .while_cached()
+            .wait(failure(), "x", &|| true)
+            .unwrap_err();
+        assert!(
+            matches!(error, HubError::GaveUp { attempts: 1, .. }),
             "{error}"
         );
     }

@@ -11,6 +11,7 @@ use sha2::Digest as _;
 
 use super::{
     error::HubError,
+    like,
     repo::{Repo, RepoId, check_path, encode_path, encode_segment, is_commit},
 };
 
@@ -109,17 +110,14 @@ impl Snapshot {
         if let Some(file) = self.files.iter().find(|file| file.path == path) {
             return Ok(file);
         }
-        let kind = path.rsplit_once('.').map_or(path, |(_, kind)| kind);
-        let like: Vec<&str> = self
-            .files
-            .iter()
-            .map(|file| file.path.as_str())
-            .filter(|other| other.rsplit_once('.').is_some_and(|(_, k)| k == kind))
-            .take(20)
-            .collect();
-        let advice = match like.as_slice() {
-            [] => format!("it has {} files, none of them `.{kind}`", self.files.len()),
-            like => format!("it has `{}`", like.join("`, `")),
+        let like = like::like(path, self.files.iter().map(|file| file.path.as_str()));
+        let files = like::counted(self.files.len() as u64, "file");
+        let advice = match (like.as_slice(), like::kind(path)) {
+            ([], Some(kind)) => {
+                format!("it has {files}, none of them `.{kind}`")
+            }
+            ([], None) => format!("it has {files}, none of such a name"),
+            (like, _) => format!("it has {}", like::quoted(like)),
         };
         Err(HubError::NoSuchFile {
             repo: self.repo.to_string(),

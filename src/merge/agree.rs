@@ -1,30 +1,30 @@
-//! What an expert and the base must have in common: its feed-forward networks are to stand among the
-//! base's layers, and read what those write.
+//! What an expert and the base must have in common, and what they need not: an expert's feed-forward
+//! networks are to stand among the base's layers, and read what those write.
+//!
+//! Shapes must be the same, and the activation a Mixtral's. All that only the base's attention and
+//! norms look at is taken from the base, as mergekit-moe does, and said where an expert was trained
+//! with something else.
 
 use serde_json::Value as Json;
 
 use super::{
     MergeError,
     parents::{Parent, Parents},
+    rope::Rope,
 };
+use crate::model::config::ModelClass;
 
-/// Fails where a parent is not of the base's shape.
-pub(super) fn check(parents: &Parents) -> Result<(), MergeError> {
-    let base = parents.base();
+/// What a parent says of something by the name that config.json has for it, as a message shows it.
+type Fact = (&'static str, String);
+
+/// Fails where a parent is not of the base's shape; else the notes on what they were trained with.
+pub(super) fn check(parents: &Parents) -> Result<Vec<String>, MergeError> {
+    let (base, others) = (parents.base(), &parents.all[1..]);
     for parent in &parents.all {
-        let activation = facts(parent).pop();
-        if let Some((key, found)) = activation
-            && found != "silu"
-        {
-            return Err(MergeError::Activation {
-                parent: parent.reference.clone(),
-                key,
-                found,
-            });
-        }
+        require_silu(parent)?;
     }
-    for other in &parents.all[1..] {
-        for ((key, base_value), (_, other_value)) in facts(base).into_iter().zip(facts(other)) {
+    for other in others {
+        for ((key, base_value), (_, other_value)) in shape(base).into_iter().zip(shape(other)) {
             if base_value != other_value {
                 return Err(MergeError::Differs {
                     key,
@@ -36,29 +36,81 @@ pub(super) fn check(parents: &Parents) -> Result<(), MergeError> {
             }
         }
     }
-    Ok(())
+    Ok(notes(base, others))
 }
 
-/// What must be the same, by the names of config.json, as a message shows it. The last is the
-/// activation.
-fn facts(parent: &Parent) -> Vec<(&'static str, String)> {
-    let config = &parent.config;
-    let activation = parent.checkpoint.config.get("hidden_act");
-    let activation = match activation {
-        None | Some(Json::Null) => "silu".to_owned(),
-        Some(Json::String(name)) => name.clone(),
-        Some(other) => other.to_string(),
+fn require_silu(parent: &Parent) -> Result<(), MergeError> {
+    let found = match parent.checkpoint.config.get("hidden_act") {
+        None | Some(Json::Null) => return Ok(()),
+        Some(Json::String(name)) if name == "silu" => return Ok(()),
+        Some(Json::String(name)) => format!("`{name}`"),
+        Some(other) => format!("`{other}`"),
     };
-    vec![
+    Err(MergeError::Activation {
+        parent: parent.reference.clone(),
+        found,
+    })
+}
+
+/// What must be the same.
+fn shape(parent: &Parent) -> [Fact; 6] {
+    let config = &parent.config;
+    [
         ("num_hidden_layers", config.n_layer.to_string()),
         ("hidden_size", config.n_embd.to_string()),
         ("intermediate_size", config.n_ff.to_string()),
         ("num_attention_heads", config.n_head.to_string()),
         ("num_key_value_heads", config.n_head_kv.to_string()),
         ("head_dim", config.head_dim.to_string()),
-        ("rms_norm_eps", format!("{:e}", config.rms_eps)),
-        ("rope_theta", config.rope_theta.to_string()),
-        ("rope_scaling", format!("{:?}", config.rope_scaling)),
-        ("hidden_act", activation),
     ]
+}
+
+/// What is the base's in the merged model, but for the last, which a Mixtral of mergekit's has not.
+fn settings(parent: &Parent) -> [Fact; 5] {
+    let (config, json) = (&parent.config, &parent.checkpoint.config);
+    let rope = Rope::of(json);
+    let theta = rope.theta.as_ref().and_then(Json::as_f64);
+    let theta = theta.map_or(config.rope_theta, |theta| theta as f32);
+    let window = match json.get("sliding_window") {
+        // The default of the class.
+        None if config.class == ModelClass::Mistral => "4096".to_owned(),
+        None | Some(Json::Null) => "none".to_owned(),
+        Some(window) => window.to_string(),
+    };
+    [
+        ("rope_theta", theta.to_string()),
+        ("rope_scaling", rope.shown()),
+        ("rms_norm_eps", format!("{:e}", config.rms_eps)),
+        ("max_position_embeddings", config.n_ctx.to_string()),
+        ("sliding_window", window),
+    ]
+}
+
+/// A line for each setting in which an expert differs.
+fn notes(base: &Parent, others: &[Parent]) -> Vec<String> {
+    let of_others: Vec<_> = others
+        .iter()
+        .map(|other| (other, settings(other)))
+        .collect();
+    let mut notes = Vec::new();
+    for (i, (key, of_base)) in settings(base).into_iter().enumerate() {
+        let others: Vec<String> = of_others
+            .iter()
+            .filter(|(_, settings)| settings[i].1 != of_base)
+            .map(|(other, settings)| format!("{} in `{}`", settings[i].1, other.reference))
+            .collect();
+        if others.is_empty() {
+            continue;
+        }
+        let taken = match key {
+            "sliding_window" => "none",
+            _ => "the base's",
+        };
+        notes.push(format!(
+            "`{key}` is {of_base} in the base `{}`, {}: the merged model has {taken}, as mergekit-moe does it",
+            base.reference,
+            others.join(", ")
+        ));
+    }
+    notes
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::Layout;
+use super::{Layout, rope::Rope};
 use crate::{model::ModelConfig, source::Dtype};
 
 /// The config of a Mixtral of `n_expert` experts with the base's `config`, which is read from `json`.
@@ -50,35 +50,21 @@ pub(super) fn mixtral(
     put("output_router_logits", json!(false));
     put("rms_norm_eps", own("rms_norm_eps", config.rms_eps));
 
-    let theta = match json
-        .get("rope_parameters")
-        .and_then(|r| r.get("rope_theta"))
-    {
-        Some(theta) if !theta.is_null() => theta.clone(),
-        _ => own("rope_theta", config.rope_theta),
-    };
-    let mut scaling = ["rope_parameters", "rope_scaling"]
-        .iter()
-        .find_map(|key| json.get(*key)?.as_object().cloned())
-        .unwrap_or_default();
-    scaling.remove("rope_theta");
-    let kind = scaling.remove("type").or(scaling.remove("rope_type"));
-    let kind = kind.unwrap_or_else(|| json!("default"));
-    // Some keep the context before scaling outside.
-    let original = "original_max_position_embeddings";
-    if kind != json!("default")
-        && !scaling.contains_key(original)
-        && let Some(context) = json.get(original)
-    {
-        scaling.insert(original.into(), context.clone());
-    }
+    let rope = Rope::of(json);
+    let is_scaled = rope.is_scaled();
+    let Rope {
+        theta,
+        kind,
+        mut scaling,
+    } = rope;
+    let theta = theta.unwrap_or_else(|| shortest(config.rope_theta));
     match layout {
         Layout::Separate => {
             put(
                 "rope_scaling",
-                match kind == json!("default") {
-                    true => Json::Null,
-                    false => {
+                match is_scaled {
+                    false => Json::Null,
+                    true => {
                         scaling.insert("rope_type".into(), kind);
                         Json::Object(scaling)
                     }

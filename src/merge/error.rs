@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 use super::{gates::GateError, recipe::RecipeError};
-use crate::{convert::ConvertError, gguf::LayoutError, model::vocabulary::VocabularyError};
+use crate::{convert::ConvertError, gguf::LayoutError};
 
 /// Why models cannot be merged.
 #[derive(Debug, thiserror::Error)]
@@ -20,16 +20,41 @@ pub enum MergeError {
         #[source]
         error: Box<ConvertError>,
     },
+    /// There is no such folder, or a file in its place.
+    #[error("parent `{parent}`{found}")]
+    NoFolder {
+        /// As the recipe names it.
+        parent: String,
+        /// What there is, and what was expected.
+        found: String,
+    },
+    /// There is no such folder, and the hub does not give such a repository.
+    #[error(
+        "parent `{parent}`: there is no folder `{}`{hint}, and the hub does not give it", folder.display()
+    )]
+    Nowhere {
+        /// As the recipe names it.
+        parent: String,
+        /// Where it was looked for.
+        folder: PathBuf,
+        /// The nearest one there is, in parentheses; or empty.
+        hint: String,
+        /// What the hub said.
+        #[source]
+        error: Box<ConvertError>,
+    },
     /// A parent has experts already.
     #[error(
-        "parent `{parent}` is a Mixture of Experts itself, expected a LlamaForCausalLM or MistralForCausalLM"
+        "parent `{parent}` is a Mixture of Experts itself, expected a dense model (LlamaForCausalLM or MistralForCausalLM): name the models that it was made of"
     )]
     NotDense {
         /// As the recipe names it.
         parent: String,
     },
     /// A parent has a bias.
-    #[error("parent `{parent}` has `{tensor}`, and a Mixtral has no biases")]
+    #[error(
+        "parent `{parent}` has the bias `{tensor}`, expected a model without: a Mixtral has no biases"
+    )]
     Bias {
         /// As the recipe names it.
         parent: String,
@@ -45,18 +70,18 @@ pub enum MergeError {
         reference: String,
     },
     /// The activation is not a Mixtral's.
-    #[error("parent `{parent}`: `{key}` is {found}, and a Mixtral's is silu")]
+    #[error(
+        "parent `{parent}`: config.json: `hidden_act` is {found}, expected `silu`, which is a Mixtral's"
+    )]
     Activation {
         /// As the recipe names it.
         parent: String,
-        /// The key of config.json.
-        key: &'static str,
-        /// What it says.
+        /// What stands there.
         found: String,
     },
     /// Two parents are not of one shape.
     #[error(
-        "`{key}` is {base_value} in `{base}` and {other_value} in `{other}`, expected an expert of the base's shape"
+        "`{key}` is {base_value} in the base `{base}` and {other_value} in `{other}`, expected an expert of the base's shape: its feed-forward networks are to stand among the base's layers"
     )]
     Differs {
         /// The key of config.json.
@@ -70,12 +95,15 @@ pub enum MergeError {
         /// Its value.
         other_value: String,
     },
-    /// Two parents read text otherwise.
+    /// Two parents read text otherwise, and in more than added tokens.
     #[error(
-        "the vocabularies differ: token {id} is {base_token} in `{base}` and {other_token} in `{other}`; `tokenizer_source: union` in the recipe joins them"
+        "the vocabularies differ in {words} word{}, first in token {id}, which is {base_token} in the base `{base}` and {other_token} in `{other}`: write `tokenizer_source: union` in the recipe to join them, or `tokenizer_source: base` to have the base's alone",
+        if *words == 1 { "" } else { "s" }
     )]
     Vocabularies {
-        /// The first token that differs.
+        /// How many words differ.
+        words: usize,
+        /// The first of them.
         id: usize,
         /// The base model.
         base: String,
@@ -96,9 +124,6 @@ pub enum MergeError {
         /// Why not.
         reason: String,
     },
-    /// The merged tokenizer files do not say what they should.
-    #[error("the merged tokenizer cannot be read")]
-    Vocabulary(#[from] VocabularyError),
     /// Given gates cannot be read, or made ones not written.
     #[error(transparent)]
     Gates(#[from] GateError),
@@ -140,7 +165,15 @@ impl MergeError {
     pub(crate) fn write(path: &std::path::Path, error: io::Error) -> Self {
         Self::Write {
             path: path.into(),
-            error,
+            error: plain(error),
         }
+    }
+}
+
+/// What the operating system said, without the name of a temporary file, which tells nobody anything.
+pub(super) fn plain(error: io::Error) -> io::Error {
+    match error.get_ref() {
+        Some(_) if error.kind() != io::ErrorKind::Other => error.kind().into(),
+        _ => error,
     }
 }

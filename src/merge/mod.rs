@@ -6,11 +6,12 @@
 //! then the same checkpoint to the byte, so that converting it gives the same GGUF.
 //!
 //! - [`recipe`]: mergekit-moe's YAML
-//! - `parents`, `agree`: the models it names, and what they must have in common
+//! - `parents`, `reference`, `agree`: the models it names, where they are, and what they must have in
+//!   common
 //! - `vocabulary`: the base's, or the union of all
 //! - [`gates`]: which expert a token is sent to
 //! - `tensors`: where every weight comes from, and what is done to it on the way
-//! - `config`, `card`: the small files
+//! - `config`, `rope`, `card`: the small files
 //!
 //! Attention, norms and embeddings are the base's. Expert E's feed-forward network is its source's,
 //! with the recipe's noise added and its down projection scaled. Every weight, gates included, is
@@ -23,6 +24,8 @@ mod error;
 pub mod gates;
 mod parents;
 pub mod recipe;
+mod reference;
+mod rope;
 mod tensors;
 mod vocabulary;
 
@@ -132,13 +135,13 @@ impl Merge {
         }
         let dir = path.parent().unwrap_or(Path::new(""));
         let parents = Parents::open(&recipe, dir, &options.client, &options.skip_tensors)?;
-        agree::check(&parents)?;
+        let mut notes = parents.notes();
+        notes.extend(agree::check(&parents)?);
         let vocabulary = MergedVocabulary::of(&parents, recipe.tokenizer_source)?;
         let dtype = recipe
             .dtype
             .or_else(|| config::dtype_of(&parents.base().checkpoint.config));
 
-        let mut notes = parents.notes();
         if parents.experts.len() > 1 && parents.experts.iter().all(|e| *e == parents.experts[0]) {
             notes.push(
                 "all experts are the same model: the merged one says what that says, at the cost of more"
@@ -198,7 +201,7 @@ impl Merge {
     pub fn save_gates(&self, path: &Path, replace: bool) -> Result<(), MergeError> {
         let is_input = |input: &PathBuf| same_file::is_same_file(input, path).unwrap_or(false);
         if self.inputs().iter().any(is_input) {
-            return Err(GateError::Exists { path: path.into() }.into());
+            return Err(GateError::IsInput { path: path.into() }.into());
         }
         Ok(self.gates.save(path, self.gate_dtype(), replace)?)
     }

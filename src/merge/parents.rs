@@ -1,16 +1,19 @@
 //! The models that a recipe names: each opened once, however often it is named.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
-use super::{MergeError, recipe::Recipe};
+use super::{
+    MergeError,
+    recipe::Recipe,
+    reference::{self, Found},
+    rope::Rope,
+};
 use crate::{
     convert::{CheckpointSource, ConvertError},
-    hub::{Client, Repo},
+    hub::Client,
     model::{
-        ModelCard, ModelConfig, ModelTensor, SkipPattern, config::ModelClass, identity, tensors,
+        ModelCard, ModelConfig, ModelTensor, SkipPattern, TensorData, config::ModelClass, identity,
+        tensors,
     },
     source::{Checkpoint, Shard},
 };
@@ -41,13 +44,6 @@ pub(super) struct Parents {
     pub(super) experts: Vec<usize>,
 }
 
-/// What makes two references the same model.
-#[derive(PartialEq)]
-enum Place {
-    Folder(PathBuf),
-    Hub(String),
-}
-
 impl Parents {
     /// Opens the models of `recipe`, whose folders are relative to `dir`.
     pub(super) fn open(
@@ -62,14 +58,16 @@ impl Parents {
         let mut places = Vec::new();
         let mut indices = Vec::new();
         for reference in references {
-            let (place, source) = find(reference, dir, client)?;
-            let known = places.iter().position(|known| *known == place);
+            let found = reference::find(reference, dir, client)?;
+            let known = places.iter().position(|known| *known == found.place);
             indices.push(match known {
                 Some(index) => index,
                 None => {
                     let first_shard = all.iter().map(|p| p.checkpoint.shards.len()).sum();
-                    all.push(Parent::open(reference, source.without(skip), first_shard)?);
-                    places.push(place);
+                    let is_base = all.is_empty();
+                    let found = found.without(skip);
+                    all.push(Parent::open(reference, &found, is_base, first_shard)?);
+                    places.push(found.place);
                     all.len() - 1
                 }
             });
@@ -106,12 +104,18 @@ impl Parents {
 impl Parent {
     fn open(
         reference: &str,
-        source: CheckpointSource,
+        found: &Found,
+        is_base: bool,
         first_shard: usize,
     ) -> Result<Self, MergeError> {
         let of_parent = |error: ConvertError| MergeError::parent(reference, error);
-        let checkpoint = source.open().map_err(of_parent)?;
-        let config = ModelConfig::from_json(&checkpoint.config).map_err(|e| of_parent(e.into()))?;
+        let checkpoint = found.open(reference)?;
+        // Nothing of an expert's turns positions.
+        let config = match is_base {
+            true => ModelConfig::from_json(&checkpoint.config),
+            false => ModelConfig::from_json(&Rope::left_out(&checkpoint.config)),
+        };
+        let config = config.map_err(|e| of_parent(e.into()))?;
         if config.class == ModelClass::Mixtral {
             return Err(MergeError::NotDense {
                 parent: reference.into(),
@@ -121,13 +125,16 @@ impl Parent {
         if let Some(bias) = tensors.iter().find(|t| t.name.ends_with(".bias")) {
             return Err(MergeError::Bias {
                 parent: reference.into(),
-                tensor: bias.name.clone(),
+                tensor: match &bias.data {
+                    TensorData::Rows { parts, .. } if !parts.is_empty() => parts[0].tensor.clone(),
+                    _ => bias.name.clone(),
+                },
             });
         }
         let (card, _) = ModelCard::read(&checkpoint.dir);
         Ok(Self {
             reference: reference.to_owned(),
-            source,
+            source: found.source.clone(),
             id: match &checkpoint.origin {
                 Some(origin) => origin.repo.clone(),
                 None => identity::model_id(&checkpoint.dir, &card),
@@ -148,61 +155,5 @@ impl Parent {
     /// Its vocabulary's `vocab_size`.
     pub(super) fn n_vocab(&self) -> usize {
         self.config.n_vocab as usize
-    }
-}
-
-/// Where the model is that `reference` names: `hf:ORG/NAME[@REVISION]`, a folder, or as mergekit has it
-/// `ORG/NAME` of the hub where there is no such folder.
-fn find(
-    reference: &str,
-    dir: &Path,
-    client: &Client,
-) -> Result<(Place, CheckpointSource), MergeError> {
-    let folder = dir.join(reference);
-    if folder.exists() {
-        let place = fs::canonicalize(&folder).unwrap_or_else(|_| folder.clone());
-        return Ok((Place::Folder(place), CheckpointSource::Folder(folder)));
-    }
-    if reference.contains('+') && !Repo::is_remote(reference) {
-        return Err(MergeError::Lora {
-            reference: reference.into(),
-        });
-    }
-    let of_hub = match Repo::is_remote(reference) {
-        true => Some(reference.to_owned()),
-        false => hub_id(reference).map(|id| format!("hf:{id}")),
-    };
-    let Some(text) = of_hub else {
-        // Opening it says what is missing.
-        return Ok((
-            Place::Folder(folder.clone()),
-            CheckpointSource::Folder(folder),
-        ));
-    };
-    let repo = Repo::parse(&text, &client.config().endpoint)
-        .map_err(|error| MergeError::parent(reference, error.into()))?;
-    let place = Place::Hub(repo.to_string());
-    Ok((place, CheckpointSource::Hub(client.clone(), repo)))
-}
-
-/// `ORG/NAME[@REVISION]`, where that and no path is meant.
-fn hub_id(reference: &str) -> Option<&str> {
-    let (org, name) = reference.split_once('/')?;
-    let is_path = reference.starts_with(['.', '/', '~']) || name.contains(['/', '\\']);
-    (!is_path && !org.is_empty() && !name.is_empty()).then_some(reference)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::hub_id;
-
-    #[test]
-    fn ids_of_the_hub_are_told_from_paths() {
-        for id in ["mistralai/Mistral-7B-v0.1", "org/name@abc"] {
-            assert_eq!(hub_id(id), Some(id));
-        }
-        for path in ["./a", "../a", "/a/b", "a", "a/b/c", "~/a", "a/", "/a"] {
-            assert_eq!(hub_id(path), None, "{path}");
-        }
     }
 }

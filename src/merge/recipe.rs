@@ -17,23 +17,19 @@
 //! mergekit ignores what it does not know, so that a slip of the pen goes unnoticed; here it is an
 //! error.
 
+mod error;
+mod file;
+mod foreign;
 mod table;
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    path::{Path, PathBuf},
-    str::FromStr,
-};
+use std::path::Path;
 
 use serde_yaml_ng::Value;
 
+pub use self::error::RecipeError;
 use self::table::{Reader, Table};
 use super::gates::{GateMode, Prompts};
 use crate::source::Dtype;
-
-/// Recipes are small.
-const MAX_BYTES: u64 = 1 << 20;
 
 /// The most experts; llama.cpp's own limit is twice that.
 pub const MAX_EXPERTS: usize = 256;
@@ -41,7 +37,7 @@ pub const MAX_EXPERTS: usize = 256;
 /// A recipe for a Mixture of Experts.
 #[derive(Clone, Debug)]
 pub struct Recipe {
-    /// The file's text.
+    /// The file's text, without a byte-order mark.
     pub text: String,
     /// Where attention, norms and embeddings come from.
     pub base_model: String,
@@ -53,8 +49,9 @@ pub struct Recipe {
     pub dtype: Option<Dtype>,
     /// Experts used for each token.
     pub experts_per_token: u32,
-    /// Whose vocabulary the merged model has.
-    pub tokenizer_source: TokenizerSource,
+    /// Whose vocabulary the merged model has; `None` for the base's, which must then be that of all others
+    /// but for added tokens.
+    pub tokenizer_source: Option<TokenizerSource>,
 }
 
 /// One expert of a recipe.
@@ -73,63 +70,10 @@ pub struct Expert {
 /// Whose vocabulary the merged model has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenizerSource {
-    /// The base's, which all others must have, too.
+    /// The base's, whatever the others have.
     Base,
     /// The base's, and behind it the tokens that only experts have.
     Union,
-}
-
-/// What is wrong with a recipe.
-#[derive(Debug, thiserror::Error)]
-pub enum RecipeError {
-    /// The file cannot be read.
-    #[error("cannot read the recipe `{path}`: {error}")]
-    Io {
-        /// The recipe.
-        path: PathBuf,
-        /// What the operating system said.
-        error: io::Error,
-    },
-    /// It is no YAML.
-    #[error("the recipe `{path}` is no YAML: {error}")]
-    Yaml {
-        /// The recipe.
-        path: PathBuf,
-        /// The place and the reason.
-        error: serde_yaml_ng::Error,
-    },
-    /// A key that there is not.
-    #[error("`{path}`: unknown key `{key}`{hint}")]
-    UnknownKey {
-        /// The recipe.
-        path: PathBuf,
-        /// The key, with its place.
-        key: String,
-        /// The nearest known one; empty, or begins with a comma.
-        hint: String,
-    },
-    /// A key that is known, and not for this.
-    #[error("`{path}`: `{key}` is not for a merge into a Mixtral: {reason}")]
-    Refused {
-        /// The recipe.
-        path: PathBuf,
-        /// The key.
-        key: String,
-        /// Why, and what to do.
-        reason: &'static str,
-    },
-    /// A value is missing, of the wrong kind or out of range.
-    #[error("`{path}`: `{key}` is {found}, expected {expected}")]
-    Value {
-        /// The recipe.
-        path: PathBuf,
-        /// The key, with its place.
-        key: String,
-        /// What stands there.
-        found: String,
-        /// What should.
-        expected: String,
-    },
 }
 
 const KEYS: [&str; 8] = [
@@ -157,19 +101,7 @@ impl Recipe {
     /// # Errors
     /// When it cannot be read, or is not a recipe.
     pub fn read(path: &Path) -> Result<Self, RecipeError> {
-        let io_error = |error| RecipeError::Io {
-            path: path.into(),
-            error,
-        };
-        let mut text = String::new();
-        let file = File::open(path).map_err(io_error)?;
-        let read = file.take(MAX_BYTES + 1).read_to_string(&mut text);
-        read.map_err(io_error)?;
-        if text.len() as u64 > MAX_BYTES {
-            let reason = format!("it has more than {MAX_BYTES} bytes");
-            return Err(io_error(io::Error::other(reason)));
-        }
-        Self::parse(path, text)
+        Self::parse(path, file::read(path)?)
     }
 
     /// Parses a recipe's text; `path` is for messages.
@@ -179,18 +111,27 @@ impl Recipe {
     pub fn parse(path: &Path, text: String) -> Result<Self, RecipeError> {
         let yaml_error = |error| RecipeError::Yaml {
             path: path.into(),
+            hint: file::yaml_hint(&text, &error),
             error,
         };
         let mut yaml: Value = serde_yaml_ng::from_str(&text).map_err(yaml_error)?;
         yaml.apply_merge().map_err(yaml_error)?;
+        if yaml.is_null() {
+            return Err(RecipeError::Empty { path: path.into() });
+        }
+        if let Some(found) = yaml.as_mapping().and_then(foreign::mergekit_yaml) {
+            return Err(RecipeError::OfMergekitYaml {
+                path: path.into(),
+                found,
+            });
+        }
         let reader = Reader { path };
         let top = Table::new(&reader, "", &yaml, &KEYS)?;
-        if let Some(Value::Sequence(list)) = top.get("shared_experts")
-            && list.is_empty()
-        {
+        match top.get("shared_experts") {
+            None => {}
             // As good as none.
-        } else if let Some(value) = top.get("shared_experts") {
-            return Err(reader.refused("shared_experts", value));
+            Some(Value::Sequence(list)) if list.is_empty() => {}
+            Some(_) => return Err(top.refused("shared_experts")),
         }
         if let Some(name) = top.text("architecture")?
             && !"mixtral".starts_with(&name.to_lowercase())
@@ -209,14 +150,13 @@ impl Recipe {
                 return Err(reader.value("experts", found.unwrap_or(&Value::Null), expected));
             }
         };
+        let base_model = top.model("base_model")?;
         let recipe = Self {
-            base_model: top.required_text("base_model")?,
             gate_mode: top.parsed("gate_mode")?.unwrap_or(GateMode::Hidden),
             dtype: top.dtype("dtype")?,
             experts_per_token: top.count("experts_per_token", experts.len())?,
-            tokenizer_source: top
-                .parsed("tokenizer_source")?
-                .unwrap_or(TokenizerSource::Base),
+            tokenizer_source: TokenizerSource::read(&top, &base_model)?,
+            base_model,
             experts,
             text,
         };
@@ -271,14 +211,18 @@ impl Recipe {
     }
 }
 
-impl FromStr for TokenizerSource {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "base" => Ok(Self::Base),
-            "union" => Ok(Self::Union),
-            _ => Err("`base` or `union`".into()),
+impl TokenizerSource {
+    /// As it stands in a recipe, where mergekit-yaml's way of naming a model may name the base.
+    fn read(top: &Table<'_>, base_model: &str) -> Result<Option<Self>, RecipeError> {
+        let key = "tokenizer_source";
+        let Some(text) = top.text(key)? else {
+            return Ok(None);
+        };
+        match text.strip_prefix("model:").unwrap_or(&text) {
+            "base" => Ok(Some(Self::Base)),
+            "union" => Ok(Some(Self::Union)),
+            model if model == base_model => Ok(Some(Self::Base)),
+            _ => Err(top.error(key, &text.into(), "`base` or `union`")),
         }
     }
 }
@@ -287,7 +231,7 @@ impl Expert {
     fn read(reader: &Reader<'_>, index: usize, value: &Value) -> Result<Self, RecipeError> {
         let table = Table::new(reader, &format!("experts[{index}]."), value, &EXPERT_KEYS)?;
         Ok(Self {
-            source_model: table.required_text("source_model")?,
+            source_model: table.model("source_model")?,
             prompts: Prompts {
                 positive: table.texts("positive_prompts")?,
                 negative: table.texts("negative_prompts")?,
@@ -333,7 +277,7 @@ experts:
             (recipe.dtype, recipe.experts_per_token),
             (Some(Dtype::F16), 1)
         );
-        assert_eq!(recipe.tokenizer_source, TokenizerSource::Union);
+        assert_eq!(recipe.tokenizer_source, Some(TokenizerSource::Union));
         assert_eq!(one.prompts.positive, ["a b", "c"]);
         assert_eq!(one.prompts.negative, ["d"]);
         assert_eq!((one.noise_scale, one.residual_scale), (Some(1e-3), None));

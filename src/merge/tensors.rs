@@ -32,6 +32,22 @@ const FFN: [(&str, &str, &str); 3] = [
     ("ffn_up", "ffn_up_exps", "w3"),
 ];
 
+/// The base's other tensors in a GGUF and in a checkpoint, in the order of a checkpoint's shards; the
+/// experts stand behind those of their layer.
+const EMBEDDING: (&str, &str) = ("token_embd.weight", "model.embed_tokens.weight");
+const OF_LAYER: [(&str, &str); 6] = [
+    ("attn_norm", "input_layernorm"),
+    ("attn_q", "self_attn.q_proj"),
+    ("attn_k", "self_attn.k_proj"),
+    ("attn_v", "self_attn.v_proj"),
+    ("attn_output", "self_attn.o_proj"),
+    ("ffn_norm", "post_attention_layernorm"),
+];
+const OUTPUT: [(&str, &str); 2] = [
+    ("output_norm.weight", "model.norm.weight"),
+    ("output.weight", "lm_head.weight"),
+];
+
 impl Ingredients<'_> {
     /// The tensors of the GGUF: attention, norms and embeddings are the base's, the experts each their
     /// parent's.
@@ -165,22 +181,19 @@ pub(super) fn checkpoint_tensors(
         dtype,
         out: Vec::new(),
     };
-    out.copy("token_embd.weight");
+    out.copy(EMBEDDING.0, EMBEDDING.1);
     for layer in 0..n_layer {
-        for name in [
-            "attn_norm",
-            "attn_q",
-            "attn_k",
-            "attn_v",
-            "attn_output",
-            "ffn_norm",
-        ] {
-            out.copy(&format!("blk.{layer}.{name}.weight"));
+        for (ours, theirs) in OF_LAYER {
+            out.copy(
+                &format!("blk.{layer}.{ours}.weight"),
+                &format!("model.layers.{layer}.{theirs}.weight"),
+            );
         }
         out.experts(layer, layout);
     }
-    out.copy("output_norm.weight");
-    out.copy("output.weight");
+    for (ours, theirs) in OUTPUT {
+        out.copy(ours, theirs);
+    }
     out.out
 }
 
@@ -196,16 +209,14 @@ impl<'a> Checkpoint<'a> {
         self.tensors.iter().find(|tensor| tensor.name == name)
     }
 
-    /// A tensor of the base, under the name it has there; nothing where there is no such tensor.
-    fn copy(&mut self, name: &str) {
-        let Some(tensor) = self.find(name) else {
+    /// The tensor `ours` of the base under a Mixtral's name, which need not be its own; nothing where there
+    /// is no such tensor.
+    fn copy(&mut self, ours: &str, theirs: &str) {
+        let Some(tensor) = self.find(ours) else {
             return;
         };
-        let parts = parts_of(tensor);
-        if let Some(first) = parts.first() {
-            let shape = tensor.dims.iter().rev().copied().collect();
-            self.push(first.tensor.clone(), shape, parts.to_vec());
-        }
+        let shape = tensor.dims.iter().rev().copied().collect();
+        self.push(theirs.to_owned(), shape, parts_of(tensor).to_vec());
     }
 
     fn push(&mut self, name: String, shape: Vec<u64>, parts: Vec<Part>) {

@@ -1,4 +1,5 @@
-//! The merged model's vocabulary: the base's, which all parents must share, or the union of all.
+//! The merged model's vocabulary: the base's, or the union of all. Of the base's rows and tokenizer files
+//! nothing changes; `differences` tells how the experts' own vocabularies differ from it.
 //!
 //! The union keeps the base's ids. The tokens that only experts have follow behind, in the order of
 //! the experts and of their ids there, and take the place of rows that the base's embedding has beyond
@@ -15,6 +16,7 @@
 //! - Of a byte-level vocabulary only added tokens can be joined: its words are made by merges in one
 //!   order, and two orders have no union.
 
+mod differences;
 mod files;
 mod tokens;
 
@@ -23,12 +25,16 @@ use std::collections::HashSet;
 use bstr::BString;
 use serde_json::Value as Json;
 
-use self::tokens::{Token, Tokens};
+use self::{
+    differences::Differences,
+    tokens::{Token, Tokens},
+};
 use super::{
     MergeError,
     parents::{Parent, Parents},
     recipe::TokenizerSource,
 };
+use crate::model::vocabulary::VocabularyError;
 
 /// Consecutive rows of a parent's embedding and output matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +70,13 @@ struct NewToken {
 
 impl MergedVocabulary {
     /// Compares the parents' vocabularies, and joins them where the recipe has it.
-    pub(super) fn of(parents: &Parents, source: TokenizerSource) -> Result<Self, MergeError> {
-        let base = Tokens::read(parents.base())?;
+    pub(super) fn of(
+        parents: &Parents,
+        source: Option<TokenizerSource>,
+    ) -> Result<Self, MergeError> {
+        let of_base =
+            |error: VocabularyError| MergeError::parent(&parents.base().reference, error.into());
+        let base = Tokens::read(parents.base()).map_err(of_base)?;
         let mut merged = Self {
             n_vocab: parents.base().n_vocab(),
             rows: Vec::new(),
@@ -75,11 +86,12 @@ impl MergedVocabulary {
         };
         let mut known: HashSet<BString> = merged.base.texts().cloned().collect();
         for (index, parent) in parents.all.iter().enumerate().skip(1) {
-            let other = Tokens::read(parent)?;
-            if source == TokenizerSource::Base {
-                merged.require_same(parents.base(), parent, &other)?;
+            if source != Some(TokenizerSource::Union) {
+                merged.take_base(parents.base(), parent, source.is_some())?;
                 continue;
             }
+            let other = Tokens::read(parent)
+                .map_err(|error| MergeError::parent(&parent.reference, error.into()))?;
             let before = merged.new.len();
             for (id, token) in other.list.iter().enumerate() {
                 if !token.is_padding(id) && known.insert(token.text.clone()) {
@@ -99,7 +111,7 @@ impl MergedVocabulary {
                 });
             }
         }
-        if source == TokenizerSource::Union {
+        if source == Some(TokenizerSource::Union) {
             merged.notes.insert(
                 0,
                 format!(
@@ -113,34 +125,32 @@ impl MergedVocabulary {
         Ok(merged)
     }
 
-    /// Fails at the first token of `other` that is another one in the base.
-    fn require_same(
-        &self,
+    /// Takes the base's vocabulary for `parent` too, and notes how its own differs. `is_said` where the
+    /// recipe says so.
+    fn take_base(
+        &mut self,
         base: &Parent,
         parent: &Parent,
-        other: &Tokens,
+        is_said: bool,
     ) -> Result<(), MergeError> {
-        let (a, b) = (&self.base.list, &other.list);
-        let text = |tokens: &[Token], id: usize| match tokens.get(id) {
-            Some(token) => format!("`{}`", token.text),
-            None => "none".to_owned(),
+        let other = match Tokens::read(parent) {
+            Ok(other) => other,
+            // Nothing of it is needed.
+            Err(error) => {
+                self.notes.push(format!(
+                    "the vocabulary is the base's; that of `{}` cannot be read and was not held against it: {}",
+                    parent.reference,
+                    chain(&error)
+                ));
+                return Ok(());
+            }
         };
-        let n = a.len().max(b.len());
-        let differs = |id: &usize| a.get(*id).map(|t| &t.text) != b.get(*id).map(|t| &t.text);
-        let (n_a, n_b) = (base.n_vocab(), parent.n_vocab());
-        let first = (0..n)
-            .find(differs)
-            .or((n_a != n_b).then_some(n_a.min(n_b)));
-        let Some(id) = first else {
-            return Ok(());
-        };
-        Err(MergeError::Vocabularies {
-            id,
-            base: base.reference.clone(),
-            base_token: text(a, id),
-            other: parent.reference.clone(),
-            other_token: text(b, id),
-        })
+        let found = Differences::of(&self.base, &other);
+        if !is_said {
+            found.require_words((base, &self.base), (parent, &other))?;
+        }
+        self.notes.extend(found.note(base, parent));
+        Ok(())
     }
 
     /// Fails where the new tokens from `first` on, which are those of `parent`, cannot be written beside
@@ -245,6 +255,12 @@ impl MergedVocabulary {
         };
         kinds.into_iter().filter_map(id).collect()
     }
+}
+
+/// An error and its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn has_model(parent: &Parent) -> bool {

@@ -118,12 +118,15 @@ pub fn merge(card: &ModelCard, dir: &Path, notes: &mut Vec<String>) -> KeyValues
     kv
 }
 
-/// `general.source.*`: the commit, and the shards with what names their bytes.
+/// `general.source.*`: the commit, and the shards with what names their bytes, where that is known.
 fn add_origin(kv: &mut KeyValues, origin: &Origin) {
     kv.push((
         "general.source.revision".into(),
         origin.commit.as_str().into(),
     ));
+    if origin.shards.is_empty() {
+        return;
+    }
     let (files, etags) = origin
         .shards
         .iter()
@@ -151,6 +154,11 @@ fn add_sampling(kv: &mut KeyValues, dir: &Path, notes: &mut Vec<String>) {
             .map(Value::I32)
     };
     let as_f32 = |v: &Json| v.as_f64().map(|x| Value::F32(x as f32));
+    // The second is the transformers library's own name.
+    let penalty_repeat = match config.get("penalty_repeat") {
+        Some(_) => "penalty_repeat",
+        None => "repetition_penalty",
+    };
     type Read<'a> = &'a dyn Fn(&Json) -> Option<Value>;
     let keys: [(&str, &str, Read<'_>); 11] = [
         ("top_k", "top_k", &as_i32),
@@ -160,7 +168,7 @@ fn add_sampling(kv: &mut KeyValues, dir: &Path, notes: &mut Vec<String>) {
         ("xtc_threshold", "xtc_threshold", &as_f32),
         ("temperature", "temp", &as_f32),
         ("penalty_last_n", "penalty_last_n", &as_i32),
-        ("penalty_repeat", "penalty_repeat", &as_f32),
+        (penalty_repeat, "penalty_repeat", &as_f32),
         ("mirostat", "mirostat", &as_i32),
         ("mirostat_tau", "mirostat_tau", &as_f32),
         ("mirostat_eta", "mirostat_eta", &as_f32),

@@ -19,7 +19,7 @@ use super::{
     weights_files::{self, WeightFiles},
 };
 
-pub(super) use super::weights_files::{INDEX_FILE, SINGLE_FILE};
+pub(super) use super::weights_files::INDEX_FILE;
 use crate::gguf::shown;
 
 /// What a checkpoint has besides its shards.

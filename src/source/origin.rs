@@ -11,7 +11,8 @@ pub struct Origin {
     pub repo: String,
     /// The commit, 40 hexadecimal digits.
     pub commit: String,
-    /// The shards by name, each with its `ETag`: the SHA-256 of a file in large-file storage.
+    /// The shards by name, each with its `ETag`: the SHA-256 of a file in large-file storage. Empty
+    /// where these are not known: in a cache whose files were copied, and are no links.
     pub shards: Vec<(String, String)>,
 }
 
@@ -26,16 +27,23 @@ impl Origin {
             .filter(|parent| parent.ends_with("snapshots"))?;
         let repo = snapshots.parent()?.file_name()?.to_str()?;
         let repo = repo.strip_prefix("models--")?.replacen("--", "/", 1);
+        Some(Self {
+            repo,
+            commit: commit.to_owned(),
+            shards: Self::etags(shards)?,
+        })
+    }
+
+    /// The `ETag`s of files of the cache, which are links; `None` where one of them is not.
+    pub(super) fn etags<'a>(
+        shards: impl Iterator<Item = &'a Path>,
+    ) -> Option<Vec<(String, String)>> {
         let named = |path: &Path| {
             let blob = fs::read_link(path).ok()?;
             let (name, etag) = (path.file_name()?.to_str()?, blob.file_name()?.to_str()?);
             Some((name.to_owned(), etag.to_owned()))
         };
-        Some(Self {
-            repo,
-            commit: commit.to_owned(),
-            shards: shards.map(named).collect::<Option<_>>()?,
-        })
+        shards.map(named).collect()
     }
 }
 

@@ -70,6 +70,11 @@ impl Shard {
         &self.path
     }
 
+    /// Whether its bytes come over the network.
+    pub fn is_remote(&self) -> bool {
+        self.remote_file().is_some()
+    }
+
     /// The file on the hub, if that is where the shard is.
     pub(crate) fn remote_file(&self) -> Option<&Arc<RemoteFile>> {
         match &self.bytes {

@@ -4,12 +4,9 @@
 //! shards that it lists. Shards that number themselves completely need no index. What else there is
 //! is taken only where it is all there is.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::gguf::shown;
+use crate::hub::quoted;
 
 pub(crate) const INDEX_FILE: &str = "model.safetensors.index.json";
 pub(crate) const SINGLE_FILE: &str = "model.safetensors";
@@ -94,19 +91,6 @@ pub(super) fn and_more(n: usize) -> String {
     match n {
         0 | 1 => String::new(),
         n => format!(" and {} more", n - 1),
-    }
-}
-
-/// A few names for a sentence.
-pub(super) fn quoted(names: &[String]) -> String {
-    let mut text = String::new();
-    for (i, name) in names.iter().take(4).enumerate() {
-        let comma = if i > 0 { ", " } else { "" };
-        let _ = write!(text, "{comma}`{}`", shown(name));
-    }
-    match names.len() {
-        0..=4 => text,
-        n => text + &format!(" and {} more", n - 4),
     }
 }
 

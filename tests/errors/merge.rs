@@ -1,5 +1,293 @@
 //! Errors of `src/merge`.
 
-use super::Section;
+mod gates;
+mod recipes;
 
-pub(super) fn errors(_list: &mut Section) {}
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use serde_json::{Value as Json, json};
+use swallow_gguf::{
+    convert::{ConvertError, MergedCheckpoint},
+    gguf::LayoutError,
+    hub::{Client, Config, RetryPolicy},
+    merge::{Layout, Merge, MergeError, MergeOptions, gates::GateError, recipe::RecipeError},
+    synthetic::{Sizes, Spec},
+};
+
+use super::{Section, variants};
+use crate::support::{checkpoint, small_moe};
+
+variants!(MergeError {
+    NoFolder,
+    Nowhere,
+    Parent,
+    NotDense,
+    Bias,
+    Lora,
+    Activation,
+    Differs,
+    Vocabularies,
+    NoUnion,
+    Exists,
+    Write,
+    Read,
+} hands_on { Recipe, Gates, Layout });
+
+variants!(RecipeError {
+    NotThere,
+    Folder,
+    File,
+    Empty,
+    Yaml,
+    OfMergekitYaml,
+    UnknownKey,
+    Refused,
+    Value,
+});
+
+variants!(GateError {
+    NotOfPrompts,
+    NoPrompts,
+    EmptyPrompt,
+    PromptTooLong,
+    NoEmbedding,
+    Missing,
+    Tensor,
+    NotFinite,
+    Overflow,
+    Shape,
+    Exists,
+    IsInput,
+    Read,
+    Write,
+} hands_on { Source, Convert, Runner, Layout });
+
+const EXPERTS: &str = "gate_mode: random\nexperts:\n- source_model: ./one\n- source_model: ";
+
+pub(super) fn errors(list: &mut Section) {
+    list.want::<MergeError>();
+    list.want::<RecipeError>();
+    list.want::<GateError>();
+    recipes::errors(list);
+    let dir = list.dir().to_owned();
+    for (seed, name) in [(1, "one"), (2, "two")] {
+        checkpoint(&dir, name, &dense(seed));
+    }
+    references(list);
+    parents(list, &dir);
+    vocabularies(list, &dir);
+    outputs(list, &dir);
+    gates::errors(list);
+}
+
+fn dense(seed: u64) -> Spec {
+    let moe = small_moe();
+    Spec {
+        sizes: Sizes {
+            num_local_experts: 0,
+            ..moe.sizes
+        },
+        shards: 1,
+        seed,
+        ..moe
+    }
+}
+
+/// Opens a merge of `one` and a second expert in `dir`, which fails.
+fn failed(dir: &Path, second: &str, rest: &str) -> MergeError {
+    merge(
+        dir,
+        &format!("base_model: ./one\n{EXPERTS}{second}\n{rest}"),
+    )
+    .unwrap_err()
+}
+
+fn merge(dir: &Path, yaml: &str) -> Result<Merge, MergeError> {
+    let path = dir.join("moe.yml");
+    fs::write(&path, yaml).unwrap();
+    let config = Config {
+        endpoint: "https://huggingface.co".into(),
+        token: None,
+        cache: dir.join("cache"),
+        offline: Some("HF_HUB_OFFLINE"),
+    };
+    let cancel = Arc::new(AtomicBool::new(false));
+    let options = MergeOptions {
+        recipe: path,
+        name: None,
+        seed: None,
+        experts_per_token: None,
+        gates: None,
+        client: Client::new(config, RetryPolicy::default(), Arc::clone(&cancel)),
+        skip_tensors: Vec::new(),
+        plan_only: true,
+        threads: None,
+        scratch: dir.into(),
+        cancel,
+    };
+    Merge::open(&options, &|_| {})
+}
+
+fn references(list: &mut Section) {
+    let dir = list.dir().to_owned();
+    for (case, reference) in [
+        ("a folder that is not there", "./elsewhere"),
+        ("a slip in a folder's name", "./Two"),
+        ("slashes of Windows", ".\\two"),
+        (
+            "neither a folder nor a repository",
+            "mistralai/Mistral-7B-v0.1",
+        ),
+        ("a name that the hub cannot have", "hf:a/b/c"),
+        ("a model and an adapter", "./one+./lora"),
+    ] {
+        list.add(case, failed(&dir, &format!("'{reference}'"), ""));
+    }
+    fs::create_dir_all(dir.join("models/two")).unwrap();
+    list.add(
+        "a slip in what looks like a repository",
+        failed(&dir, "models/tow", ""),
+    );
+}
+
+/// Copies the parent `one` to `name`, for changes.
+fn copy(dir: &Path, name: &str) -> PathBuf {
+    let to = dir.join(name);
+    fs::create_dir(&to).unwrap();
+    for entry in fs::read_dir(dir.join("one")).unwrap() {
+        let from = entry.unwrap().path();
+        fs::copy(&from, to.join(from.file_name().unwrap())).unwrap();
+    }
+    to
+}
+
+fn configure(parent: &Path, key: &str, value: Json) {
+    let path = parent.join("config.json");
+    let mut config: Json = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    config[key] = value;
+    fs::write(path, config.to_string()).unwrap();
+}
+
+/// Adds a tensor of BF16 zeros to a shard.
+fn add_tensor(shard: &Path, name: &str, len: usize) {
+    let bytes = fs::read(shard).unwrap();
+    let (header, data) = bytes.split_first_chunk::<8>().unwrap();
+    let (header, data) = data.split_at(u64::from_le_bytes(*header) as usize);
+    let mut header: Json = serde_json::from_slice(header).unwrap();
+    header[name] = json!({"dtype": "BF16", "shape": [len], "data_offsets": [data.len(), data.len() + 2 * len]});
+    let header = header.to_string();
+    let length = (header.len() as u64).to_le_bytes();
+    let zeros = vec![0; 2 * len];
+    fs::write(shard, [&length, header.as_bytes(), data, &zeros].concat()).unwrap();
+}
+
+fn parents(list: &mut Section, dir: &Path) {
+    fs::create_dir(dir.join("empty")).unwrap();
+    list.add("an empty folder", failed(dir, "./empty", ""));
+    fs::write(dir.join("two.gguf"), b"GGUF\x03\0\0\0").unwrap();
+    list.add("a GGUF", failed(dir, "./two.gguf", ""));
+    let adapter = r#"{"peft_type": "LORA", "base_model_name_or_path": "meta-llama/Llama-2-7b-hf"}"#;
+    fs::create_dir(dir.join("adapter")).unwrap();
+    fs::write(dir.join("adapter/adapter_config.json"), adapter).unwrap();
+    list.add("an adapter", failed(dir, "./adapter", ""));
+    let shard = copy(dir, "pointer").join("model.safetensors");
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 499723\n";
+    fs::write(shard, pointer).unwrap();
+    list.add("a shard that was not fetched", failed(dir, "./pointer", ""));
+
+    checkpoint(dir, "moe", &small_moe());
+    list.add("a mixture", failed(dir, "./moe", ""));
+    let bias = copy(dir, "bias").join("model.safetensors");
+    add_tensor(&bias, "model.layers.0.self_attn.q_proj.bias", 256);
+    list.add("a model with biases", failed(dir, "./bias", ""));
+    configure(&copy(dir, "gelu"), "hidden_act", json!("gelu"));
+    list.add("another activation", failed(dir, "./gelu", ""));
+    configure(
+        &copy(dir, "gpt2"),
+        "architectures",
+        json!(["GPT2LMHeadModel"]),
+    );
+    list.add("another class", failed(dir, "./gpt2", ""));
+    let mut deeper = dense(3);
+    deeper.sizes.num_hidden_layers = 3;
+    checkpoint(dir, "deeper", &deeper);
+    list.add("another shape", failed(dir, "./deeper", ""));
+}
+
+fn vocabularies(list: &mut Section, dir: &Path) {
+    let larger = |name: &str| {
+        let mut spec = dense(4);
+        spec.sizes.vocab_size = 303;
+        checkpoint(dir, name, &spec)
+    };
+    larger("larger");
+    list.add("words that differ", failed(dir, "./larger", ""));
+    let union = "tokenizer_source: union";
+    let bytes = larger("bytes");
+    fs::remove_file(bytes.join("tokenizer.model")).unwrap();
+    let vocab: serde_json::Map<String, Json> = ('!'..='~')
+        .chain('¡'..='¬')
+        .chain('®'..='ÿ')
+        .chain('Ā'..='Ń')
+        .enumerate()
+        .map(|(id, c)| (c.to_string(), json!(id)))
+        .collect();
+    let tokenizer = json!({
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true},
+        "model": {"type": "BPE", "vocab": vocab, "merges": []},
+    });
+    fs::write(bytes.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    list.add("vocabularies of two kinds", failed(dir, "./bytes", union));
+
+    // A word of the expert is a piece of the base that an added token has taken the place of.
+    let added = json!({"added_tokens_decoder": {"299": {"content": "<|a|>", "special": true}}});
+    let path = dir.join("one/tokenizer_config.json");
+    fs::write(&path, added.to_string()).unwrap();
+    list.add("a union of one text twice", written(dir, "./larger", union));
+    fs::remove_file(path).unwrap();
+}
+
+/// As [`failed`], of a merge that is open and whose tokenizer cannot be written.
+fn written(dir: &Path, second: &str, rest: &str) -> MergeError {
+    let yaml = format!("base_model: ./one\n{EXPERTS}{second}\n{rest}");
+    let wishes = swallow_gguf::convert::MergeWishes {
+        wishes: swallow_gguf::file_type::FileType::Q8_0.into(),
+        chat_template: None,
+    };
+    let conversion =
+        swallow_gguf::convert::Conversion::of_merge(merge(dir, &yaml).unwrap(), &wishes);
+    of_merge(conversion.unwrap_err())
+}
+
+fn of_merge(error: ConvertError) -> MergeError {
+    match error {
+        ConvertError::Merge(error) => error,
+        other => panic!("{other}"),
+    }
+}
+
+fn outputs(list: &mut Section, dir: &Path) {
+    let yaml = format!("base_model: ./one\n{EXPERTS}./two\n");
+    let merge = merge(dir, &yaml).unwrap();
+    let checkpoint = MergedCheckpoint::new(merge, Layout::Separate, u64::MAX).unwrap();
+    let check = |name: &str| of_merge(checkpoint.check_output(&dir.join(name)).unwrap_err());
+    list.add("an output that is there", check("one"));
+    list.add("an output below a file", check("one/config.json/merged"));
+    // What a privileged user may always read.
+    list.add(
+        "a tokenizer file without the right to read it",
+        MergeError::Read {
+            path: dir.join("one/tokenizer.model"),
+            error: io::ErrorKind::PermissionDenied.into(),
+        },
+    );
+    let too_large = LayoutError::TooLarge {
+        name: "model.embed_tokens.weight".into(),
+        dims: vec![u64::MAX, 2],
+    };
+    list.add("a tensor beyond all bounds", MergeError::Layout(too_large));
+}

@@ -51,6 +51,8 @@ use variants;
 pub(super) struct Section {
     room: &'static str,
     dir: TempDir,
+    /// What is not the same in every run, and what the list has in its place.
+    names: Vec<(String, &'static str)>,
     /// Variants made so far, as `Error::Variant`.
     made: BTreeSet<String>,
     /// Variants that must be made.
@@ -63,6 +65,7 @@ impl Section {
         Self {
             room,
             dir: tempfile::tempdir().unwrap(),
+            names: Vec::new(),
             made: BTreeSet::new(),
             wanted: BTreeSet::new(),
             text: String::new(),
@@ -72,6 +75,11 @@ impl Section {
     /// A folder for inputs; it is called `DIR` in the list.
     pub(super) fn dir(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// Writes `name` for `text`, which is not the same in every run.
+    pub(super) fn call(&mut self, text: &str, name: &'static str) {
+        self.names.push((text.to_owned(), name));
     }
 
     /// Every variant of `E` is to be in the list.
@@ -87,7 +95,10 @@ impl Section {
         let variant = format!("{}::{}", E::NAME, error.variant());
         self.made.insert(variant.clone());
         let text = format!("{:#}", anyhow::Error::from(error));
-        let text = text.replace(&*self.dir().to_string_lossy(), "DIR");
+        let mut text = text.replace(&*self.dir().to_string_lossy(), "DIR");
+        for (of_this_run, name) in &self.names {
+            text = text.replace(of_this_run, name);
+        }
         assert_readable(case, &text);
         writeln!(self.text, "{case}  ({variant})\n    {text}").unwrap();
     }
@@ -118,6 +129,7 @@ fn the_list_of_errors() {
     for (room, make) in [
         ("source", source::errors as fn(&mut Section)),
         ("model", model::errors),
+        ("model/vocabulary", vocabulary::errors),
         ("merge", merge::errors),
         ("hub", hub::errors),
         ("gguf", gguf::errors),

@@ -14,7 +14,7 @@ use swallow_gguf::{
     source::Checkpoint,
 };
 
-use super::{Section, Variants, variants, vocabulary};
+use super::{Section, Variants, variants};
 use crate::edited::Folder;
 
 variants!(ConfigError {
@@ -60,7 +60,6 @@ pub(super) fn errors(list: &mut Section) {
     skip_patterns(list);
     overrides(list);
     templates(list);
-    vocabulary::errors(list);
 }
 
 fn configs(list: &mut Section) {

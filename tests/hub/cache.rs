@@ -106,7 +106,7 @@ fn offline_the_cache_answers() {
     let folder = download(&cache, &client(&hub), &["config.json"]).unwrap();
     let before = hub.seen().len();
     let offline = Config {
-        offline: true,
+        offline: Some("HF_HUB_OFFLINE"),
         cache: dir.path().into(),
         ..config(&hub)
     };
@@ -120,25 +120,38 @@ fn offline_the_cache_answers() {
             .unwrap();
         assert_eq!(found, folder.join("config.json"), "{name}");
     }
-    for name in [
-        "hf:org/model:model.safetensors",
-        "hf:org/model@v2:config.json",
-        "hf:org/other:config.json",
+    for (name, lacks) in [
+        (
+            "hf:org/model:model.safetensors",
+            "`model.safetensors` of hf:org/model",
+        ),
+        (
+            "hf:org/model:tokenizer.json",
+            "`tokenizer.json` of hf:org/model, it has `config.json`",
+        ),
+        (
+            "hf:org/model@v2:config.json",
+            "hf:org/model@v2, only its `main`",
+        ),
+        ("hf:org/other-thing:config.json", "hf:org/other-thing"),
+        (
+            "hf:Org/modell:config.json",
+            "hf:Org/modell, it has `hf:org/model`",
+        ),
     ] {
         let error = cache
             .fetch(&client, &file(name), &options(), &|_| {})
             .unwrap_err();
-        let (repo, path) = name.rsplit_once(':').unwrap();
         let expected = format!(
-            "HF_HUB_OFFLINE is set, and the cache `{}` does not have `{path}` of {repo}: unset it to fetch from the hub",
+            "the cache `{}` does not have {lacks}, and HF_HUB_OFFLINE is set: unset it to fetch from the hub",
             dir.path().display()
         );
         assert_eq!(error.to_string(), expected);
     }
     assert_eq!(hub.seen().len(), before);
-    assert_eq!(cache.snapshot_folder(&repo()), Some(folder));
+    assert_eq!(cache.snapshot(&repo()).unwrap().dir, folder);
     let pull = Repo::parse("hf:org/model@refs/pr/1", "").unwrap();
-    assert_eq!(cache.snapshot_folder(&pull), None);
+    assert!(cache.snapshot(&pull).is_err());
 }
 
 #[test]
@@ -151,7 +164,16 @@ fn a_revision_with_slashes_has_its_ref() {
     cache.fetch(&client, &name, &options(), &|_| {}).unwrap();
     let reference = dir.path().join("models--org--model/refs/refs/pr/1");
     assert_eq!(fs::read_to_string(reference).unwrap(), COMMIT);
-    assert!(cache.find(&name).is_some());
+    let cached = cache.snapshot(&name.repo).unwrap();
+    assert!(cached.file(&name.path).is_ok());
+    // A part of its name is none.
+    let error = cache
+        .snapshot(&file("hf:org/model@refs/pr:x").repo)
+        .unwrap_err();
+    assert!(
+        error.to_string().ends_with("only its `refs/pr/1`"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -214,7 +214,7 @@ fn a_small_file_is_checked() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "`model.safetensors` of hf:org/model has 1000 bytes, expected at most 999"
+        "`model.safetensors` of hf:org/model has 1000 bytes, expected at most 999: look at it on the hub, it is not what its name says"
     );
 
     hub.fail(On::Cdn, 1, Fault::Flipped);
@@ -339,7 +339,7 @@ fn no_one_listens() {
 fn offline_asks_nothing() {
     let (hub, _) = hub_with_shard(1000);
     let config = Config {
-        offline: true,
+        offline: Some("HF_HUB_OFFLINE"),
         cache: "the/cache".into(),
         ..config(&hub)
     };
@@ -347,7 +347,7 @@ fn offline_asks_nothing() {
     let error = client.snapshot(&repo()).unwrap_err().to_string();
     assert_eq!(
         error,
-        "HF_HUB_OFFLINE is set, and the cache `the/cache` does not have hf:org/model: unset it to fetch from the hub"
+        "hf:org/model is asked of the hub, and HF_HUB_OFFLINE is set: unset it to fetch from the hub"
     );
     assert!(hub.seen().is_empty());
 }

@@ -4,7 +4,6 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -18,7 +17,7 @@ use tempfile::TempDir;
 
 use super::{
     REPO,
-    server::{COMMIT, Content, Fault, File, Hub, On},
+    server::{COMMIT, Fault, File, Hub, On},
 };
 use crate::support::{checkpoint, converted, small_moe, swallow_gguf, text};
 
@@ -50,15 +49,7 @@ impl Fixture {
         let dir = tempfile::tempdir().unwrap();
         let folder = checkpoint(dir.path(), "model", spec);
         let hub = Hub::start();
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            let bytes = fs::read(&path).unwrap();
-            let file = match path.extension().is_some_and(|e| e == "safetensors") {
-                true => File::large_of(Content::Bytes(Arc::new(bytes))),
-                false => File::small(bytes),
-            };
-            hub.put(REPO, path.file_name().unwrap().to_str().unwrap(), file);
-        }
+        hub.put_folder(REPO, &folder);
         let expected = converted(&folder, &dir.path().join("expected.gguf"), &["-t", "q8_0"]);
         Self {
             dir,
@@ -377,7 +368,7 @@ fn what_the_hub_refuses_is_told_with_the_page_to_visit() {
         ("hf:org/model@other", "the hub refuses"),
         (
             "hf:org/model:file",
-            "expected a repository, found the file `file` of one",
+            "did you mean the checkpoint `hf:org/model`?",
         ),
         (
             "https://example.com/x/y",
@@ -401,8 +392,14 @@ fn a_repository_without_a_checkpoint_is_told() {
         .hub
         .put("org/config", "config.json", File::small("{}"));
     for (source, expected) in [
-        ("hf:org/gguf", "has no file `config.json`"),
-        ("hf:org/config", "has no file `model.safetensors`"),
+        (
+            "hf:org/gguf",
+            "hf:org/gguf is not a checkpoint: it holds GGUF files, `model-q4.gguf`: `quantize` and `run -m` take one as `hf:org/gguf:model-q4.gguf`",
+        ),
+        (
+            "hf:org/config",
+            "hf:org/config is not a checkpoint: there are no weights",
+        ),
     ] {
         let run = fixture.command(&["convert", source]).output().unwrap();
         let said = text(&run.stderr);

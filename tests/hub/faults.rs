@@ -128,7 +128,7 @@ fn retry_after_is_waited_for() {
     );
     let error = file.read_exact_at(&mut [0; 10], 0).unwrap_err().to_string();
     assert!(
-        error.contains("answers HTTP 429, to be asked again in 300 s; gave up after 1 attempts"),
+        error.contains("answers HTTP 429, to be asked again in 300 s; gave up after 1 attempt"),
         "{error}"
     );
 }

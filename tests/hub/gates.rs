@@ -1,9 +1,6 @@
 //! Gates of a base model that is on the hub.
 
-use std::{
-    fs,
-    sync::{Arc, atomic::AtomicBool},
-};
+use std::sync::{Arc, atomic::AtomicBool};
 
 use swallow_gguf::{
     convert::CheckpointSource,
@@ -11,10 +8,7 @@ use swallow_gguf::{
     merge::gates::{GateMode, PromptOptions, Prompts, from_prompts},
 };
 
-use super::{
-    REPO, config, hasty, repo,
-    server::{Content, File, Hub},
-};
+use super::{REPO, config, hasty, repo, server::Hub};
 use crate::support::{checkpoint, small_moe};
 
 #[test]
@@ -24,15 +18,7 @@ fn a_base_on_the_hub_gives_the_gates_of_its_copy() {
     let dir = tempfile::tempdir().unwrap();
     let folder = checkpoint(dir.path(), "base", &spec);
     let hub = Hub::start();
-    for entry in fs::read_dir(&folder).unwrap() {
-        let path = entry.unwrap().path();
-        let bytes = fs::read(&path).unwrap();
-        let file = match path.extension().is_some_and(|e| e == "safetensors") {
-            true => File::large_of(Content::Bytes(Arc::new(bytes))),
-            false => File::small(bytes),
-        };
-        hub.put(REPO, path.file_name().unwrap().to_str().unwrap(), file);
-    }
+    hub.put_folder(REPO, &folder);
     let config = Config {
         cache: dir.path().join("cache"),
         ..config(&hub)

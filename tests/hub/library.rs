@@ -111,7 +111,7 @@ fn we_use_what_the_library_has_fetched() {
     assert_eq!(found, paths.map(|path| folder.join(path)));
     assert_eq!(hub.seen().len(), before + 1, "model information alone");
     let offline = Config {
-        offline: true,
+        offline: Some("HF_HUB_OFFLINE"),
         ..config(&hub)
     };
     let client = Client::new(offline, hasty(), Arc::default());

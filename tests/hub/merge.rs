@@ -1,8 +1,8 @@
 //! Merges of models on the hub.
 
-use std::{fs, sync::Arc};
+use std::fs;
 
-use super::server::{Content, File, Hub};
+use super::server::Hub;
 use crate::support::{checkpoint, small_moe, swallow_gguf, text};
 
 #[test]
@@ -19,16 +19,7 @@ fn parents_of_the_hub_are_merged_as_those_in_folders() {
             format!("---\nname: org/{name}\n---\n"),
         )
         .unwrap();
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            let bytes = fs::read(&path).unwrap();
-            let file = match path.extension().is_some_and(|e| e == "safetensors") {
-                true => File::large_of(Content::Bytes(Arc::new(bytes))),
-                false => File::small(bytes),
-            };
-            let repo = format!("org/{name}");
-            hub.put(&repo, path.file_name().unwrap().to_str().unwrap(), file);
-        }
+        hub.put_folder(&format!("org/{name}"), &folder);
     }
     let merged = |one: &str, two: &str, name: &str| {
         let path = dir.path().join("recipe.yml");

@@ -1,6 +1,8 @@
 //! The hub client against a server of our own.
 
 mod cache;
+#[cfg(unix)]
+mod cached;
 mod client;
 #[cfg(unix)]
 mod convert;
@@ -10,9 +12,12 @@ mod library;
 mod merge;
 mod read_ahead;
 mod run;
-mod server;
+pub(crate) mod server;
+mod slips;
 
 use std::{
+    path::Path,
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -25,14 +30,17 @@ use swallow_gguf::hub::{Client, Config, Repo, RetryPolicy, Snapshot, Token};
 
 use server::{File, Hub};
 
+use crate::support::swallow_gguf;
+
 const REPO: &str = "org/model";
 
 /// A policy for a server that is near: quick to try again and quick to give up.
-fn hasty() -> RetryPolicy {
+pub(crate) fn hasty() -> RetryPolicy {
     RetryPolicy {
         attempts: 4,
         first_attempts: 3,
         total: Duration::from_secs(5),
+        total_if_cached: Duration::from_secs(1),
         first_delay: Duration::from_millis(1),
         max_delay: Duration::from_millis(5),
         connect_timeout: Duration::from_secs(2),
@@ -40,12 +48,35 @@ fn hasty() -> RetryPolicy {
     }
 }
 
-fn config(hub: &Hub) -> Config {
+/// The program, with a hub and a home of its own and nothing else of the environment's.
+fn program(endpoint: &str, home: &Path) -> Command {
+    let mut command = swallow_gguf();
+    for name in [
+        "HF_HUB_CACHE",
+        "HF_HUB_DISABLE_IMPLICIT_TOKEN",
+        "HF_HUB_OFFLINE",
+        "HF_TOKEN",
+        "HF_TOKEN_PATH",
+        "HUGGINGFACE_HUB_CACHE",
+        "HUGGING_FACE_HUB_TOKEN",
+        "TRANSFORMERS_CACHE",
+        "TRANSFORMERS_OFFLINE",
+    ] {
+        command.env_remove(name);
+    }
+    command
+        .env("HF_ENDPOINT", endpoint)
+        .env("HF_HOME", home)
+        .env("NO_PROXY", "127.0.0.1");
+    command
+}
+
+pub(crate) fn config(hub: &Hub) -> Config {
     Config {
         endpoint: hub.endpoint(),
         token: None,
         cache: "unused".into(),
-        offline: false,
+        offline: None,
     }
 }
 

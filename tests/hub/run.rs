@@ -7,10 +7,10 @@ use std::{
 };
 
 use super::{
-    REPO,
+    REPO, program,
     server::{Content, Fault, File, Hub, On},
 };
-use crate::support::{checkpoint, converted, small_moe, swallow_gguf, text};
+use crate::support::{checkpoint, converted, small_moe, text};
 
 fn run(hub: &Hub, cache: &Path, model: &str, vars: &[(&str, &str)]) -> Output {
     let mut command = command(hub, cache, model);
@@ -18,25 +18,10 @@ fn run(hub: &Hub, cache: &Path, model: &str, vars: &[(&str, &str)]) -> Output {
 }
 
 fn command(hub: &Hub, cache: &Path, model: &str) -> Command {
-    let mut command = swallow_gguf();
-    for name in [
-        "HF_TOKEN",
-        "HF_TOKEN_PATH",
-        "HUGGING_FACE_HUB_TOKEN",
-        "HUGGINGFACE_HUB_CACHE",
-        "HF_HUB_OFFLINE",
-        "HF_HUB_CACHE",
-        "TRANSFORMERS_OFFLINE",
-    ] {
-        command.env_remove(name);
-    }
-    command
-        .args([
-            "run", "-t", "1", "--raw", "--temp", "0", "-n", "4", "-p", "", "-m", model,
-        ])
-        .env("HF_ENDPOINT", hub.endpoint())
-        .env("HF_HOME", cache)
-        .env("NO_PROXY", "127.0.0.1");
+    let mut command = program(&hub.endpoint(), cache);
+    command.args([
+        "run", "-t", "1", "--raw", "--temp", "0", "-n", "4", "-p", "", "-m", model,
+    ]);
     command
 }
 
@@ -87,10 +72,14 @@ fn a_model_of_the_hub_is_fetched_once_and_run() {
     hub.fail(On::Info, 99, Fault::Reset(None));
     let unreachable = run(&hub, dir.path(), name, &[]);
     assert!(unreachable.status.success());
-    assert_eq!(
-        text(&unreachable.stderr),
-        "the hub cannot be reached, `x.gguf` is as the cache has it\n"
+    let said = text(&unreachable.stderr);
+    assert!(
+        said.starts_with(
+            "the hub cannot be reached, hf:org/model is as the cache has it, of commit 0123456789ab: 127.0.0.1:"
+        ),
+        "{said}"
     );
+    assert_eq!(said.lines().count(), 1, "{said}");
 }
 
 #[test]
@@ -147,7 +136,8 @@ fn what_cannot_be_fetched() {
         (
             "hf:org/model",
             &[],
-            "`hf:org/model`: expected `hf:ORG/NAME[@REVISION]:FILE`, found no `:FILE`".into(),
+            "`hf:org/model`: expected a file of it, such as `hf:org/model:x.gguf`: it has `x.gguf`"
+                .into(),
         ),
         (
             "hf:org/model:y.gguf",
@@ -170,7 +160,7 @@ fn what_cannot_be_fetched() {
             "hf:org/model:x.gguf",
             &[("HF_HUB_OFFLINE", "1")],
             format!(
-                "HF_HUB_OFFLINE is set, and the cache `{}` does not have `x.gguf` of hf:org/model: unset it to fetch from the hub",
+                "the cache `{}` does not have hf:org/model, and HF_HUB_OFFLINE is set: unset it to fetch from the hub",
                 dir.path().join("hub").display()
             ),
         ),

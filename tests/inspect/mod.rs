@@ -100,7 +100,7 @@ fn a_broken_file_is_refused_on_stderr_with_code_1() {
         String::from_utf8_lossy(&output.stderr),
         format!(
             "error: cannot read `{}`: 70 bytes are missing: the tensors need a file of {expected} \
-             bytes, found {found}; the download was probably cut\n",
+             bytes, found {found}; the download was probably cut, download it again\n",
             path.display()
         )
     );

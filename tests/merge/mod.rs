@@ -1,8 +1,11 @@
 //! `swallow-gguf merge`: parents made here, recipes, and what becomes of them.
 
+mod bases_values;
 mod killed;
 mod prompts;
+mod recipe_files;
 mod recipes;
+mod references;
 mod vocabularies;
 
 use std::{
@@ -541,7 +544,7 @@ fn gates_are_saved_and_taken_again() {
     refused(
         &three,
         &["--gates", gates, "--dry-run"],
-        "has gates of 2 layers, 2 experts and width 256, expected 2 layers, 3 experts and width 256",
+        "has gates of 2 layers, 2 experts and width 256, expected those of the recipe's models, 2 layers, 3 experts and width 256",
     );
     refused(
         RANDOM,
@@ -553,7 +556,7 @@ fn gates_are_saved_and_taken_again() {
     refused(
         RANDOM,
         &["--force", "--save-gates", input.to_str().unwrap()],
-        "exists",
+        "is a file of the merge itself, expected another place for the gates",
     );
     assert!(fs::read(&input).unwrap() == before);
     refused(

@@ -211,20 +211,20 @@ fn what_cannot_be_made_is_told() {
             "a seed's mode",
             GateMode::Random,
             vec![prompts("a")],
-            "gate_mode `random` makes gates of a seed, not of prompts".to_owned(),
+            "`gate_mode` is `random`, which makes gates of a seed, expected one that makes them of prompts".to_owned(),
         ),
         (
             "no prompts",
             GateMode::CheapEmbed,
             vec![prompts("a"), Prompts::default()],
-            "expert 1 has no positive prompts, and gate_mode `cheap_embed` makes gates of them: give it some, or choose `random`".to_owned(),
+            "`experts[1]` has no `positive_prompts`, and `gate_mode: cheap_embed` makes gates of them: give it some, or write `gate_mode: random`".to_owned(),
         ),
         (
             "a long prompt",
             GateMode::HiddenAvg,
             vec![prompts("a"), prompts(&long)],
             format!(
-                "the prompt `{}…` of expert 1 has 6004 tokens, expected at most the 4096 that the base model was trained on",
+                "the prompt `{}…` of `experts[1]` has 6004 tokens, expected at most the 4096 that the base model was trained on: shorten it",
                 "あ".repeat(32)
             ),
         ),
@@ -269,7 +269,7 @@ fn a_damaged_base_is_told() {
     assert_eq!(
         told(GateMode::CheapEmbed),
         format!(
-            "`{}`: tensor `model.embed_tokens.weight` has NaN in row {row}, expected finite numbers: the file is damaged",
+            "`{}`: tensor `model.embed_tokens.weight` has NaN in row {row}, expected finite numbers: the file is damaged, download it again",
             shard.display()
         )
     );

@@ -88,7 +88,7 @@ fn what_is_no_gguf_is_told() {
             shard,
             "it is a safetensors file; give its folder to `swallow-gguf convert`",
         ),
-        (model.path("nothing.gguf"), "cannot open"),
+        (model.path("nothing.gguf"), "there is no file"),
     ] {
         let run = quantize(&input, &model.path("out.gguf"), &[]);
         let said = text(&run.stderr);
@@ -111,7 +111,7 @@ fn an_importance_matrix_that_is_none_or_another_models_is_told() {
             vec![given(&model.plain)],
             "is a model (llama), not an importance matrix",
         ),
-        (vec![given(&model.path("nothing"))], "cannot open"),
+        (vec![given(&model.path("nothing"))], "there is no file"),
         (vec![given(&model.path("empty"))], "empty"),
         (vec![given(&other_matrix)], "it was made for another model"),
         // Nothing is left of it for the tensors that need it.

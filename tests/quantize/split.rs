@@ -245,3 +245,40 @@ fn parts_that_do_not_belong_together_are_told() {
         "{said}"
     );
 }
+
+/// What is wrong with one part is told of that part, whichever is given.
+#[test]
+fn a_broken_part_is_named() {
+    let (model, parts) = in_parts();
+    let whole = fs::read(&parts[1]).unwrap();
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\nsize 499723\n";
+    for (bytes, expected) in [
+        (
+            &whole[..whole.len() - 100],
+            "bytes are missing: the tensors need a file of",
+        ),
+        (&whole[..100], "the file ends inside its header"),
+        (&b""[..], "the file is empty"),
+        (
+            pointer,
+            "it is a git-lfs pointer to the file of 499723 bytes",
+        ),
+    ] {
+        fs::write(&parts[1], bytes).unwrap();
+        for given in [&parts[0], &parts[1]] {
+            let run = quantize(given, &model.path("out.gguf"), &[]);
+            let said = text(&run.stderr);
+            let begins = format!("error: cannot read `{}`: ", parts[1].display());
+            assert!(
+                said.starts_with(&begins) && said.contains(expected),
+                "{said}"
+            );
+            assert_eq!(
+                said.matches(&*parts[1].to_string_lossy()).count(),
+                1,
+                "{said}"
+            );
+            assert_eq!(said.lines().count(), 1, "{said}");
+        }
+    }
+}

@@ -65,7 +65,7 @@ fn files_that_are_no_model() {
         let error = fail(path, &["-p", "x", "--raw"]);
         assert!(error.contains(expected), "{error}\nlacks: {expected}");
     };
-    says(&dir.path().join("none.gguf"), "none.gguf`: ");
+    says(&dir.path().join("none.gguf"), "there is no file `");
     says(dir.path(), "is a folder");
     let text = dir.path().join("text.gguf");
     std::fs::write(&text, "# A model card\n").unwrap();
@@ -155,7 +155,8 @@ fn parts_of_a_split_model() {
     };
     let first = part(0, "m-00001-of-00002.gguf");
     let error = fail(&first, &["-p", "x", "--raw"]);
-    assert!(error.contains("cannot open"), "{error}");
+    assert!(error.contains("there is no file"), "{error}");
+    assert!(error.contains("is another part of the model"), "{error}");
     assert!(error.contains("m-00002-of-00002.gguf"), "{error}");
     let second = part(1, "m-00002-of-00002.gguf");
     let error = fail(&second, &["-p", "x", "--raw"]);

@@ -20,7 +20,7 @@ use crate::{
     gguf::TensorInfo,
     model::{ModelConfig, tensors},
     plan::{ConversionPlan, bytes_of},
-    source::Checkpoint,
+    source::{Checkpoint, Shard},
 };
 
 /// Weights that one thread takes at a time: a multiple of every block length.
@@ -47,8 +47,8 @@ impl Source {
         Ok(Self {
             name: reference.source.to_string(),
             plan: ConversionPlan::new(tensors, Vec::new(), &FileType::F32.into())?,
+            sample: reference.sample && checkpoint.shards.iter().any(Shard::is_remote),
             checkpoint,
-            sample: reference.sample,
         })
     }
 
@@ -97,6 +97,7 @@ impl Source {
 
         Ok(Against {
             source: name,
+            notes: checkpoint.notes,
             compared: weights,
             weights: plan.parameters(),
             unmatched: unmatched(&plan, file),

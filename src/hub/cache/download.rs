@@ -62,7 +62,7 @@ impl Download<'_> {
     }
 
     /// Where the file is found.
-    fn link(&self) -> PathBuf {
+    pub(super) fn link(&self) -> PathBuf {
         let snapshot = self.folder.join("snapshots").join(&self.snapshot.commit);
         snapshot.join(self.path)
     }

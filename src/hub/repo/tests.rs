@@ -42,16 +42,16 @@ fn repositories() {
 fn what_is_no_repository() {
     let cases = [
         ("hf:", "`hf:`: expected `hf:ORG/NAME[@REVISION]`"),
-        ("hf://a/b", "`hf://a/b`: expected `hf:ORG/NAME[@REVISION]`"),
-        ("hf:a/b/c", "`a/b/c`: expected `ORG/NAME`"),
+        ("hf://a/b", "`hf://a/b`: did you mean `hf:a/b`?"),
+        ("hf:a/b/c", "`hf:a/b/c`: did you mean `hf:a/b`?"),
         ("hf:/b", "`/b`: expected `ORG/NAME`"),
         (
             "hf:a/b c",
-            "`a/b c`: a name has letters, digits, `-`, `_` and `.`",
+            "`a/b c`: a name has the letters A to Z, digits, `-`, `_` and `.`, found ` `",
         ),
         (
             "hf:a/ж",
-            "`a/ж`: a name has letters, digits, `-`, `_` and `.`",
+            "`a/ж`: a name has the letters A to Z, digits, `-`, `_` and `.`, found `ж`",
         ),
         (
             "hf:a/.b",
@@ -63,10 +63,7 @@ fn what_is_no_repository() {
         ),
         ("hf:a/b--c", "`a/b--c`: a name has no `--` and no `..`"),
         ("hf:a/b.git", "`a/b.git`: a name does not end with `.git`"),
-        (
-            "hf:a/b@",
-            "``: expected a branch, tag or commit as a revision",
-        ),
+        ("hf:a/b@", "`hf:a/b@`: did you mean `hf:a/b`?"),
         (
             "hf:a/b@../x",
             "`../x`: expected a branch, tag or commit as a revision",
@@ -77,7 +74,7 @@ fn what_is_no_repository() {
         ),
         (
             "hf:a/b:x.gguf",
-            "`hf:a/b:x.gguf`: expected a repository, found the file `x.gguf` of one",
+            "`hf:a/b:x.gguf`: did you mean the checkpoint `hf:a/b`? A GGUF of it is `hf:a/b:x.gguf`, for `run -m` and `quantize`",
         ),
         (
             "https://example.org/a/b",
@@ -115,10 +112,14 @@ fn files() {
     let cases = [
         (
             "hf:a/b",
-            "`hf:a/b`: expected `hf:ORG/NAME[@REVISION]:FILE`, found no `:FILE`",
+            "`hf:a/b`: did you mean a file of `hf:a/b`? It is named `hf:a/b:FILE`",
         ),
-        ("a/b:x", "`a/b:x`: expected `hf:ORG/NAME[@REVISION]:FILE`"),
-        ("hf:a/b:", "``: expected the path of a file in a repository"),
+        ("a/b:x.gguf", "`a/b:x.gguf`: did you mean `hf:a/b:x.gguf`?"),
+        ("a:x", "`a:x`: expected `hf:ORG/NAME[@REVISION]:FILE`"),
+        (
+            "hf:a/b:",
+            "`hf:a/b:`: did you mean a file of `hf:a/b`? It is named `hf:a/b:FILE`",
+        ),
         (
             "hf:a/b:../x",
             "`../x`: expected the path of a file in a repository",

@@ -335,7 +335,7 @@ fn what_is_something_else_is_named() {
     );
     let nothing = Imatrix::open(&files.0.path().join("none")).unwrap_err();
     assert!(
-        nothing.to_string().starts_with("cannot open `"),
+        nothing.to_string().starts_with("there is no file `"),
         "{nothing}"
     );
 }

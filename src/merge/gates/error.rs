@@ -22,14 +22,16 @@ pub enum GateError {
     #[error(transparent)]
     Runner(#[from] RunnerError),
     /// A mode that looks at no prompts.
-    #[error("gate_mode `{mode}` makes gates of a seed, not of prompts")]
+    #[error(
+        "`gate_mode` is `{mode}`, which makes gates of a seed, expected one that makes them of prompts"
+    )]
     NotOfPrompts {
         /// The mode's name.
         mode: &'static str,
     },
     /// Nothing to make a gate of.
     #[error(
-        "expert {expert} has no positive prompts, and gate_mode `{mode}` makes gates of them: give it some, or choose `random`"
+        "`experts[{expert}]` has no `positive_prompts`, and `gate_mode: {mode}` makes gates of them: give it some, or write `gate_mode: random`"
     )]
     NoPrompts {
         /// Which expert, from 0.
@@ -38,14 +40,16 @@ pub enum GateError {
         mode: &'static str,
     },
     /// A prompt without tokens.
-    #[error("a prompt of expert {expert} is empty, and the vocabulary begins no text by itself")]
+    #[error(
+        "`experts[{expert}]` has an empty prompt, and the base's vocabulary begins no text by itself: write something into it, or take it out"
+    )]
     EmptyPrompt {
         /// Which expert, from 0.
         expert: usize,
     },
     /// A prompt that is too long for the model.
     #[error(
-        "the prompt `{prompt}` of expert {expert} has {tokens} tokens, expected at most the {context} that the base model was trained on"
+        "the prompt `{prompt}` of `experts[{expert}]` has {tokens} tokens, expected at most the {context} that the base model was trained on: shorten it"
     )]
     PromptTooLong {
         /// Which expert, from 0.
@@ -58,7 +62,9 @@ pub enum GateError {
         context: u32,
     },
     /// A prompt has a token that has no embedding.
-    #[error("token {token} of a prompt has no row in `{tensor}` of `{path}`, which has {rows}")]
+    #[error(
+        "token {token} of a prompt has no row in `{tensor}` of `{path}`, which has {rows}: the base's tokenizer and weights are not of one model"
+    )]
     NoEmbedding {
         /// The token's id.
         token: u32,
@@ -93,7 +99,7 @@ pub enum GateError {
     },
     /// A number is not one.
     #[error(
-        "`{path}`: tensor `{tensor}` has {value} in row {row}, expected finite numbers: the file is damaged"
+        "`{path}`: tensor `{tensor}` has {value} in row {row}, expected finite numbers: the file is damaged, download it again"
     )]
     NotFinite {
         /// The file.
@@ -107,7 +113,7 @@ pub enum GateError {
     },
     /// Hidden states are no numbers.
     #[error(
-        "the hidden states of expert {expert}'s prompts are not finite at layer {layer}: the base model is damaged, or not one for text"
+        "the hidden states of the prompts of `experts[{expert}]` are not finite at layer {layer}: the base model is damaged, or not one for text"
     )]
     Overflow {
         /// Which expert, from 0.
@@ -116,7 +122,7 @@ pub enum GateError {
         layer: usize,
     },
     /// Gates of another model.
-    #[error("`{path}` has gates of {found}, expected {expected}")]
+    #[error("`{path}` has gates of {found}, expected those of the recipe's models, {expected}")]
     Shape {
         /// The file.
         path: PathBuf,
@@ -129,8 +135,14 @@ pub enum GateError {
     #[error(transparent)]
     Layout(#[from] LayoutError),
     /// There is something in the place of the file to be written.
-    #[error("`{path}` exists: choose another name for the gates")]
+    #[error("`{path}` exists: choose another name for the gates, or replace it with `--force`")]
     Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The place of the file to be written is that of an input.
+    #[error("`{path}` is a file of the merge itself, expected another place for the gates")]
+    IsInput {
         /// The file.
         path: PathBuf,
     },

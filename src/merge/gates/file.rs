@@ -14,6 +14,7 @@ use half::{bf16, f16};
 use super::{GateError, Gates, matrix::Matrix};
 use crate::{
     gguf::LayoutError,
+    merge::error::plain,
     plan::shard_header,
     source::{Dtype, open_safetensors},
 };
@@ -85,7 +86,12 @@ impl Gates {
             return Ok(());
         }
         let told = |(layers, experts, width): (usize, usize, usize)| {
-            format!("{layers} layers, {experts} experts and width {width}")
+            let s = |n: usize| if n == 1 { "" } else { "s" };
+            format!(
+                "{layers} layer{}, {experts} expert{} and width {width}",
+                s(layers),
+                s(experts)
+            )
         };
         Err(GateError::Shape {
             path: path.into(),
@@ -106,6 +112,7 @@ impl Gates {
         };
         let bytes = self.to_safetensors(dtype)?;
         let write = || -> io::Result<()> {
+            fs::metadata(folder)?;
             let mut file = tempfile::Builder::new();
             // As any other file that a program writes: who may read it is the user's umask.
             #[cfg(unix)]
@@ -132,7 +139,7 @@ impl Gates {
             io::ErrorKind::AlreadyExists => GateError::Exists { path: path.into() },
             _ => GateError::Write {
                 path: path.into(),
-                error,
+                error: plain(error),
             },
         })
     }

@@ -31,6 +31,7 @@ use super::{GateError, GateMode, Gates, hidden, matrix::Matrix};
 use crate::{
     convert::{CheckpointSource, Progress},
     gguf::{self, DEFAULT_ALIGNMENT, KeyValues, Value},
+    merge::error::plain,
     model::{
         ModelConfig, metadata, tensors,
         vocabulary::{self, VocabularyRequest},
@@ -122,12 +123,15 @@ pub fn from_prompts(
     let checkpoint = base.open()?;
     let config =
         ModelConfig::from_json(&checkpoint.config).map_err(crate::convert::ConvertError::from)?;
-    let scratch = tempfile::Builder::new()
-        .prefix(".gates-")
-        .tempdir_in(options.scratch)
+    let scratch = fs::metadata(options.scratch)
+        .and_then(|_| {
+            tempfile::Builder::new()
+                .prefix(".gates-")
+                .tempdir_in(options.scratch)
+        })
         .map_err(|error| GateError::Write {
             path: options.scratch.into(),
-            error,
+            error: plain(error),
         })?;
     let (tokens, special) = tokenize(&checkpoint, &config, experts, scratch.path())?;
     let vectors = match mode {

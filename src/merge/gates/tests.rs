@@ -256,7 +256,7 @@ fn gates_come_back_from_their_file() {
         assert_eq!(
             gates.save(&path, dtype, false).unwrap_err().to_string(),
             format!(
-                "`{}` exists: choose another name for the gates",
+                "`{}` exists: choose another name for the gates, or replace it with `--force`",
                 path.display()
             )
         );
@@ -313,7 +313,7 @@ fn gates_of_both_layouts_are_read_from_among_other_tensors() {
         assert_eq!(
             gates.expect_sizes(&path, 3, 2, 64).unwrap_err().to_string(),
             format!(
-                "`{}` has gates of 2 layers, 2 experts and width 2, expected 3 layers, 2 experts and width 64",
+                "`{}` has gates of 2 layers, 2 experts and width 2, expected those of the recipe's models, 3 layers, 2 experts and width 64",
                 path.display()
             )
         );
@@ -350,7 +350,7 @@ fn files_that_hold_no_gates_are_told_by_what_is_wrong() {
         (
             "not a number",
             &[(GATE_0, &[2, 1], &[1.0, f32::NAN])],
-            format!("`PATH`: tensor `{GATE_0}` has NaN in row 1, expected finite numbers: the file is damaged"),
+            format!("`PATH`: tensor `{GATE_0}` has NaN in row 1, expected finite numbers: the file is damaged, download it again"),
         ),
     ];
     for (name, tensors, expected) in cases {

@@ -4,35 +4,11 @@ use std::{path::Path, str::FromStr};
 
 use serde_yaml_ng::{Mapping, Value};
 
-use super::RecipeError;
-use crate::source::Dtype;
+use super::{RecipeError, foreign};
+use crate::{gguf::escape, nearest, source::Dtype};
 
-/// Keys of other recipes of mergekit's, and of its outputs that are not Mixtral.
-const REFUSED: [(&str, &str); 8] = [
-    (
-        "shared_experts",
-        "it has no shared experts, name them under `experts`",
-    ),
-    (
-        "merge_method",
-        "that is a recipe of mergekit-yaml, expected one of mergekit-moe",
-    ),
-    (
-        "models",
-        "that is a recipe of mergekit-yaml, expected one of mergekit-moe",
-    ),
-    (
-        "slices",
-        "that is a recipe of mergekit-yaml, expected one of mergekit-moe",
-    ),
-    (
-        "parameters",
-        "that is a recipe of mergekit-yaml, expected one of mergekit-moe",
-    ),
-    ("out_dtype", "write `dtype`"),
-    ("tokenizer", "write `tokenizer_source: base` or `union`"),
-    ("chat_template", "give it as `--chat-template`"),
-];
+/// Letters of a text of the recipe that a message shows.
+const SHOWN: usize = 60;
 
 /// Names the file in messages.
 pub(super) struct Reader<'a> {
@@ -51,19 +27,6 @@ impl Reader<'_> {
             key: key.into(),
             found: shown(found),
             expected: expected.into(),
-        }
-    }
-
-    /// A key that is known but not taken, whatever its value.
-    pub(super) fn refused(&self, key: &str, value: &Value) -> RecipeError {
-        let reason = REFUSED.iter().find(|(k, _)| *k == key);
-        match reason {
-            Some((_, reason)) => RecipeError::Refused {
-                path: self.path.into(),
-                key: key.into(),
-                reason,
-            },
-            None => self.value(key, value, "nothing"),
         }
     }
 }
@@ -88,36 +51,51 @@ impl<'a> Table<'a> {
                 "" => "the recipe",
                 place => place,
             };
-            return Err(reader.value(key, value, "keys with values"));
+            let such = known.first().copied().unwrap_or_default();
+            let expected = format!("keys with values, such as `{such}: ./folder`");
+            return Err(reader.value(key, value, expected));
         };
-        for (key, value) in mapping {
-            let name = match key {
-                Value::String(name) if known.contains(&name.as_str()) => continue,
-                Value::String(name) => name.clone(),
-                other => shown(other),
-            };
-            if place.is_empty() && REFUSED.iter().any(|(k, _)| *k == name) {
-                return Err(reader.refused(&name, value));
-            }
-            let nearest = known
-                .iter()
-                .map(|k| (strsim::damerau_levenshtein(&name, k), k))
-                .min_by_key(|(distance, _)| *distance)
-                .filter(|(distance, k)| *distance <= k.len() / 3);
-            return Err(RecipeError::UnknownKey {
-                path: reader.path.into(),
-                key: format!("{place}{name}"),
-                hint: match nearest {
-                    Some((_, key)) => format!(", did you mean `{key}`?"),
-                    None => format!(", expected one of {}", known.join(", ")),
-                },
-            });
-        }
-        Ok(Self {
+        let table = Self {
             reader,
             place: place.to_owned(),
             mapping,
-        })
+        };
+        for key in mapping.keys() {
+            match key {
+                Value::String(name) if known.contains(&name.as_str()) => {}
+                Value::String(name) => return Err(table.unknown(name, known)),
+                other => return Err(table.unknown(&shown(other), known)),
+            }
+        }
+        Ok(table)
+    }
+
+    fn unknown(&self, name: &str, known: &[&str]) -> RecipeError {
+        if let Some(reason) = foreign::reason(self.place.is_empty(), name) {
+            return self.refused_for(name, reason);
+        }
+        RecipeError::UnknownKey {
+            path: self.reader.path.into(),
+            key: format!("{}{}", self.place, cut(name)),
+            hint: match nearest::of(name, known.iter().copied()) {
+                Some(key) => format!(", did you mean `{key}`?"),
+                None => format!(", expected one of {}", known.join(", ")),
+            },
+        }
+    }
+
+    /// A key that is known and not taken, whatever its value.
+    pub(super) fn refused(&self, key: &str) -> RecipeError {
+        let reason = foreign::reason(self.place.is_empty(), key);
+        self.refused_for(key, reason.unwrap_or("take it out"))
+    }
+
+    fn refused_for(&self, key: &str, reason: &'static str) -> RecipeError {
+        RecipeError::Refused {
+            path: self.reader.path.into(),
+            key: format!("{}{key}", self.place),
+            reason,
+        }
     }
 
     /// The value of a key; `None` where it is absent or null.
@@ -143,13 +121,34 @@ impl<'a> Table<'a> {
         }
     }
 
-    pub(super) fn required_text(&self, key: &str) -> Result<String, RecipeError> {
-        match self.text(key)? {
-            Some(text) if !text.is_empty() => Ok(text),
-            found => {
-                let found = found.map_or(Value::Null, Value::String);
-                Err(self.error(key, &found, "a model: a folder, or `hf:ORG/NAME`"))
+    /// A model: a text, or in the long words of mergekit `model: {path: …, revision: …}`.
+    pub(super) fn model(&self, key: &str) -> Result<String, RecipeError> {
+        const EXPECTED: &str = "a model: a folder, or `hf:ORG/NAME`";
+        let fail = |found: &Value| Err(self.error(key, found, EXPECTED));
+        match self.get(key) {
+            Some(Value::String(text)) if !text.trim().is_empty() => Ok(text.trim().to_owned()),
+            Some(Value::Mapping(_)) => {
+                let place = format!("{}{key}.", self.place);
+                let keys = ["model", "path", "revision", "lora", "override_architecture"];
+                let value = self.get(key).unwrap_or(&Value::Null);
+                let long = Self::new(self.reader, &place, value, &keys)?;
+                if long.get("lora").is_some() {
+                    return Err(long.refused("lora"));
+                }
+                if long.get("override_architecture").is_some() {
+                    let reason = "the class is that of the model's config.json; take it out";
+                    return Err(long.refused_for("override_architecture", reason));
+                }
+                match long.get("model") {
+                    Some(_) => long.model("model"),
+                    None => {
+                        let path = long.model("path")?;
+                        let revision = long.text("revision")?;
+                        Ok(revision.map_or(path.clone(), |revision| format!("{path}@{revision}")))
+                    }
+                }
             }
+            found => fail(found.unwrap_or(&Value::Null)),
         }
     }
 
@@ -170,7 +169,14 @@ impl<'a> Table<'a> {
         let Some(text) = self.text(key)? else {
             return Ok(None);
         };
-        match Dtype::from_torch_name(&text) {
+        // As people write them, too.
+        let name = match text.as_str() {
+            "bf16" => "bfloat16",
+            "fp16" | "f16" | "half" => "float16",
+            "fp32" | "f32" | "float" => "float32",
+            name => name,
+        };
+        match Dtype::from_torch_name(name) {
             Some(dtype) => Ok(Some(dtype)),
             None => Err(self.error(
                 key,
@@ -182,14 +188,23 @@ impl<'a> Table<'a> {
 
     /// A number of experts, of `n` there are; 2 where the recipe does not say.
     pub(super) fn count(&self, key: &str, n: usize) -> Result<u32, RecipeError> {
-        let two = Value::Number(2.into());
-        let value = self.get(key).unwrap_or(&two);
-        match value.as_u64() {
-            Some(count) if (1..=n as u64).contains(&count) => Ok(count as u32),
-            _ => {
-                let expected = format!("a number from 1 to {n}, the number of experts");
-                Err(self.error(key, value, expected))
-            }
+        let fail = |found: String| {
+            Err(RecipeError::Value {
+                path: self.reader.path.into(),
+                key: format!("{}{key}", self.place),
+                found,
+                expected: format!("a number from 1 to {n}, the number of experts"),
+            })
+        };
+        match self.get(key) {
+            None if n >= 2 => Ok(2),
+            None => fail("missing, and so 2".to_owned()),
+            Some(value) => match plain_number(value) {
+                Some(count) if count.fract() == 0.0 && (1.0..=n as f64).contains(&count) => {
+                    Ok(count as u32)
+                }
+                _ => fail(shown(value)),
+            },
         }
     }
 
@@ -197,7 +212,7 @@ impl<'a> Table<'a> {
         let Some(value) = self.get(key) else {
             return Ok(None);
         };
-        match value.as_f64().map(|x| x as f32) {
+        match plain_number(value).map(|x| x as f32) {
             Some(x) if x.is_finite() && x >= least => Ok(Some(x)),
             _ => Err(self.error(
                 key,
@@ -214,15 +229,33 @@ impl<'a> Table<'a> {
         let list = match self.get(key) {
             None => return Ok(Vec::new()),
             Some(Value::Sequence(list)) => list,
-            Some(other) => return Err(self.error(key, other, "a list of texts")),
+            Some(other) => return Err(self.error(key, other, "a list of texts, `- …` each")),
         };
-        list.iter()
-            .map(|item| match item {
-                Value::String(text) => Ok(text.clone()),
-                other => Err(self.error(key, other, "a list of texts")),
-            })
-            .collect()
+        let text = |(i, item): (usize, &Value)| match item {
+            Value::String(text) => Ok(text.clone()),
+            other => Err(self.error(
+                &format!("{key}[{i}]"),
+                other,
+                "a text; one with a colon, or of digits, stands in quotes",
+            )),
+        };
+        list.iter().enumerate().map(text).collect()
     }
+}
+
+/// A number, as mergekit takes it: in quotes, too.
+fn plain_number(value: &Value) -> Option<f64> {
+    match value {
+        Value::String(text) => text.trim().parse().ok(),
+        other => other.as_f64(),
+    }
+}
+
+/// The beginning of a text, as a message shows it.
+pub(super) fn cut(text: &str) -> String {
+    let begins: String = text.chars().take(SHOWN).collect();
+    let dots = if begins.len() < text.len() { "…" } else { "" };
+    escape(begins.as_bytes()) + dots
 }
 
 /// A value as a message shows it.
@@ -231,7 +264,7 @@ fn shown(value: &Value) -> String {
         Value::Null => "missing".into(),
         Value::Bool(b) => format!("`{b}`"),
         Value::Number(n) => format!("`{n}`"),
-        Value::String(text) => format!("`{text}`"),
+        Value::String(text) => format!("`{}`", cut(text)),
         Value::Sequence(list) if list.is_empty() => "an empty list".into(),
         Value::Sequence(_) => "a list".into(),
         Value::Mapping(_) | Value::Tagged(_) => "a mapping".into(),

@@ -6,7 +6,7 @@ use prost::Message;
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    MergeError, MergedVocabulary, NewToken, Parents,
+    MergeError, MergedVocabulary, Parents, chain,
     tokens::{Token, Tokens},
 };
 use crate::{
@@ -67,8 +67,10 @@ impl MergedVocabulary {
         let path = dir.join("tokenizer.model");
         let mut bytes = fs::read(&path).map_err(|error| read_error(&path, error))?;
         let n_pieces = ModelProto::decode(&bytes[..]).map_or(0, |model| model.pieces.len());
-        let added = self.base.list.iter().skip(n_pieces);
-        let pieces = added.chain(self.new.iter().map(|new| &new.token));
+        let new = self.new.iter().map(|new| &new.token);
+        let tokens = self.base.list.iter().chain(new).enumerate();
+        let behind = tokens.skip(n_pieces);
+        let pieces = behind.clone().map(|(_, token)| token);
         let appended = ModelProto {
             pieces: pieces.map(Token::piece).collect(),
             trainer_spec: None,
@@ -86,21 +88,23 @@ impl MergedVocabulary {
             false => Map::new(),
         };
         let mut changed = false;
-        let begin = self.base.list.len();
-        let new = self.new.iter().enumerate();
-        for (i, NewToken { token, .. }) in new.filter(|(_, new)| new.token.is_added("llama")) {
+        // The base's, too: what added them may be its tokenizer.json.
+        for (id, token) in behind.filter(|(_, token)| token.is_added("llama")) {
             let decoder = config
                 .entry("added_tokens_decoder")
                 .or_insert_with(|| json!({}));
-            decoder[(begin + i).to_string()] = token.added_entry();
-            changed = true;
+            let id = id.to_string();
+            if decoder.get(&id).is_none() {
+                decoder[id] = token.added_entry();
+                changed = true;
+            }
         }
-        // What the tokenizer.json said, which is left out.
-        for kind in ["bos", "eos"] {
+        // What the tokenizer.json said, which is left out and had the last word.
+        for kind in ["bos", "eos", "sep"] {
             let said = self.base.get(&format!("tokenizer.ggml.add_{kind}_token"));
             let key = format!("add_{kind}_token");
             if let Some(Value::Bool(add)) = said
-                && !config.contains_key(&key)
+                && config.get(&key) != Some(&json!(add))
             {
                 config.insert(key, json!(add));
                 changed = true;
@@ -142,12 +146,24 @@ impl MergedVocabulary {
         dir: &Path,
         config: &Json,
     ) -> Result<(), MergeError> {
-        let written = Tokens::of(&vocabulary::read(&VocabularyRequest {
+        let no_union = |other: usize, reason: String| MergeError::NoUnion {
+            base: parents.base().reference.clone(),
+            other: parents.all[other].reference.clone(),
+            reason,
+        };
+        let written = vocabulary::read(&VocabularyRequest {
             dir,
             vocab_size: self.n_vocab,
             config,
             chat_template: None,
-        })?);
+        });
+        let written = written.map_err(|error| {
+            // The folder is one for a while.
+            let folder = format!("{}{}", dir.display(), std::path::MAIN_SEPARATOR);
+            let reason = chain(&error).replace(&folder, "");
+            no_union(self.new[0].parent, format!("of the joined {reason}"))
+        })?;
+        let written = Tokens::of(&written);
         let meant = self
             .base
             .list
@@ -161,15 +177,12 @@ impl MergedVocabulary {
                     Some(new) => self.new[new].parent,
                     None => self.new[0].parent,
                 };
-                return Err(MergeError::NoUnion {
-                    base: parents.base().reference.clone(),
-                    other: parents.all[parent].reference.clone(),
-                    reason: format!(
-                        "token {id} would be read as {} from its files, expected {}",
-                        shown(found),
-                        shown(Some(token))
-                    ),
-                });
+                let reason = format!(
+                    "token {id} would be read as {} from its files, expected {}",
+                    shown(found),
+                    shown(Some(token))
+                );
+                return Err(no_union(parent, reason));
             }
         }
         Ok(())

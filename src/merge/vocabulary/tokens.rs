@@ -3,11 +3,11 @@
 use bstr::{BString, ByteSlice};
 use serde_json::{Value as Json, json};
 
-use super::{MergeError, Parent};
+use super::Parent;
 use crate::{
     gguf::{Array, KeyValues, Value},
     model::vocabulary::{
-        self, ADDED_SCORE, Vocabulary, VocabularyRequest,
+        self, ADDED_SCORE, Vocabulary, VocabularyError, VocabularyRequest,
         sentencepiece::{Piece, PieceType},
     },
 };
@@ -35,15 +35,13 @@ pub(super) struct Token {
 }
 
 impl Tokens {
-    pub(super) fn read(parent: &Parent) -> Result<Self, MergeError> {
+    pub(super) fn read(parent: &Parent) -> Result<Self, VocabularyError> {
         let vocabulary = vocabulary::read(&VocabularyRequest {
             dir: &parent.checkpoint.dir,
             vocab_size: parent.n_vocab(),
             config: &parent.checkpoint.config,
             chat_template: None,
-        });
-        let vocabulary =
-            vocabulary.map_err(|error| MergeError::parent(&parent.reference, error.into()))?;
+        })?;
         Ok(Self::of(&vocabulary))
     }
 
@@ -113,6 +111,11 @@ impl Token {
             "llama" => self.ty == USER_DEFINED || self.ty == CONTROL && self.score == ADDED_SCORE,
             _ => self.ty == USER_DEFINED || self.ty == CONTROL,
         }
+    }
+
+    /// Whether it is one of the words that texts are made of, and not one that was put beside them.
+    pub(super) fn is_word(&self) -> bool {
+        ![UNKNOWN, CONTROL, USER_DEFINED, UNUSED].contains(&self.ty)
     }
 
     /// As it is behind another parent's tokens: there is one unknown token, and it is the base's.

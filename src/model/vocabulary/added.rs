@@ -1,12 +1,18 @@
 //! Tokens that a checkpoint adds to its SentencePiece pieces: added_tokens.json and the
 //! `added_tokens_decoder` of tokenizer_config.json, which has the last word.
+//!
+//! llama.cpp's converter looks nowhere else, and writes padding for a token that only tokenizer.json
+//! adds, or that is only named ([`NamedTokens`](super::named::NamedTokens)). Such tokens are kept here:
+//! without them a chat has no end.
 
 use std::path::Path;
 
+use bstr::ByteSlice;
 use serde_json::{Map, Value};
 
 use super::{
     VocabularyError,
+    tokenizer_json::AddedToken,
     tokens::{Token, TokenType, Tokens, looks_special},
 };
 
@@ -20,13 +26,10 @@ pub(super) fn add_listed(
     added: &Map<String, Value>,
 ) -> Result<Vec<String>, VocabularyError> {
     let mut notes = Vec::new();
-    for (text, id) in added {
-        let id = id
-            .as_u64()
-            .ok_or_else(|| entry(path, format!("`{text}`"), "a token id", id))?;
+    for (text, id) in listed_ids(path, added)? {
         match slot(tokens, id) {
             Some(token) => {
-                let text = text.as_str().into();
+                let text = text.into();
                 *token = Token {
                     text,
                     score: SCORE,
@@ -37,6 +40,18 @@ pub(super) fn add_listed(
         }
     }
     Ok(notes)
+}
+
+/// The tokens of added_tokens.json (`path`) and their ids, in the order of the file.
+pub(super) fn listed_ids<'a>(
+    path: &Path,
+    listed: &'a Map<String, Value>,
+) -> Result<Vec<(&'a str, u64)>, VocabularyError> {
+    let read = |(text, id): (&'a String, &Value)| match id.as_u64() {
+        Some(number) => Ok((text.as_str(), number)),
+        None => Err(entry(path, format!("`{text}`"), "a token id", id)),
+    };
+    listed.iter().map(read).collect()
 }
 
 /// Puts the tokens of tokenizer_config.json (`path`) into `tokens`. Gives notes on those left out
@@ -61,23 +76,108 @@ pub(super) fn add_decoder(
         if token.ty != TokenType::Unused && token.text != content.as_bytes() {
             notes.push(format!("token {id} is `{content}`, not `{}`", token.text));
         }
-        *token = if special || looks_special(&content) {
-            Token {
-                text: content.into(),
-                score: SCORE,
-                ty: TokenType::Control,
-            }
-        } else {
-            // llama.cpp looks for added tokens in the text as it is, where a space is a space.
-            let text = content.replace('▁', " ").into();
-            Token {
-                text,
-                score: SCORE,
-                ty: TokenType::UserDefined,
-            }
-        };
+        *token = added(&content, special);
     }
     Ok(notes)
+}
+
+/// Puts the tokens that tokenizer.json adds where no other file has one. Gives notes on what was
+/// put there, and on what the other files have instead.
+pub(super) fn fill(tokens: &mut Tokens, of_json: &[AddedToken]) -> Vec<String> {
+    let (mut kept, mut notes) = (Vec::new(), Vec::new());
+    let mut ids = tokens.ids();
+    for AddedToken {
+        id,
+        content,
+        special,
+        ..
+    } in of_json
+    {
+        // As a token a space is a space, see `added`.
+        let known = ids.get(content.as_bytes().as_bstr());
+        let known = known.or_else(|| ids.get(plain(content).as_bytes().as_bstr()));
+        let known = known.copied();
+        let at = usize::try_from(*id).unwrap_or(usize::MAX);
+        match (known, tokens.0.get(at)) {
+            (Some(known), _) if known == at => {}
+            (Some(known), _) => notes.push(format!(
+                "tokenizer.json gives `{content}` the id {id}; it is token {known} already and stays that"
+            )),
+            (None, None) => notes.push(left_out(content, (*id).into(), tokens)),
+            (None, Some(other)) if !tokens.is_padding(at) => notes.push(format!(
+                "tokenizer.json has `{content}` as token {id}; written is `{}`, which the other files have",
+                other.text
+            )),
+            (None, Some(_)) => {
+                tokens.0[at] = added(content, *special);
+                ids.insert(content.as_str().into(), at);
+                kept.push((at, content.as_str()));
+            }
+        }
+    }
+    notes.extend(kept_note("only tokenizer.json adds", &kept));
+    notes
+}
+
+/// Gives texts that are called special, and are no tokens yet, the ids after the last token.
+pub(super) fn append(tokens: &mut Tokens, special: &[String]) -> Vec<String> {
+    let (mut kept, mut notes) = (Vec::new(), Vec::new());
+    let ids = tokens.ids();
+    let mut next = tokens.end();
+    for text in special {
+        let is_known = |text: &str| ids.contains_key(text.as_bytes().as_bstr());
+        if is_known(text) || is_known(&plain(text)) {
+            continue;
+        }
+        match tokens.0.get_mut(next) {
+            Some(token) => {
+                *token = added(text, true);
+                kept.push((next, text.as_str()));
+                next += 1;
+            }
+            None => notes.push(left_out(text, next as u64, tokens)),
+        }
+    }
+    notes.extend(kept_note(
+        "only tokenizer_config.json or special_tokens_map.json names",
+        &kept,
+    ));
+    notes
+}
+
+/// Says which tokens were kept; of many, the first.
+fn kept_note(whence: &str, kept: &[(usize, &str)]) -> Option<String> {
+    const TOLD: usize = 5;
+    let told = kept.iter().take(TOLD);
+    let told: Vec<String> = told.map(|(id, text)| format!("`{text}` ({id})")).collect();
+    let more = match kept.len().saturating_sub(TOLD) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!kept.is_empty()).then(|| {
+        format!(
+            "kept, where llama.cpp's converter writes padding: {}{more}, which {whence}",
+            told.join(", ")
+        )
+    })
+}
+
+/// An added token of this content.
+fn added(content: &str, special: bool) -> Token {
+    let (text, ty) = match special || looks_special(content) {
+        true => (content.to_owned(), TokenType::Control),
+        false => (plain(content), TokenType::UserDefined),
+    };
+    Token {
+        text: text.into(),
+        score: SCORE,
+        ty,
+    }
+}
+
+/// llama.cpp looks for added tokens in the text as it is, where a space is a space.
+fn plain(content: &str) -> String {
+    content.replace('▁', " ")
 }
 
 /// An entry of `added_tokens_decoder`.

@@ -11,20 +11,21 @@ use serde_json::{Map, Value};
 
 use super::{
     VocabularyError,
-    added::decoder_entries,
+    added::{DecoderEntry, decoder_entries, listed_ids},
     files,
-    special::KINDS,
+    named::NamedTokens,
     tokenizer_json::{AddedToken, Merge, TokenizerJson, place},
     tokens::{Token, TokenType, Tokens, looks_special},
 };
 
 /// The tokens of `tokenizer`, read from `path`, padded to `vocab_size`. `config` is
-/// tokenizer_config.json, read from `config_path`, which can add to them.
+/// tokenizer_config.json, read from `config_path`, which can add to them, and so can the tokens
+/// `named` there and in other files.
 pub(super) fn tokens(
     path: &Path,
     tokenizer: &TokenizerJson,
-    config_path: &Path,
-    config: Option<&Map<String, Value>>,
+    (config_path, config): (&Path, Option<&Map<String, Value>>),
+    named: &NamedTokens,
     vocab_size: usize,
 ) -> Result<Tokens, VocabularyError> {
     tokenizer.check_settings(path)?;
@@ -40,7 +41,7 @@ pub(super) fn tokens(
             };
         }
     }
-    let added = all_added(path, tokenizer, config_path, config)?;
+    let added = all_added(path, tokenizer, (config_path, config), named)?;
     for token in &added {
         place(path, &mut texts, token.id, &token.content)?;
         tokens.0[token.id as usize] = added_token(token);
@@ -89,33 +90,59 @@ fn byte_of(character: char) -> Option<u8> {
     }
 }
 
-/// The added tokens of tokenizer.json, overruled and extended by tokenizer_config.json the way the
-/// `transformers` library does it: tokens it describes otherwise, then special tokens that are not
+/// The added tokens of tokenizer.json, overruled and extended by the other files the way the
+/// `transformers` library does it: tokens they describe otherwise, then special tokens that are not
 /// among the added ones. New tokens get the next free id.
 fn all_added(
     path: &Path,
     tokenizer: &TokenizerJson,
-    config_path: &Path,
-    config: Option<&Map<String, Value>>,
+    (config_path, config): (&Path, Option<&Map<String, Value>>),
+    named: &NamedTokens,
 ) -> Result<Vec<AddedToken>, VocabularyError> {
     let mut added = Added::new(path, tokenizer)?;
-    let Some(config) = config else {
-        return Ok(added.tokens);
+    let is_named: HashSet<&str> = named.special.iter().map(String::as_str).collect();
+    let mut entries = match config {
+        Some(config) => decoder_entries(config_path, config)?,
+        None => Vec::new(),
     };
-    let named = special_tokens(config);
-    let is_named: HashSet<&str> = named.iter().copied().collect();
-    let mut entries = decoder_entries(config_path, config)?;
+    entries.extend(listed_entries(path, tokenizer, &is_named, named)?);
     entries.sort_by_key(|entry| entry.id);
     for entry in entries {
         let special = entry.special || is_named.contains(entry.content.as_str());
         added.set(entry.content, special, entry.normalized);
     }
-    for content in named {
+    for content in &named.special {
         if !added.places.contains_key(content) {
-            added.set(content.to_owned(), true, false);
+            added.set(content.clone(), true, false);
         }
     }
     Ok(added.tokens)
+}
+
+/// The tokens of added_tokens.json, but for ids that tokenizer.json (`path`) has a token for.
+fn listed_entries(
+    path: &Path,
+    tokenizer: &TokenizerJson,
+    is_named: &HashSet<&str>,
+    named: &NamedTokens,
+) -> Result<Vec<DecoderEntry>, VocabularyError> {
+    let Some(listed) = &named.listed else {
+        return Ok(Vec::new());
+    };
+    let of_json = tokenizer.added_tokens.iter().map(|token| token.id.into());
+    let of_json: HashSet<u64> = of_json.collect();
+    let listed = listed_ids(&path.with_file_name("added_tokens.json"), listed)?;
+    let entries = listed.into_iter().filter(|(_, id)| !of_json.contains(id));
+    let entry = |(content, id): (&str, u64)| {
+        let special = is_named.contains(content);
+        DecoderEntry {
+            id,
+            content: content.to_owned(),
+            special,
+            normalized: !special,
+        }
+    };
+    Ok(entries.map(entry).collect())
 }
 
 /// Added tokens, and what decides the ids of new ones.
@@ -169,19 +196,6 @@ impl<'a> Added<'a> {
             normalized,
         });
     }
-}
-
-/// The texts that tokenizer_config.json calls special.
-fn special_tokens(config: &Map<String, Value>) -> Vec<&str> {
-    let one = KINDS
-        .iter()
-        .filter_map(|kind| config.get(&format!("{kind}_token")));
-    let more = config
-        .get("additional_special_tokens")
-        .and_then(Value::as_array);
-    one.chain(more.into_iter().flatten())
-        .filter_map(|entry| entry.get("content").unwrap_or(entry).as_str())
-        .collect()
 }
 
 /// The merges as `tokenizer.ggml.merges` has them, `a b`; those of `merges.txt` if tokenizer.json

@@ -4,11 +4,15 @@ use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
+use crate::source::FileProblem;
+
 /// Why no vocabulary could be read.
 #[derive(Debug, Error)]
 pub enum VocabularyError {
     /// None of the tokenizer files we know is there.
-    #[error("no tokenizer in `{dir}`: expected {expected}, found {found}")]
+    #[error(
+        "no tokenizer in `{dir}`: expected {expected}, found {found}; take it from the model's repository"
+    )]
     NoTokenizer {
         /// The checkpoint folder.
         dir: PathBuf,
@@ -18,52 +22,31 @@ pub enum VocabularyError {
         found: String,
     },
 
-    /// A file is there and cannot be read.
-    #[error("cannot read `{path}`")]
-    Read {
+    /// A file is there and cannot be read, is something else, or is broken.
+    #[error("`{path}`: {problem}")]
+    File {
         /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: FileProblem,
+    },
+
+    /// A folder of the checkpoint cannot be listed.
+    #[error("cannot list the folder `{path}`: {error}")]
+    List {
+        /// The folder.
         path: PathBuf,
         /// The system's reason.
-        #[source]
-        source: io::Error,
-    },
-
-    /// A file is larger than any tokenizer's.
-    #[error("`{path}` has {found} bytes, expected a tokenizer file of at most {expected}")]
-    FileTooLarge {
-        /// The file.
-        path: PathBuf,
-        /// Its size in bytes.
-        found: u64,
-        /// The most we read.
-        expected: u64,
-    },
-
-    /// A text file is not UTF-8.
-    #[error("`{path}` is not UTF-8 at byte {offset}")]
-    Utf8 {
-        /// The file.
-        path: PathBuf,
-        /// Where the text stops being UTF-8.
-        offset: usize,
-    },
-
-    /// A JSON file is malformed, or an entry of it has the wrong type; the source tells the place.
-    #[error("`{path}` is malformed: {source}")]
-    Json {
-        /// The file.
-        path: PathBuf,
-        /// The place and the reason.
-        source: serde_json::Error,
+        error: io::Error,
     },
 
     /// `tokenizer.model` is not the protobuf message it should be.
-    #[error("`{path}` is not a SentencePiece model: {source}")]
+    #[error("`{path}` is not a SentencePiece model ({error}); download it again")]
     Protobuf {
         /// The file.
         path: PathBuf,
         /// The field and the reason.
-        source: prost::DecodeError,
+        error: prost::DecodeError,
     },
 
     /// An entry of a file is not what it should be.
@@ -92,15 +75,16 @@ pub enum VocabularyError {
 
     /// There are more tokens than rows in the embedding.
     #[error(
-        "`{path}`: the vocabulary is larger than `vocab_size`: expected at most {expected} tokens, found {found}"
+        "`{path}` has ids up to {last}, and the embedding has rows up to {}: is `vocab_size` of config.json, {expected}, that of this tokenizer?",
+        expected.saturating_sub(1)
     )]
     TooManyTokens {
         /// The file.
         path: PathBuf,
         /// `vocab_size` of config.json.
         expected: usize,
-        /// Tokens in the file, or the largest id and one.
-        found: usize,
+        /// The largest id in the file.
+        last: usize,
     },
 
     /// `vocab_size` itself is absurd.
@@ -114,7 +98,7 @@ pub enum VocabularyError {
 
     /// Two tokens of one text: llama.cpp aborts on such a vocabulary.
     #[error(
-        "`{path}`: the tokens {first} and {second} are both `{text}`, expected different texts"
+        "`{path}`: the tokens {first} and {second} are both `{text}`, expected different texts: llama.cpp does not load such a vocabulary"
     )]
     DuplicateText {
         /// The tokenizer file.

@@ -9,13 +9,14 @@
 //! | `tokenizer.json` alone, with `byte_fallback` | the same | `spm_json`, where the converter's constant scores would split text wrongly |
 //! | `tokenizer.json` with a byte-level pre-tokenizer | byte-level BPE | `byte_level`, `pre_tokenizer` |
 //!
-//! Around them: tokens that other files add (`added`), special tokens (`special`), and the
-//! checkpoint's chat template (`own_template`).
+//! Around them: tokens that other files add (`added`) or name (`named`), special tokens
+//! (`special`), and the checkpoint's chat template (`own_template`).
 
 mod added;
 mod byte_level;
 mod error;
 mod files;
+mod named;
 mod own_template;
 mod pre_tokenizer;
 pub(crate) mod sentencepiece;
@@ -33,8 +34,10 @@ use serde_json::{Map, Value as Json};
 
 pub(crate) use added::SCORE as ADDED_SCORE;
 pub use error::VocabularyError;
+use named::NamedTokens;
 use own_template::OwnTemplates;
 use special::Sources;
+use tokenizer_json::Surroundings;
 use tokens::Tokens;
 use written::Written;
 
@@ -83,6 +86,7 @@ pub fn read(request: &VocabularyRequest<'_>) -> Result<Vocabulary, VocabularyErr
         request,
         config_path: &config_path,
         config,
+        named: NamedTokens::read(request.dir, config)?,
     };
     let mut special = checkpoint.write_tokens(&mut written)?;
     written.put_special(special.find(&special::KINDS));
@@ -96,6 +100,9 @@ pub fn read(request: &VocabularyRequest<'_>) -> Result<Vocabulary, VocabularyErr
         );
     }
     let chat_template = written.put_templates(own, request.chat_template.clone());
+    if let Some(tokenizer) = &special.tokenizer {
+        written.put_normalizer(&tokenizer.normalizer);
+    }
 
     // llama.cpp's converter knows these two models by their number of tokens.
     const CODE_LLAMA: usize = 32016;
@@ -125,6 +132,8 @@ struct Checkpoint<'a> {
     /// tokenizer_config.json.
     config_path: &'a Path,
     config: Option<&'a Map<String, Json>>,
+    /// What it and other files call special.
+    named: NamedTokens,
 }
 
 impl<'a> Checkpoint<'a> {
@@ -147,9 +156,15 @@ impl<'a> Checkpoint<'a> {
         if let Some(bytes) = files::read(&model_path)? {
             let mut tokens = sentencepiece::tokens(&model_path, &bytes, vocab_size)?;
             self.add_tokens(&mut tokens, written)?;
+            let tokenizer: Option<Surroundings> = files::read_json(&json_path)?;
+            if let Some(tokenizer) = &tokenizer {
+                let notes = added::fill(&mut tokens, &tokenizer.added_tokens);
+                written.notes.extend(notes);
+            }
+            self.append_named(&mut tokens, written);
             tokens.check_unique(&model_path)?;
             written.put_spm(tokens);
-            return Ok(sources(files::read_json(&json_path)?, Some(vocab_size)));
+            return Ok(sources(tokenizer, Some(vocab_size)));
         }
         let Some(tokenizer) = tokenizer_json::read(&json_path)? else {
             return Err(no_tokenizer(dir));
@@ -163,6 +178,7 @@ impl<'a> Checkpoint<'a> {
             }
             let mut tokens = spm.tokens;
             self.add_tokens(&mut tokens, written)?;
+            self.append_named(&mut tokens, written);
             tokens.check_unique(&json_path)?;
             written.put_spm(tokens);
             Ok(sources(
@@ -175,14 +191,17 @@ impl<'a> Checkpoint<'a> {
             let tokens = byte_level::tokens(
                 &json_path,
                 &tokenizer,
-                self.config_path,
-                self.config,
+                (self.config_path, self.config),
+                &self.named,
                 vocab_size,
             )?;
             tokens.check_unique(&json_path)?;
             let merges = byte_level::merges(&json_path, &tokenizer.model.merges)?;
             written.put_byte_level(pre, tokens, merges);
-            Ok(sources(Some(tokenizer.into_surroundings()), None))
+            Ok(sources(
+                Some(tokenizer.into_surroundings()),
+                Some(vocab_size),
+            ))
         }
     }
 
@@ -205,10 +224,24 @@ impl<'a> Checkpoint<'a> {
         }
         Ok(())
     }
+
+    /// Adds what is named as special and is no token yet.
+    fn append_named(&self, tokens: &mut Tokens, written: &mut Written) {
+        let notes = added::append(tokens, &self.named.special);
+        written.notes.extend(notes);
+    }
 }
 
 fn no_tokenizer(dir: &Path) -> VocabularyError {
-    const OTHERS: [&str; 3] = ["tekken.json", "vocab.json", "tiktoken.model"];
+    const OTHERS: [&str; 7] = [
+        "tekken.json",
+        "vocab.json",
+        "merges.txt",
+        "vocab.txt",
+        "tiktoken.model",
+        "spiece.model",
+        "sentencepiece.bpe.model",
+    ];
     let found: Vec<String> = OTHERS
         .iter()
         .filter(|name| dir.join(name).is_file())

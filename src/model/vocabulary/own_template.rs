@@ -83,9 +83,9 @@ fn parse(path: &Path, entry: &Value) -> Result<OwnTemplates, VocabularyError> {
 /// The `*.jinja` files of a folder, by name, so that the output does not depend on the file system.
 fn read_additional(dir: &Path) -> Result<Vec<(String, String)>, VocabularyError> {
     let mut templates = OwnTemplates::default();
-    let failed = |source| VocabularyError::Read {
+    let failed = |error| VocabularyError::List {
         path: dir.to_owned(),
-        source,
+        error,
     };
     if dir.is_dir() {
         let entries = std::fs::read_dir(dir).map_err(failed)?;

@@ -10,6 +10,7 @@ use super::{
     VocabularyError,
     tokens::{Token, TokenType, Tokens},
 };
+use crate::source::FileProblem;
 
 /// The whole file.
 #[derive(Clone, PartialEq, Message)]
@@ -74,9 +75,15 @@ pub(super) fn tokens(
     bytes: &[u8],
     vocab_size: usize,
 ) -> Result<Tokens, VocabularyError> {
-    let model = ModelProto::decode(bytes).map_err(|source| VocabularyError::Protobuf {
+    if bytes.is_empty() {
+        return Err(VocabularyError::File {
+            path: path.to_owned(),
+            problem: FileProblem::Empty,
+        });
+    }
+    let model = ModelProto::decode(bytes).map_err(|error| VocabularyError::Protobuf {
         path: path.to_owned(),
-        source,
+        error,
     })?;
     check_model_type(path, &model)?;
     if model.pieces.is_empty() {
@@ -86,7 +93,7 @@ pub(super) fn tokens(
         return Err(VocabularyError::TooManyTokens {
             path: path.to_owned(),
             expected: vocab_size,
-            found: model.pieces.len(),
+            last: model.pieces.len() - 1,
         });
     }
     let mut tokens = Tokens::padding(vocab_size)?;

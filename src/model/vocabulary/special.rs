@@ -2,7 +2,8 @@
 //!
 //! The order of things here is llama.cpp's converter's, because it is the order of the keys in
 //! the file: what tokenizer.json's post-processor does, what tokenizer_config.json says, and for
-//! ids still unknown config.json. The tokens of `generation_config.json` and
+//! ids still unknown config.json. Whether a token is added to a text the post-processor decides;
+//! tokenizer_config.json is asked where it says nothing. The tokens of `generation_config.json` and
 //! `special_tokens_map.json` have no say.
 
 use serde_json::{Map, Value};
@@ -15,6 +16,9 @@ pub(super) const KINDS: [&str; 7] = ["bos", "eos", "unk", "sep", "pad", "cls", "
 /// The kinds that are looked for besides, in CodeLlama.
 pub(super) const INFILL_KINDS: [&str; 4] = ["prefix", "suffix", "middle", "eot"];
 
+/// The kinds for which there is a key that tells whether they are added to a text.
+pub(super) const WRITTEN: [&str; 3] = ["bos", "eos", "sep"];
+
 /// Where to look.
 pub(super) struct Sources<'a> {
     /// tokenizer.json, if there is that file.
@@ -23,7 +27,7 @@ pub(super) struct Sources<'a> {
     pub(super) tokenizer_config: Option<&'a Map<String, Value>>,
     /// config.json.
     pub(super) config: &'a Value,
-    /// Ids from here on are out of range. Byte-level vocabularies are not checked by the converter.
+    /// Ids from here on are out of range.
     pub(super) n_vocab: Option<usize>,
 }
 
@@ -53,11 +57,19 @@ impl Sources<'_> {
             found.read_tokenizer_config(&kinds, config, self);
         }
         for kind in &kinds {
-            if let Some(id) = self.config.get(format!("{kind}_token_id")) {
+            if let Some(id) = self.id_of_config(kind) {
                 found.set_from_config(kind, id, self);
             }
         }
         found
+    }
+
+    /// What config.json says, or the description of the language model in it.
+    fn id_of_config(&self, kind: &str) -> Option<&Value> {
+        let key = format!("{kind}_token_id");
+        let is_there = |id: &&Value| !id.is_null();
+        let outer = self.config.get(&key).filter(is_there);
+        outer.or_else(|| self.config.get("text_config")?.get(&key))
     }
 }
 
@@ -74,6 +86,15 @@ impl SpecialTokens {
             Some((_, known)) => *known = add,
             None => self.add.push((kind.to_owned(), add)),
         }
+    }
+
+    /// As [`SpecialTokens::set_add`], where nothing is known yet. Gives what is known then.
+    fn set_add_unless_known(&mut self, kind: &str, add: bool) -> bool {
+        if let Some((_, known)) = self.add.iter().find(|(known, _)| known == kind) {
+            return *known;
+        }
+        self.set_add(kind, add);
+        add
     }
 
     fn set_in_range(&mut self, kind: &str, id: u32, sources: &Sources<'_>) {
@@ -97,7 +118,12 @@ impl SpecialTokens {
             .map_or(&[][..], |json| &json.added_tokens);
         for kind in kinds {
             if let Some(Value::Bool(add)) = config.get(&format!("add_{kind}_token")) {
-                self.set_add(kind, *add);
+                let known = self.set_add_unless_known(kind, *add);
+                if known != *add && WRITTEN.contains(&kind.as_str()) {
+                    self.notes.push(format!(
+                        "tokenizer_config.json says `add_{kind}_token` {add}, the post-processor of tokenizer.json {known}, which is written"
+                    ));
+                }
             }
             let entry = config.get(&format!("{kind}_token"));
             let content = entry.and_then(|entry| entry.get("content").unwrap_or(entry).as_str());
@@ -172,6 +198,12 @@ impl<'a> PostProcessor<'a> {
         let processors = post_processor.get("processors").and_then(Value::as_array);
         for processor in processors.map_or(one, Vec::as_slice) {
             match processor.get("type").and_then(Value::as_str) {
+                Some("ByteLevel") => {
+                    // It puts nothing around a text; a template beside it may.
+                    for kind in ["bos", "eos"] {
+                        self.found.set_add_unless_known(kind, false);
+                    }
+                }
                 Some("RobertaProcessing") => self.read_roberta(processor),
                 Some("TemplateProcessing") => self.read_template(processor),
                 _ => {}

@@ -1,5 +1,6 @@
 //! Tiny tokenizers, generated here.
 
+mod added;
 mod byte_level;
 mod special;
 mod spm;
@@ -56,7 +57,9 @@ impl Folder {
 
     /// The message of the error, with the folder's path as `DIR`.
     fn error(&self, vocab_size: usize) -> String {
-        let error = self.read(vocab_size).expect_err("an error").to_string();
+        let error = self.read(vocab_size).expect_err("an error");
+        // As the terminal shows it, with its causes.
+        let error = format!("{:#}", anyhow::Error::from(error));
         error
             .replace(&self.path().display().to_string(), "DIR")
             .replace("DIR\\", "DIR/")
@@ -144,14 +147,14 @@ fn small_model() -> Vec<u8> {
 fn a_folder_without_a_tokenizer_is_told_which_files_it_lacks() {
     assert_eq!(
         Folder::new().error(9),
-        "no tokenizer in `DIR`: expected `tokenizer.model` or `tokenizer.json`, found neither"
+        "no tokenizer in `DIR`: expected `tokenizer.model` or `tokenizer.json`, found neither; take it from the model's repository"
     );
     assert_eq!(
         Folder::new()
             .with("tekken.json", "{}")
             .with("vocab.json", "{}")
             .error(9),
-        "no tokenizer in `DIR`: expected `tokenizer.model` or `tokenizer.json`, found `tekken.json` and `vocab.json`"
+        "no tokenizer in `DIR`: expected `tokenizer.model` or `tokenizer.json`, found `tekken.json` and `vocab.json`; take it from the model's repository"
     );
 }
 
@@ -174,7 +177,7 @@ fn malformed_files_are_named_with_the_place() {
         model()
             .with("tokenizer_config.json", "{\n \"a\": }")
             .error(9),
-        "`DIR/tokenizer_config.json` is malformed: expected value at line 2 column 7"
+        "`DIR/tokenizer_config.json`: broken JSON: expected value at line 2 column 7"
     );
     assert_eq!(
         model()
@@ -183,7 +186,7 @@ fn malformed_files_are_named_with_the_place() {
                 json!({"added_tokens": [{"id": -1, "content": "x"}]})
             )
             .error(9),
-        "`DIR/tokenizer.json` is malformed: invalid value: integer `-1`, expected u32 at line 1 column 25"
+        "`DIR/tokenizer.json`: broken JSON: invalid value: integer `-1`, expected u32 at line 1 column 25"
     );
     assert_eq!(
         model()
@@ -212,7 +215,7 @@ fn malformed_files_are_named_with_the_place() {
             .with("tokenizer_config.json", "{}")
             .with("chat_template.jinja", b"ab\xFF")
             .error(9),
-        "`DIR/chat_template.jinja` is not UTF-8 at byte 2"
+        "`DIR/chat_template.jinja`: it is not UTF-8 at byte 2; save it as UTF-8"
     );
 }
 

@@ -31,6 +31,8 @@ pub(super) struct Surroundings {
     #[serde(default, deserialize_with = "null_as_empty")]
     pub(super) added_tokens: Vec<AddedToken>,
     #[serde(default)]
+    pub(super) normalizer: Value,
+    #[serde(default)]
     pub(super) post_processor: Value,
 }
 
@@ -124,11 +126,13 @@ impl TokenizerJson {
     pub(super) fn into_surroundings(self) -> Surroundings {
         let Self {
             added_tokens,
+            normalizer,
             post_processor,
             ..
         } = self;
         Surroundings {
             added_tokens,
+            normalizer,
             post_processor,
         }
     }
@@ -219,7 +223,7 @@ pub(super) fn place<'a>(
         return Err(VocabularyError::TooManyTokens {
             path: path.to_owned(),
             expected: vocab_size,
-            found: id.saturating_add(1),
+            last: id,
         });
     };
     match slot.replace(text) {

@@ -47,11 +47,29 @@ impl Tokens {
             });
         }
         let pad = |id| Token {
-            text: format!("[PAD{id}]").into(),
+            text: padding_text(id).into(),
             score: -10000.0,
             ty: TokenType::Unused,
         };
         Ok(Self((0..vocab_size).map(pad).collect()))
+    }
+
+    /// Whether no file has a token of this id.
+    pub(super) fn is_padding(&self, id: usize) -> bool {
+        let token = self.0.get(id);
+        token.is_some_and(|t| t.ty == TokenType::Unused && t.text == padding_text(id).as_bytes())
+    }
+
+    /// The id after the last one that is no padding.
+    pub(super) fn end(&self) -> usize {
+        let last = (0..self.0.len()).rev().find(|id| !self.is_padding(*id));
+        last.map_or(0, |last| last + 1)
+    }
+
+    /// The ids by their texts, padding left out.
+    pub(super) fn ids(&self) -> HashMap<BString, usize> {
+        let ids = (0..self.0.len()).filter(|id| !self.is_padding(*id));
+        ids.map(|id| (self.0[id].text.clone(), id)).collect()
     }
 
     /// Fails if two tokens of `path`'s vocabulary have one text. llama.cpp asserts that there are
@@ -74,6 +92,11 @@ impl Tokens {
         }
         Ok(())
     }
+}
+
+/// The text of an id that has no token.
+fn padding_text(id: usize) -> String {
+    format!("[PAD{id}]")
 }
 
 /// Whether llama.cpp's converter takes an added token for a control token although the checkpoint

@@ -2,8 +2,14 @@
 //! keeps its place and takes the new value.
 
 use bstr::BString;
+use serde_json::Value as Json;
 
-use super::{own_template::OwnTemplates, special::SpecialTokens, tokens::Tokens};
+use super::{
+    own_template::OwnTemplates,
+    special::{SpecialTokens, WRITTEN},
+    spm_json::steps,
+    tokens::Tokens,
+};
 use crate::gguf::{Array, KeyValues, Value};
 
 /// What has been written so far.
@@ -74,13 +80,36 @@ impl Written {
             self.put(&format!("tokenizer.ggml.{key}_token_id"), id);
         }
         for (kind, add) in special.add {
-            if let "bos" | "eos" | "sep" = kind.as_str() {
+            if WRITTEN.contains(&kind.as_str()) {
                 self.put(&format!("tokenizer.ggml.add_{kind}_token"), add);
             }
         }
         for note in special.notes {
             if !self.notes.contains(&note) {
                 self.notes.push(note);
+            }
+        }
+    }
+
+    /// What tokenizer.json's normalizer does to letters, of which llama.cpp's tokenizers of words
+    /// take note.
+    pub(super) fn put_normalizer(&mut self, normalizer: &Json) {
+        let (mut lowercase, mut strip_accents) = (None, None);
+        for step in steps(normalizer, "normalizers") {
+            match step.get("type").and_then(Json::as_str) {
+                Some("Lowercase") => lowercase = Some(true),
+                Some("StripAccents") => strip_accents = Some(true),
+                Some("BertNormalizer") => {
+                    let flag = |name: &str| step.get(name).and_then(Json::as_bool);
+                    lowercase = flag("lowercase").or(lowercase);
+                    strip_accents = flag("strip_accents").or(strip_accents);
+                }
+                _ => {}
+            }
+        }
+        for (key, value) in [("lowercase", lowercase), ("strip_accents", strip_accents)] {
+            if let Some(value) = value {
+                self.put(&format!("tokenizer.ggml.normalizer.{key}"), value);
             }
         }
     }

@@ -119,6 +119,19 @@ impl Hub {
         repo.files.insert(path.into(), file);
     }
 
+    /// Puts the files of a folder into a repository, shards into large-file storage.
+    pub(crate) fn put_folder(&self, repo: &str, folder: &std::path::Path) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let bytes = std::fs::read(&path).unwrap();
+            let file = match path.extension().is_some_and(|e| e == "safetensors") {
+                true => File::large_of(Content::Bytes(Arc::new(bytes))),
+                false => File::small(bytes),
+            };
+            self.put(repo, path.file_name().unwrap().to_str().unwrap(), file);
+        }
+    }
+
     /// Puts a generated checkpoint into a repository: its shards' headers are true, their weights
     /// [`Generated`].
     pub(crate) fn put_checkpoint(&self, repo: &str, spec: &Spec) {
@@ -181,6 +194,11 @@ impl Hub {
     /// Lets the next `times` requests of a kind go wrong.
     pub(crate) fn fail(&self, on: On, times: usize, fault: Fault) {
         self.state.faults.lock().unwrap().push((on, times, fault));
+    }
+
+    /// Nothing more goes wrong.
+    pub(crate) fn stop_failing(&self) {
+        self.state.faults.lock().unwrap().clear();
     }
 
     /// Whether all faults have happened.

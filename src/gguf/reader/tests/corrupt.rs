@@ -260,7 +260,7 @@ fn corrupt_files() -> Vec<(&'static str, Raw, &'static str)> {
         (
             "unknown ggml type",
             head(1, 0).tensor("a", &[32], 4, 0).data(32),
-            "tensor `a` has ggml type 4 at offset 45, which is not one we know",
+            "tensor `a` has ggml type 4 at offset 45, which was Q4_2 until llama.cpp withdrew it: take the model in Q4_0",
         ),
         (
             "row of half a block",

@@ -68,26 +68,32 @@ fn config_json_has_the_ids_where_there_is_nothing_else() {
 }
 
 #[test]
-fn tokenizer_config_goes_before_config_json_and_before_the_post_processor() {
+fn tokenizer_config_goes_before_config_json_and_behind_the_post_processor() {
     let config = json!({"bos_token_id": 5, "eos_token_id": 2, "pad_token_id": 0});
     let tokenizer_config = json!({
         "bos_token": "<s>", "unk_token": {"content": "<unk>"}, "sep_token": "<none>",
         "add_bos_token": false, "add_eos_token": true, "add_pad_token": true,
     });
+    let files = [
+        ("tokenizer.json", with_template()),
+        ("tokenizer_config.json", tokenizer_config),
+    ];
+    let vocabulary = read_files(&files, config.clone());
     assert_eq!(
-        special(
-            &[
-                ("tokenizer.json", with_template()),
-                ("tokenizer_config.json", tokenizer_config)
-            ],
-            config
-        ),
+        vocabulary.notes,
+        [
+            "the added token `<none>` is left out: its id 9 is past `vocab_size` 9",
+            "tokenizer_config.json says `add_bos_token` false, the post-processor of tokenizer.json true, which is written",
+        ]
+    );
+    assert_eq!(
+        special(&files, config),
         expect([
             ("bos_token_id", 1.into()),
             ("unknown_token_id", 0.into()),
             ("eos_token_id", 2.into()),
             ("padding_token_id", 0.into()),
-            ("add_bos_token", false.into()),
+            ("add_bos_token", true.into()),
             ("add_sep_token", false.into()),
             ("add_eos_token", true.into()),
         ])
@@ -129,6 +135,7 @@ fn the_post_processor_tells_what_is_put_around_a_text() {
         expect([
             ("eos_token_id", 2.into()),
             ("eot_token_id", 0.into()),
+            ("add_bos_token", false.into()),
             ("add_eos_token", true.into()),
             ("add_sep_token", false.into()),
         ])
@@ -154,6 +161,79 @@ fn the_post_processor_tells_what_is_put_around_a_text() {
             ("add_eos_token", true.into()),
             ("add_sep_token", true.into()),
         ])
+    );
+}
+
+/// Llama 3's: bytes first, then a template that begins with `<s>`.
+#[test]
+fn a_byte_level_post_processor_adds_nothing_but_what_a_template_adds() {
+    let byte_level = json!({"added_tokens": added(), "post_processor": {"type": "ByteLevel"}});
+    // tokenizer_config.json has no say then.
+    let tokenizer_config = json!({"add_bos_token": true});
+    assert_eq!(
+        special(
+            &[
+                ("tokenizer.json", byte_level.clone()),
+                ("tokenizer_config.json", tokenizer_config)
+            ],
+            json!({})
+        ),
+        expect([
+            ("add_bos_token", false.into()),
+            ("add_eos_token", false.into()),
+        ])
+    );
+    let mut both = with_template();
+    both["post_processor"] = json!({
+        "type": "Sequence",
+        "processors": [byte_level["post_processor"], both["post_processor"]],
+    });
+    assert_eq!(
+        special(&[("tokenizer.json", both)], json!({})),
+        expect([
+            ("add_bos_token", true.into()),
+            ("add_eos_token", false.into()),
+            ("add_sep_token", false.into()),
+        ])
+    );
+}
+
+#[test]
+fn a_normalizer_of_letters_is_told_last() {
+    let mut json = with_template();
+    json["normalizer"] = json!({"type": "Sequence", "normalizers": [
+        {"type": "NFKC"}, {"type": "Lowercase"},
+        {"type": "BertNormalizer", "strip_accents": false, "lowercase": null},
+    ]});
+    let keys = special(
+        &[
+            ("tokenizer.json", json),
+            (
+                "tokenizer_config.json",
+                json!({"chat_template": "{{ messages }}"}),
+            ),
+        ],
+        json!({}),
+    );
+    assert_eq!(
+        keys[3..],
+        expect([
+            ("tokenizer.chat_template", "{{ messages }}".into()),
+            ("normalizer.lowercase", true.into()),
+            ("normalizer.strip_accents", false.into()),
+        ])
+    );
+}
+
+#[test]
+fn ids_may_stand_in_the_description_of_the_language_model() {
+    let config = json!({
+        "eos_token_id": null, "bos_token_id": 1,
+        "text_config": {"eos_token_id": 2, "bos_token_id": 5},
+    });
+    assert_eq!(
+        special(&[], config),
+        expect([("bos_token_id", 1.into()), ("eos_token_id", 2.into())])
     );
 }
 

@@ -105,7 +105,7 @@ fn models_that_would_break_a_loader_are_refused() {
     let a = ("a", 0.0, PieceType::Normal);
     assert_eq!(
         folder(&[a, ("b", 0.0, PieceType::Normal), a]).error(3),
-        "`DIR/tokenizer.model`: the tokens 0 and 2 are both `a`, expected different texts"
+        "`DIR/tokenizer.model`: the tokens 0 and 2 are both `a`, expected different texts: llama.cpp does not load such a vocabulary"
     );
     assert_eq!(
         folder(&[a, ("", 0.0, PieceType::Normal)]).error(3),
@@ -119,13 +119,13 @@ fn models_that_would_break_a_loader_are_refused() {
         Folder::new()
             .with("tokenizer.model", small_model())
             .error(8),
-        "`DIR/tokenizer.model`: the vocabulary is larger than `vocab_size`: expected at most 8 tokens, found 9"
+        "`DIR/tokenizer.model` has ids up to 8, and the embedding has rows up to 7: is `vocab_size` of config.json, 8, that of this tokenizer?"
     );
     assert_eq!(
         folder(&[a])
             .json("added_tokens.json", json!({"a": 1}))
             .error(2),
-        "`DIR/tokenizer.model`: the tokens 0 and 1 are both `a`, expected different texts"
+        "`DIR/tokenizer.model`: the tokens 0 and 1 are both `a`, expected different texts: llama.cpp does not load such a vocabulary"
     );
 }
 
@@ -279,29 +279,33 @@ fn ids_of_tokenizer_json_may_have_gaps_but_not_clash() {
         .read(12)
         .unwrap();
     assert_eq!(gap.texts()[9..], ["▁", "[PAD10]", "d"]);
-    let larger = "the vocabulary is larger than `vocab_size`: expected at most 12 tokens, found";
+    let larger = |last: u32| {
+        format!(
+            " has ids up to {last}, and the embedding has rows up to 11: is `vocab_size` of config.json, 12, that of this tokenizer?"
+        )
+    };
     for (folder, error) in [
         (
             with(|json| json["model"]["vocab"]["d"] = 8.into()),
-            "the id 8 is given to `c` and to `d`, expected one of them".to_owned(),
+            ": the id 8 is given to `c` and to `d`, expected one of them".to_owned(),
         ),
         (
             with(|json| json["model"]["vocab"]["d"] = 12.into()),
-            format!("{larger} 13"),
+            larger(12),
         ),
         (
             with(|json| json["model"]["vocab"]["d"] = u32::MAX.into()),
-            format!("{larger} 4294967296"),
+            larger(u32::MAX),
         ),
         (
             with(|json| json["added_tokens"][1] = json!({"id": 8, "content": "<s>"})),
-            "the tokens 1 and 8 are both `<s>`, expected different texts".to_owned(),
+            ": the tokens 1 and 8 are both `<s>`, expected different texts: llama.cpp does not load such a vocabulary".to_owned(),
         ),
         (
             with(|json| json["added_tokens"][1] = json!({"id": 8, "content": "<t>"})),
-            "the id 8 is given to `c` and to `<t>`, expected one of them".to_owned(),
+            ": the id 8 is given to `c` and to `<t>`, expected one of them".to_owned(),
         ),
     ] {
-        assert_eq!(folder.error(12), format!("`DIR/tokenizer.json`: {error}"));
+        assert_eq!(folder.error(12), format!("`DIR/tokenizer.json`{error}"));
     }
 }
