@@ -13,6 +13,7 @@ use std::{
 };
 
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 
 use crate::{file_kind::FileKind, gguf::escape};
 
@@ -58,8 +59,16 @@ pub enum FileProblem {
         begins: String,
     },
     /// JSON that is broken, or of another shape.
-    #[error("broken JSON: {error}{}", if .0.is_eof() { "; download it again" } else { "" }, error = .0)]
+    #[error("{}", not_as_meant(.0))]
     Json(serde_json::Error),
+}
+
+fn not_as_meant(error: &serde_json::Error) -> String {
+    match error.classify() {
+        Category::Eof => format!("broken JSON: {error}; download it again"),
+        Category::Data => format!("JSON of another shape: {error}"),
+        Category::Syntax | Category::Io => format!("broken JSON: {error}"),
+    }
 }
 
 fn not_read(error: &io::Error) -> String {
