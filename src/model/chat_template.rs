@@ -9,7 +9,10 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::source::{FileProblem, text_file};
+use crate::{
+    nearest,
+    source::{FileProblem, text_file},
+};
 
 /// The names of the built-in templates.
 pub const NAMES: [&str; 4] = ["swallow", "swallow-instruct", "llama-2", "chatml"];
@@ -144,10 +147,7 @@ pub fn is_swallow(names: &[&str]) -> bool {
 
 fn unknown(found: &str) -> ChatTemplateError {
     let names: Vec<String> = NAMES.iter().map(|name| format!("`{name}`")).collect();
-    let far = |name: &str| strsim::damerau_levenshtein(name, found);
-    let nearest = NAMES.iter().filter(|_| found.len() <= 32);
-    let nearest = nearest.min_by_key(|name| far(name));
-    let nearest = nearest.filter(|name| far(name) < 3);
+    let nearest = nearest::of(found, NAMES);
     ChatTemplateError::Unknown {
         found: found.to_owned(),
         expected: names.join(", "),
