@@ -64,7 +64,7 @@ fn files_that_are_no_model() {
         let error = fail(path, &["-p", "x", "--raw"]);
         assert!(error.contains(expected), "{error}\nlacks: {expected}");
     };
-    says(&dir.path().join("none.gguf"), "none.gguf`: No such file");
+    says(&dir.path().join("none.gguf"), "cannot open `");
     says(
         dir.path(),
         "is a folder, expected a GGUF file: it holds none",

@@ -1,5 +1,7 @@
 //! Answers that only repeat themselves.
 
+#[cfg(unix)]
+use super::{run, terminal::Terminal};
 use super::{succeed, talkative};
 
 const NOTE: &str = "the answer only repeats itself (the same token, 4096 times), so it ends here; \
@@ -36,4 +38,34 @@ fn an_answer_that_only_repeats_itself_ends_with_a_note() {
         let (words, stderr) = answer(&[args, &more, &["-c", "6000"]].concat());
         assert_eq!((words, stderr.as_str()), (4500, trained), "{args:?}");
     }
+}
+
+/// A conversation remembers what was said once: with all of it the next answer would go on so.
+#[cfg(unix)]
+#[test]
+fn what_was_repeated_is_remembered_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = talkative(dir.path());
+    // The second question is answered by an error that quotes the first answer.
+    let template = dir.path().join("template.jinja");
+    let source = "{% if messages | length > 1 %}{{ raise_exception('<' + messages[1].content + '>') }}\
+                  {% endif %}{{ messages[0].content }}";
+    std::fs::write(&template, source).unwrap();
+    let mut command = run(&model);
+    command
+        .args(["--temp", "0", "-c", "6000", "--chat-template"])
+        .arg(&template)
+        .env("XDG_STATE_HOME", dir.path());
+    let mut chat = Terminal::new().run(&mut command);
+    chat.terminal.type_in("tell\rgo on\r/quit\r");
+    assert!(chat.end().success());
+    let shown = chat.terminal.shown();
+    assert!(shown.contains(NOTE.trim_end()), "{shown}");
+    let remembered = shown.rsplit_once('<').unwrap().1.split_once('>').unwrap().0;
+    let words: Vec<&str> = remembered.split(' ').collect();
+    let [.., before, last] = words[..] else {
+        panic!("{words:?}");
+    };
+    assert_ne!(before, last);
+    assert!(shown.contains(&format!("{remembered} {last} {last} {last}")));
 }

@@ -59,10 +59,15 @@ impl Room {
 
     /// A chat that waits for the other end of a pipe, where its template comes from.
     fn loading(&self) -> (Running, PathBuf) {
+        self.loading_on("xterm")
+    }
+
+    /// As [`Self::loading`], in a terminal of this kind.
+    fn loading_on(&self, kind: &str) -> (Running, PathBuf) {
         let template = self.dir.path().join("pipe.jinja");
         let made = Command::new("mkfifo").arg(&template).status().unwrap();
         assert!(made.success());
-        let chat = Terminal::new().run(&mut self.command(&template));
+        let chat = Terminal::new().run_as(kind, &mut self.command(&template));
         chat.wait_for_modes("held", |modes| {
             !modes.local_modes.contains(LocalModes::ECHO)
         });
@@ -110,8 +115,7 @@ fn lines_that_come_at_once_are_all_there() {
     // at every place by these.
     let many: Vec<String> = (0..700).map(|i| format!("{i} 言葉")).collect();
     chat.terminal.type_in(
-        &many
-            .iter()
+        many.iter()
             .map(|line| format!("{line}\r"))
             .collect::<String>(),
     );
@@ -136,7 +140,7 @@ fn a_marked_paste_is_one_message() {
     let room = Room::new();
     let mut chat = room.chat(QUOTES);
     let paste = "\x1b[200~first line\rsecond line\r三行目\x1b[201~";
-    chat.terminal.type_in(&format!("{paste}\rnext\r"));
+    chat.terminal.type_in(format!("{paste}\rnext\r"));
     chat.terminal.wait_for("next>");
     assert_eq!(
         questions(&quit(chat)),
@@ -148,11 +152,8 @@ fn a_marked_paste_is_one_message() {
 fn what_is_typed_while_the_model_loads_is_there_at_the_first_prompt() {
     let room = Room::new();
     let (mut chat, template) = room.loading();
-    let shown = chat.terminal.shown();
-    assert!(
-        shown.ends_with("\x1b[?2004h"),
-        "pastes are marked: {shown:?}"
-    );
+    // Pastes are marked from here on.
+    chat.terminal.wait_for("\x1b[?2004h");
     chat.terminal
         .type_in("early\r早い\r\x1b[200~a\rb\x1b[201~\runfini");
     fs::write(&template, QUOTES).unwrap();
@@ -301,4 +302,34 @@ fn an_error_puts_the_terminal_back() {
         "{}",
         chat.terminal.shown()
     );
+}
+
+#[test]
+fn bytes_that_are_no_characters_do_not_end_the_chat() {
+    let room = Room::new();
+    let mut chat = room.chat(QUOTES);
+    chat.terminal.type_in(b"\xff");
+    chat.terminal.wait_for("the line is not UTF-8");
+    chat.terminal.type_in("next\r");
+    chat.terminal.wait_for("next>");
+    assert_eq!(questions(&quit(chat)), ["next"]);
+}
+
+/// Where the line editor does not edit, the terminal gathers lines, and shows them when they are
+/// asked for.
+#[test]
+fn a_terminal_that_can_do_nothing() {
+    let room = Room::new();
+    let (mut chat, template) = room.loading_on("dumb");
+    chat.terminal.type_in("early\r早い\r");
+    fs::write(&template, QUOTES).unwrap();
+    chat.terminal.wait_for("早い>");
+    chat.wait_for_modes("shown", is_ordinary);
+    chat.terminal.type_in("later\r");
+    chat.terminal.wait_for("later>");
+    chat.wait_for_modes("shown", is_ordinary);
+    let shown = quit(chat);
+    assert_eq!(questions(&shown), ["early", "早い", "later"]);
+    assert!(shown.contains("> later\r\n"), "{shown:?}");
+    assert!(!shown.contains('\x1b'), "{shown:?}");
 }
