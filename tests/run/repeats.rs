@@ -4,8 +4,8 @@
 use super::{run, terminal::Terminal};
 use super::{succeed, talkative};
 
-const NOTE: &str = "the answer only repeats itself (the same token, 4096 times), so it ends here; \
-                    `--no-loop-stop` lets it go on\n";
+const BEGIN: &str = "the answer only repeats itself (the same ";
+const END: &str = " times), so it ends here; `--no-loop-stop` lets it go on";
 
 #[test]
 fn an_answer_that_only_repeats_itself_ends_with_a_note() {
@@ -17,18 +17,22 @@ fn an_answer_that_only_repeats_itself_ends_with_a_note() {
     };
     let chat = ["--chat-template", "chatml", "-c", "6000"];
     let trained = "the context is 6000 tokens, but the model was trained for 4096\n";
-    let (words, stderr) = answer(&chat);
-    assert_eq!(stderr, format!("{trained}{NOTE}"));
-    assert!((4096..4200).contains(&words), "{words}");
-    // As raw text, too, as long as nobody asks for a number of tokens.
-    let (words, stderr) = answer(&["--raw", "-c", "6000"]);
-    assert_eq!(stderr, format!("{trained}{NOTE}"));
-    assert!((4096..4200).contains(&words), "{words}");
-
     let more = ["-n", "4500"];
-    let (words, stderr) = answer(&[&chat[..], &more].concat());
-    assert_eq!(stderr, format!("{trained}{NOTE}"));
-    assert!((4096..4200).contains(&words), "{words}");
+    let ends: [&[&str]; 3] = [
+        &chat,
+        // As raw text, too, as long as nobody asks for a number of tokens.
+        &["--raw", "-c", "6000"],
+        &[&chat[..], &more].concat(),
+    ];
+    for args in ends {
+        let (words, stderr) = answer(args);
+        let note = stderr.strip_prefix(trained).unwrap();
+        assert!(
+            note.starts_with(BEGIN) && note.ends_with(&format!("{END}\n")),
+            "{note}"
+        );
+        assert!((1024..4400).contains(&words), "{words}");
+    }
     let goes_on: [&[&str]; 3] = [
         &["--no-loop-stop", "--chat-template", "chatml"],
         &["--no-loop-stop", "--raw"],
@@ -60,12 +64,10 @@ fn what_was_repeated_is_remembered_once() {
     chat.terminal.type_in("tell\rgo on\r/quit\r");
     assert!(chat.end().success());
     let shown = chat.terminal.shown();
-    assert!(shown.contains(NOTE.trim_end()), "{shown}");
+    let (answer, _) = shown.split_once(BEGIN).unwrap();
+    assert!(answer.split_whitespace().count() > 1024);
     let remembered = shown.rsplit_once('<').unwrap().1.split_once('>').unwrap().0;
-    let words: Vec<&str> = remembered.split(' ').collect();
-    let [.., before, last] = words[..] else {
-        panic!("{words:?}");
-    };
-    assert_ne!(before, last);
-    assert!(shown.contains(&format!("{remembered} {last} {last} {last}")));
+    assert!(answer.contains(&format!("{remembered} w")), "{remembered}");
+    let words = remembered.split_whitespace().count();
+    assert!((1..500).contains(&words), "{remembered}");
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::process::Signal;
-use rustix::termios::LocalModes;
+use rustix::termios::{LocalModes, Termios};
 use tempfile::TempDir;
 
 use super::terminal::{Running, Terminal, is_ordinary};
@@ -332,4 +332,44 @@ fn a_terminal_that_can_do_nothing() {
     assert_eq!(questions(&shown), ["early", "早い", "later"]);
     assert!(shown.contains("> later\r\n"), "{shown:?}");
     assert!(!shown.contains('\x1b'), "{shown:?}");
+}
+
+/// In a shell that knows jobs: it stops, leaves the shell an ordinary terminal, and goes on.
+#[test]
+fn ctrl_z_at_the_prompt_and_in_an_answer() {
+    let room = Room::new();
+    let template = room.template(ASKS);
+    let chat = room.command(&template);
+    let script = "\"$@\"; echo stop-1; read go; fg; echo stop-2; read go; fg";
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-m", "-c", script, "sh"])
+        .arg(chat.get_program())
+        .args(chat.get_args())
+        .env("XDG_STATE_HOME", room.dir.path());
+    let mut jobs = Terminal::new().run(&mut shell);
+    jobs.terminal.wait_for("\r\x1b[K> ");
+    let held = |modes: &Termios| !modes.local_modes.contains(LocalModes::ECHO);
+
+    jobs.terminal.type_in("te\x1a");
+    jobs.terminal.wait_for("stop-1");
+    assert!(is_ordinary(&jobs.terminal.modes()));
+    jobs.terminal.type_in("\r");
+    // The line is shown again.
+    jobs.terminal.wait_for("\r\x1b[K> te");
+    jobs.wait_for_modes("held", held);
+    jobs.terminal.type_in("ll\r");
+
+    jobs.terminal.wait_for("ll\r\nw");
+    jobs.terminal.type_in("rm -rf everything\r\x1a");
+    jobs.terminal.wait_for("stop-2");
+    assert!(is_ordinary(&jobs.terminal.modes()));
+    // What was written for the model is not there for the shell.
+    assert_eq!(jobs.terminal.waiting(), 0);
+    jobs.terminal.type_in("\r");
+    jobs.wait_for_modes("held", held);
+    jobs.terminal.type_in("\x03");
+    jobs.terminal.wait_for("stopped; Ctrl-C once more leaves");
+    let shown = quit(jobs);
+    assert!(!shown.contains("everything"));
 }

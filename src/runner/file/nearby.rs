@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::hub::{Repo, RepoFile};
+use crate::hub::RepoFile;
 
 /// Entries of a folder that are looked at. Models lie among few files.
 const MAX_ENTRIES: usize = 4096;
@@ -105,7 +105,6 @@ fn on_the_hub(text: &str) -> Option<String> {
     }
     // What llama.cpp calls a tag is a type of tensors, and not the name of a file.
     let path = path.filter(|path| is_model(path)).unwrap_or("FILE");
-    Repo::parse(&format!("hf:{org}/{name}"), "").ok()?;
     file(&format!("hf:{org}/{name}:{path}"))
 }
 
