@@ -354,7 +354,10 @@ fn bad_values_show_the_good_ones() {
             list.as_str(),
             "types.txt`, line 2: `attn_q` is no rule, expected REGEX=TYPE",
         ),
-        ("--tensor-type-file=no.txt", "cannot read `no.txt`"),
+        (
+            "--tensor-type-file=no.txt",
+            "`no.txt`: there is no such file",
+        ),
         (
             "--override-kv=a=u8:1",
             "expected KEY=TYPE:VALUE with int, float, bool or str",

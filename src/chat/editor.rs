@@ -1,6 +1,9 @@
 //! The line that is typed: editing, history, completion of commands.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
@@ -26,6 +29,8 @@ pub(super) enum Typed {
     Line(String),
     /// Ctrl-C, in an empty line.
     Interrupted,
+    /// Bytes that are no characters. What came with them is lost.
+    NotUtf8,
     /// Ctrl-D
     End,
 }
@@ -33,6 +38,8 @@ pub(super) enum Typed {
 /// Reads lines from the terminal.
 pub(super) struct LineEditor {
     editor: Editor<Commands, DefaultHistory>,
+    /// Ctrl-C ended the line.
+    interrupted: Arc<AtomicBool>,
     history_file: Option<PathBuf>,
 }
 
@@ -41,11 +48,14 @@ impl LineEditor {
         let config = Config::builder()
             .max_history_size(HISTORY_LINES)?
             .history_ignore_space(true)
+            // Pastes are marked already, answers included.
+            .bracketed_paste(false)
             .build();
         let mut editor = Editor::with_config(config)?;
         editor.set_helper(Some(Commands));
-        let clear_line = EventHandler::Conditional(Box::new(ClearLine));
-        editor.bind_sequence(KeyEvent::ctrl('C'), clear_line);
+        let interrupted = Arc::default();
+        let ctrl_c = EventHandler::Conditional(Box::new(CtrlC(Arc::clone(&interrupted))));
+        editor.bind_sequence(KeyEvent::ctrl('C'), ctrl_c);
         let history_file = history_file();
         if let Some(file) = &history_file {
             // There is none yet, or it cannot be read: the chat goes on without.
@@ -53,19 +63,27 @@ impl LineEditor {
         }
         Ok(Self {
             editor,
+            interrupted,
             history_file,
         })
     }
 
     pub(super) fn read(&mut self) -> Result<Typed, ReadlineError> {
         let styled = console::style(PROMPT).green().bold().to_string();
-        match self.editor.readline(&(PROMPT, styled)) {
+        let typed = self.editor.readline(&(PROMPT, styled));
+        if self.interrupted.swap(false, Ordering::SeqCst) {
+            return Ok(Typed::Interrupted);
+        }
+        match typed {
             Ok(line) => {
                 self.remember(&line);
                 Ok(Typed::Line(line))
             }
             Err(ReadlineError::Interrupted) => Ok(Typed::Interrupted),
             Err(ReadlineError::Eof) => Ok(Typed::End),
+            Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
+                Ok(Typed::NotUtf8)
+            }
             Err(error) => Err(error),
         }
     }
@@ -100,10 +118,11 @@ fn history_file() -> Option<PathBuf> {
     Some(state?.join("swallow-gguf").join("chat-history"))
 }
 
-/// Ctrl-C in a line with text removes the text, as in a shell.
-struct ClearLine;
+/// Ctrl-C in a line with text removes the text, as in a shell. In an empty one it ends the line:
+/// rustyline would end with an error and lose what was typed after it.
+struct CtrlC(Arc<AtomicBool>);
 
-impl ConditionalEventHandler for ClearLine {
+impl ConditionalEventHandler for CtrlC {
     fn handle(
         &self,
         _: &Event,
@@ -111,7 +130,11 @@ impl ConditionalEventHandler for ClearLine {
         _: bool,
         context: &EventContext<'_>,
     ) -> Option<Cmd> {
-        (!context.line().is_empty()).then_some(Cmd::Kill(Movement::WholeBuffer))
+        if context.line().is_empty() {
+            self.0.store(true, Ordering::SeqCst);
+            return Some(Cmd::AcceptLine);
+        }
+        Some(Cmd::Kill(Movement::WholeBuffer))
     }
 }
 

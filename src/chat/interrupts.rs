@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::type_ahead;
+
 /// What shells report of a program that Ctrl-C ended: 128 and the number of SIGINT.
 const EXIT_CODE: i32 = 130;
 
@@ -26,11 +28,9 @@ impl Interrupts {
     pub fn install() -> Result<Self, ctrlc::Error> {
         let state = Arc::new(State::default());
         let heard = Arc::clone(&state);
-        let terminal = SavedTerminal::new();
         ctrlc::set_handler(move || {
             let answering = heard.answering.load(Ordering::SeqCst);
             if !answering || heard.stop.swap(true, Ordering::SeqCst) {
-                terminal.restore();
                 leave();
             }
         })?;
@@ -67,47 +67,21 @@ impl Drop for Answering {
     }
 }
 
+/// Ends the program, and leaves the terminal as it was.
+fn leave() -> ! {
+    type_ahead::abandon();
+    exit()
+}
+
 /// Ends the program at once. llama.cpp may be computing on other threads, which the clean-up of
 /// an ordinary exit would pull the floor from under.
 #[cfg(unix)]
-fn leave() -> ! {
+fn exit() -> ! {
     // SAFETY: `_exit` has no precondition; it runs no handlers and no destructors.
     unsafe { libc::_exit(EXIT_CODE) }
 }
 
 #[cfg(not(unix))]
-fn leave() -> ! {
+fn exit() -> ! {
     std::process::exit(EXIT_CODE)
-}
-
-/// The terminal's settings before the line editor changed them.
-#[cfg(unix)]
-struct SavedTerminal(Option<rustix::termios::Termios>);
-
-#[cfg(unix)]
-impl SavedTerminal {
-    fn new() -> Self {
-        Self(rustix::termios::tcgetattr(std::io::stdin()).ok())
-    }
-
-    fn restore(&self) {
-        if let Some(settings) = &self.0 {
-            let now = rustix::termios::OptionalActions::Now;
-            // The program ends here; there is nobody left to tell.
-            let _ = rustix::termios::tcsetattr(std::io::stdin(), now, settings);
-        }
-    }
-}
-
-/// Windows keeps no such settings after a program has ended.
-#[cfg(not(unix))]
-struct SavedTerminal;
-
-#[cfg(not(unix))]
-impl SavedTerminal {
-    fn new() -> Self {
-        Self
-    }
-
-    fn restore(&self) {}
 }

@@ -5,6 +5,7 @@ mod editor;
 mod interrupts;
 mod screen;
 mod terminal;
+mod type_ahead;
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -12,8 +13,11 @@ use std::time::Duration;
 pub use interrupts::Interrupts;
 pub use screen::{Screen, StatusLine, note};
 pub use terminal::chat;
+pub use type_ahead::TypeAhead;
 
-use crate::runner::{Answer, Conversation, Ended, Event, Figures, RunnerError, Session};
+use crate::runner::{
+    Answer, Conversation, Ended, Event, Figures, Repetition, RunnerError, Session,
+};
 
 /// A model that is ready, and the means to show and to stop what it says.
 #[derive(Debug)]
@@ -65,11 +69,20 @@ impl Talk<'_> {
         screen.end_answer();
         drop(answering);
         if let Ok(answer) = &answer {
-            if answer.ended == Ended::ContextFull {
-                let context = self.session.context();
-                note(&format!(
-                    "the context of {context} tokens is full, so the answer ends here; `-c` makes it larger"
-                ));
+            match answer.ended {
+                Ended::ContextFull => note(&format!(
+                    "the context of {} tokens is full, so the answer ends here; `-c` makes it larger",
+                    self.session.context()
+                )),
+                Ended::Repetition(Repetition { tokens, times }) => note(&format!(
+                    "the answer only repeats itself ({}, {times} times), so it ends here; \
+                     `--no-loop-stop` lets it go on",
+                    match tokens {
+                        1 => "the same token".to_owned(),
+                        n => format!("the same {n} tokens"),
+                    }
+                )),
+                _ => {}
             }
             if self.stats {
                 print_figures(&answer.figures);

@@ -6,24 +6,45 @@ use anyhow::Context as _;
 
 use super::command::{HELP, Line};
 use super::editor::{LineEditor, Typed};
-use super::{Talk, note};
+use super::{Talk, TypeAhead, note};
 use crate::runner::{Conversation, Ended};
 
-/// Reads lines and answers them until the user leaves.
+/// Reads lines, those of `type_ahead` first, and answers them until the user leaves.
 ///
 /// # Errors
 /// Where the terminal cannot be read or written.
-pub fn chat(talk: &mut Talk<'_>, conversation: &mut Conversation) -> anyhow::Result<()> {
+pub fn chat(
+    talk: &mut Talk<'_>,
+    conversation: &mut Conversation,
+    type_ahead: TypeAhead,
+) -> anyhow::Result<()> {
+    let left = answer_lines(talk, conversation, &type_ahead);
+    if left.is_ok() {
+        type_ahead.release();
+    }
+    left
+}
+
+fn answer_lines(
+    talk: &mut Talk<'_>,
+    conversation: &mut Conversation,
+    type_ahead: &TypeAhead,
+) -> anyhow::Result<()> {
     let mut editor = LineEditor::new().context("cannot edit lines in this terminal")?;
     // Ctrl-C leaves where the one before was not followed by anything else.
     let mut ctrl_c_leaves = false;
     loop {
-        let line = match editor.read().context("cannot read from the terminal")? {
+        let typed = type_ahead.give(|| editor.read());
+        let line = match typed.context("cannot read from the terminal")? {
             Typed::End => return Ok(()),
             Typed::Interrupted if ctrl_c_leaves => return Ok(()),
             Typed::Interrupted => {
                 ctrl_c_leaves = true;
                 note("Ctrl-C once more leaves; so do Ctrl-D and /quit");
+                continue;
+            }
+            Typed::NotUtf8 => {
+                note("the line is not UTF-8 and cannot be read; set the terminal to UTF-8");
                 continue;
             }
             Typed::Line(line) => line,

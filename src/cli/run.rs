@@ -54,6 +54,10 @@ pub struct RunArgs {
     #[arg(short, long, value_name = "N", default_value_t = -1, value_parser = parse_n_predict, allow_negative_numbers = true)]
     pub n_predict: i32,
 
+    /// Let an answer go on that only repeats itself; so does --raw with -n
+    #[arg(long)]
+    pub no_loop_stop: bool,
+
     /// Tokens of the context; 0 is what the model was trained for, at most 8192
     #[arg(short, long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u32).range(..=MAX_CONTEXT))]
     pub ctx_size: u32,

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 use indicatif::DecimalBytes;
 
-use crate::chat::{self, Interrupts, Screen, StatusLine, Talk, note};
+use crate::chat::{self, Interrupts, Screen, StatusLine, Talk, TypeAhead, note};
 use crate::cli::RunArgs;
 use crate::model::chat_template;
 use crate::runner::{
@@ -15,14 +15,27 @@ use crate::runner::{
     Template,
 };
 
+/// What the model is to answer.
+enum Asked {
+    /// One prompt.
+    Once(String),
+    /// What is typed in a terminal.
+    Chat(TypeAhead),
+}
+
 pub(super) fn execute(args: RunArgs) -> anyhow::Result<()> {
     let prompt = one_prompt(&args)?;
+    let interrupts = Interrupts::install().context("cannot listen to Ctrl-C")?;
+    let asked = match prompt {
+        Some(prompt) => Asked::Once(prompt),
+        // Before anything takes time, so that what is typed meanwhile is there at the first prompt.
+        None => Asked::Chat(TypeAhead::hold()),
+    };
     let file = ModelFile::open(&super::fetch::gguf(&args.model)?)?;
     let conversation = match args.raw {
         true => None,
         false => Some(new_conversation(&args, &file)?),
     };
-    let interrupts = Interrupts::install().context("cannot listen to Ctrl-C")?;
 
     let began = Instant::now();
     let model = load(&args, &file)?;
@@ -45,26 +58,26 @@ pub(super) fn execute(args: RunArgs) -> anyhow::Result<()> {
         interrupts,
         stats: args.stats,
     };
-    match (prompt, conversation) {
-        (Some(prompt), Some(mut conversation)) => {
+    match (asked, conversation) {
+        (Asked::Once(prompt), Some(mut conversation)) => {
             conversation.ask(prompt);
             let answer = talk.answer(&mut conversation)?;
             finish(&mut talk, &answer)
         }
-        (Some(prompt), None) => {
+        (Asked::Once(prompt), None) => {
             let answer = talk.complete(&prompt)?;
             finish(&mut talk, &answer)
         }
-        (None, Some(mut conversation)) => {
+        (Asked::Chat(type_ahead), Some(mut conversation)) => {
             note(&format!(
                 "{} · {} · context of {} tokens · /help for help",
                 file.name,
                 DecimalBytes(file.size),
                 talk.session.context()
             ));
-            chat::chat(&mut talk, &mut conversation)
+            chat::chat(&mut talk, &mut conversation, type_ahead)
         }
-        (None, None) => bail!("`--raw` needs a prompt: give `-p`"),
+        (Asked::Chat(_), None) => bail!("`--raw` needs a prompt: give `-p`"),
     }
 }
 
@@ -188,6 +201,8 @@ fn session_options(args: &RunArgs) -> SessionOptions {
         },
         limit: usize::try_from(args.n_predict).ok(),
         stops: args.stop.clone(),
+        // With both, a certain number of tokens is asked for, whatever they are.
+        loop_stop: !(args.no_loop_stop || args.raw && args.n_predict > 0),
     }
 }
 

@@ -64,6 +64,7 @@ pub use file_type::file_type_name;
 pub use foreign::Foreign;
 pub use tensor::{LayoutError, TensorInfo, lay_out};
 pub use text::escape;
+pub(crate) use text::shown;
 pub use value::{Array, KeyValues, Value, ValueType};
 pub use writer::encode_header;
 

@@ -21,6 +21,15 @@ pub fn escape(bytes: &[u8]) -> String {
     shown
 }
 
+/// A name out of a file as a message shows it: escaped, and not endless.
+pub(crate) fn shown(name: &str) -> String {
+    const CHARS: usize = 120;
+    match name.char_indices().nth(CHARS) {
+        Some((end, _)) => escape(&name.as_bytes()[..end]) + "…",
+        None => escape(name.as_bytes()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::escape;

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::gguf::shown;
+
 /// Those of `paths` that are like `path`, the most similar first: of the same kind, or where that has no
 /// ending, as a tag has none, with it in their name. Of a model in parts only the first.
 pub(super) fn like<'a>(path: &str, paths: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
@@ -62,7 +64,7 @@ pub(crate) fn quoted<T: AsRef<str>>(names: &[T]) -> String {
     let mut text = String::new();
     for (i, name) in names.iter().take(SHOWN).enumerate() {
         let comma = if i > 0 { ", " } else { "" };
-        let _ = write!(text, "{comma}`{}`", name.as_ref());
+        let _ = write!(text, "{comma}`{}`", shown(name.as_ref()));
     }
     match names.len().checked_sub(SHOWN) {
         None | Some(0) => text,

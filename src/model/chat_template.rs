@@ -139,7 +139,8 @@ pub fn is_swallow(names: &[&str]) -> bool {
 fn unknown(found: &str) -> ChatTemplateError {
     let names: Vec<String> = NAMES.iter().map(|name| format!("`{name}`")).collect();
     let far = |name: &str| strsim::damerau_levenshtein(name, found);
-    let nearest = NAMES.iter().min_by_key(|name| far(name));
+    let nearest = NAMES.iter().filter(|_| found.len() <= 32);
+    let nearest = nearest.min_by_key(|name| far(name));
     let nearest = nearest.filter(|name| far(name) < 3);
     ChatTemplateError::Unknown {
         found: found.to_owned(),

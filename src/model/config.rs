@@ -13,6 +13,7 @@ pub(super) use value::positive_f32;
 use value::{positive, value_of};
 
 use super::rope::{RopeScaling, rope_object};
+use crate::gguf::shown;
 
 /// The hyper-parameters that shape a model and its metadata.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,7 +113,7 @@ impl ConfigError {
             key: key.into(),
             found: match found {
                 Value::Null => "missing".into(),
-                found => found.to_string(),
+                found => shown(&found.to_string()),
             },
             expected: expected.into(),
         }
@@ -221,7 +222,7 @@ fn refuse_quantized(config: &Value) -> Result<(), ConfigError> {
                 .and_then(Value::as_str)
                 .unwrap_or("unknown");
             Err(ConfigError::Quantized {
-                method: method.to_owned(),
+                method: shown(method),
             })
         }
     }

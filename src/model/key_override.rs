@@ -139,11 +139,17 @@ pub fn apply(
     Ok(notes)
 }
 
+/// Bytes of the longest key that is compared with another.
+const MAX_NEAR: usize = 100;
+
 /// The note of a key that was not there, with the one that may be meant.
 fn new_key(key: &str, key_values: &KeyValues) -> String {
     let likeness =
         |(known, _): &(String, Value)| strsim::normalized_damerau_levenshtein(known, key);
-    let known = key_values.iter().map(|entry| (likeness(entry), &entry.0));
+    // What is compared grows with the product of both lengths.
+    let short = |known: &str| known.len() <= MAX_NEAR && key.len() <= MAX_NEAR;
+    let known = key_values.iter().filter(|(known, _)| short(known));
+    let known = known.map(|entry| (likeness(entry), &entry.0));
     let nearest = known.max_by(|(a, _), (b, _)| a.total_cmp(b));
     let hint = match nearest {
         Some((likeness, known)) if likeness > 0.75 => format!("; is `{known}` meant?"),

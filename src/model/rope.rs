@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::config::{ConfigError, positive_f32};
-use crate::gguf::{KeyValues, escape};
+use crate::gguf::{KeyValues, shown};
 
 /// How a model stretches its rotary embeddings beyond the context it was first trained on.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,7 +69,7 @@ impl RopeScaling {
         if let Some((kind, _)) = keys.iter().find(|(_, value)| value.is_object()) {
             return Err(ConfigError::Value {
                 key: place.into(),
-                found: format!("a set for each kind of layer, `{kind}` among them"),
+                found: format!("a set for each kind of layer, `{}` among them", shown(kind)),
                 expected: "one set for all layers".into(),
             });
         }
@@ -79,7 +79,11 @@ impl RopeScaling {
             (Some(kind), Some(other)) if kind != other => {
                 return Err(ConfigError::Value {
                     key: format!("{place}.rope_type"),
-                    found: format!("{kind}, and `{place}.type` is {other}"),
+                    found: format!(
+                        "{}, and `{place}.type` is {}",
+                        shown(&kind.to_string()),
+                        shown(&other.to_string())
+                    ),
                     expected: "one of them, or both the same".into(),
                 });
             }
@@ -125,8 +129,8 @@ impl RopeScaling {
             _ => Err(ConfigError::Value {
                 key: format!("{place}.{key}"),
                 found: match kind {
-                    Value::String(kind) => format!("`{}`", escape(kind.as_bytes())),
-                    other => other.to_string(),
+                    Value::String(kind) => format!("`{}`", shown(kind)),
+                    other => shown(&other.to_string()),
                 },
                 expected: "`default`, `linear`, `llama3`, `yarn` or `dynamic`".into(),
             }),

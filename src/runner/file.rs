@@ -3,7 +3,10 @@
 //! llama.cpp answers a file it cannot use with a null pointer, and some broken ones with an
 //! abort of the whole program. What can be said in plain words is said here.
 
+mod nearby;
+
 use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use bstr::{BStr, ByteSlice};
@@ -84,18 +87,53 @@ pub enum ModelFileError {
         text: String,
     },
 
+    /// A folder.
+    #[error("`{}` is a folder, expected a GGUF file: {instead}", .path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What to give in its place.
+        instead: String,
+    },
+
+    /// No file, but something that was probably meant.
+    #[error("there is no file `{}`: {instead}", .path.display())]
+    NotFound {
+        /// The file.
+        path: PathBuf,
+        /// What to give in its place.
+        instead: String,
+    },
+
     /// A part of a split model that is not the first.
     #[error(
-        "`{}` is part {number} of {count}; give the first part, and the others are found beside it",
+        "`{}` is part {number} of {count}; give the first part, `{first}`, and the others are found \
+         beside it",
         .path.display()
     )]
     NotFirstPart {
         /// The file.
         path: PathBuf,
+        /// The name of the first part.
+        first: String,
         /// Its number, from 1.
         number: u64,
         /// Number of parts.
         count: u64,
+    },
+
+    /// Parts that are not beside the first.
+    #[error(
+        "`{}` is part 1 of {count}, and {missing}: expected all parts in one folder",
+        .path.display()
+    )]
+    MissingParts {
+        /// The file.
+        path: PathBuf,
+        /// Number of parts.
+        count: u64,
+        /// Which are missing.
+        missing: String,
     },
 
     /// A first part with a name from which the other names cannot be made.
@@ -161,7 +199,7 @@ impl ModelFile {
     /// # Errors
     /// Where the file is missing, cut, no GGUF or no generating model, with the reason.
     pub fn open(path: &Path) -> Result<Self, ModelFileError> {
-        let gguf = Gguf::open(path)?;
+        let gguf = open(path)?;
         let architecture = required_str(&gguf, path, "general.architecture")?;
         check_generative(&gguf, path, architecture)?;
         let size = gguf.file_len + size_of_other_parts(&gguf, path)?;
@@ -189,6 +227,33 @@ impl ModelFile {
             },
         })
     }
+}
+
+/// Opens the GGUF at `path`, or says what was probably meant.
+fn open(path: &Path) -> Result<Gguf, ModelFileError> {
+    let error = match Gguf::open(path) {
+        Ok(gguf) => return Ok(gguf),
+        Err(error) => error,
+    };
+    let instead = match &error {
+        ReadError::Folder { .. } => {
+            return Err(ModelFileError::Folder {
+                path: path.to_owned(),
+                instead: nearby::in_folder(path),
+            });
+        }
+        ReadError::Open { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            nearby::in_place_of(path)
+        }
+        _ => None,
+    };
+    Err(match instead {
+        Some(instead) => ModelFileError::NotFound {
+            path: path.to_owned(),
+            instead,
+        },
+        None => error.into(),
+    })
 }
 
 fn required_str<'g>(
@@ -286,25 +351,46 @@ fn size_of_other_parts(gguf: &Gguf, path: &Path) -> Result<u64, ModelFileError> 
     if count <= 1 {
         return Ok(0);
     }
+    let part_of = |prefix: &str, part: u64| format!("{prefix}-{part:05}-of-{count:05}.gguf");
     if number > 0 {
+        let number = number.saturating_add(1);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let prefix = name.strip_suffix(part_of("", number).as_str());
         return Err(ModelFileError::NotFirstPart {
             path: path.to_owned(),
-            number: number.saturating_add(1),
+            first: part_of(prefix.unwrap_or("NAME"), 1),
+            number,
             count,
         });
     }
-    let ending = format!("-00001-of-{count:05}.gguf");
-    let prefix = path.to_str().and_then(|path| path.strip_suffix(&ending));
+    let prefix = path
+        .to_str()
+        .and_then(|path| path.strip_suffix(part_of("", 1).as_str()));
     let Some(prefix) = prefix.filter(|_| count <= MAX_PARTS) else {
         return Err(ModelFileError::PartName {
             path: path.to_owned(),
             count,
         });
     };
+    let parts: Vec<PathBuf> = (2..=count)
+        .map(|part| part_of(prefix, part).into())
+        .collect();
+    let mut missing = parts.iter().filter(|part| !part.exists());
+    if let Some(first) = missing.next() {
+        let first = first.display();
+        let missing = match missing.count() {
+            0 => format!("`{first}` is missing"),
+            n => format!("{} others are missing, the first of them `{first}`", n + 1),
+        };
+        return Err(ModelFileError::MissingParts {
+            path: path.to_owned(),
+            count,
+            missing,
+        });
+    }
     let mut size = 0;
-    for part in 2..=count {
-        let part = format!("{prefix}-{part:05}-of-{count:05}.gguf");
-        size += Gguf::open(Path::new(&part))?.file_len;
+    for part in &parts {
+        size += Gguf::open(part)?.file_len;
     }
     Ok(size)
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use llama_cpp_2::token::LlamaToken;
 
 use super::engine::Engine;
+use super::repeats::{Repetition, RepetitionFinder};
 use super::stop::AnswerText;
 use super::{Conversation, Model, RunnerError, Sampling};
 
@@ -23,6 +24,8 @@ pub struct SessionOptions {
     pub limit: Option<usize>,
     /// Strings that end an answer, besides those of the template.
     pub stops: Vec<String>,
+    /// Whether an answer ends that only repeats itself.
+    pub loop_stop: bool,
 }
 
 impl SessionOptions {
@@ -63,6 +66,8 @@ pub enum Ended {
     Interrupted,
     /// The context is full, and there is no older turn to forget.
     ContextFull,
+    /// It only repeats itself.
+    Repetition(Repetition),
 }
 
 /// An answer.
@@ -74,6 +79,18 @@ pub struct Answer {
     pub ended: Ended,
     /// What it took.
     pub figures: Figures,
+    /// Bytes of the text without what repeats itself at its end.
+    once: usize,
+}
+
+impl Answer {
+    /// What a conversation remembers: in a prompt that repeats itself the next answer would, too.
+    fn remembered(&self) -> &str {
+        match self.ended {
+            Ended::Repetition(_) => self.text[..self.once].trim_end(),
+            _ => &self.text,
+        }
+    }
 }
 
 /// What an answer took.
@@ -164,7 +181,7 @@ impl<'m> Session<'m> {
         let answer = self.generate(task, &mut on)?;
         // An answer stopped before its first word is none.
         if answer.ended != Ended::Interrupted || !answer.text.is_empty() {
-            conversation.answered(answer.text.clone());
+            conversation.answered(answer.remembered().to_owned());
         }
         Ok(answer)
     }
@@ -229,6 +246,9 @@ impl<'m> Session<'m> {
         let mut filter = AnswerText::new(std::mem::take(&mut task.stops), task.trim);
         let mut text = String::new();
         let mut generated = Vec::new();
+        // Bytes of the text after each token.
+        let mut ends = Vec::new();
+        let mut repetitions = self.options.loop_stop.then(RepetitionFinder::new);
 
         let began = Instant::now();
         let reused = self.read(&task.prompt, on)?;
@@ -238,6 +258,7 @@ impl<'m> Session<'m> {
                 text,
                 ended: Ended::Interrupted,
                 figures,
+                once: 0,
             });
         };
         figures.reused_tokens = reused;
@@ -268,12 +289,17 @@ impl<'m> Session<'m> {
             generated.push(token);
             let (shown, stopped) = filter.push(&vocab.token_to_piece(token, false, None));
             text.push_str(&shown);
+            ends.push(text.len());
             let heard = on(Event::Text(&shown));
             if stopped {
                 break Ended::StopString;
             }
             if heard.is_break() {
                 break Ended::Interrupted;
+            }
+            let found = repetitions.as_mut().and_then(|finder| finder.push(token.0));
+            if let Some(repetition) = found {
+                break Ended::Repetition(repetition);
             }
         };
         if ended != Ended::StopString {
@@ -284,10 +310,17 @@ impl<'m> Session<'m> {
         }
         figures.answer_tokens = generated.len();
         figures.answer_time = began.elapsed();
+        let once = match ended {
+            Ended::Repetition(Repetition { tokens, times }) => {
+                ends[ends.len() - tokens * (times - 1) - 1]
+            }
+            _ => text.len(),
+        };
         Ok(Answer {
             text,
             ended,
             figures,
+            once,
         })
     }
 

@@ -20,6 +20,7 @@ use super::{
 };
 
 pub(super) use super::weights_files::INDEX_FILE;
+use crate::gguf::shown;
 
 /// What a checkpoint has besides its shards.
 pub(super) const OTHER_FILES: [&str; 12] = [
@@ -141,10 +142,16 @@ fn open_shards(
             let missing = shards.iter().filter(|shard| !names.contains(**shard));
             let missing: Vec<String> = missing.map(|&shard| shard.to_owned()).collect();
             if !missing.is_empty() {
+                let other = names.iter().find(|name| {
+                    name.ends_with(".safetensors") && !shards.contains(&name.as_str())
+                });
                 return Err(SourceError::ShardMissing {
                     missing,
                     count: shards.len(),
                     index: index_path,
+                    hint: other.map_or(String::new(), |other| {
+                        format!(" (`{}` is there, which it does not name)", shown(other))
+                    }),
                 });
             }
             for name in shards {
@@ -184,8 +191,8 @@ impl Index {
             if !is_plain_name(shard) {
                 return Err(SourceError::ShardOutsideFolder {
                     index: path.into(),
-                    tensor: tensor.clone(),
-                    shard: shard.clone(),
+                    tensor: shown(tensor),
+                    shard: shown(shard),
                 });
             }
             names.push(shard);
@@ -238,7 +245,7 @@ impl Joined {
                 };
                 return Err(SourceError::Tensor {
                     path: path.into(),
-                    tensor: name,
+                    tensor: shown(&name),
                     reason,
                 });
             }
@@ -269,7 +276,7 @@ impl Joined {
             if found != Some(place(shard).as_path()) {
                 return Err(SourceError::Tensor {
                     path: index_path.into(),
-                    tensor: tensor.clone(),
+                    tensor: shown(tensor),
                     reason: match found {
                         Some(other) => {
                             format!("expected in `{shard}`, found in `{}`", other.display())

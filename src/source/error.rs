@@ -49,7 +49,7 @@ pub enum SourceError {
     },
     /// Shards that the index names are not there.
     #[error(
-        "{} of {count} shards that `{index}` names are missing, `{}`{}: download them again",
+        "{} of {count} shards that `{index}` names are missing, `{}`{}{hint}: download them again",
         missing.len(),
         missing.first().map_or("", String::as_str),
         and_more(missing.len())
@@ -61,6 +61,8 @@ pub enum SourceError {
         count: usize,
         /// The index file.
         index: PathBuf,
+        /// What is there in their place; empty, or begins with a space.
+        hint: String,
     },
     /// A file is not of the format it should have.
     #[error("`{path}`: {reason}")]

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, io, path::Path};
 use serde_json::Value as Json;
 
 use super::{FileProblem, SourceError, text_file::read_json};
-use crate::hub::quoted;
+use crate::{gguf::shown, hub::quoted};
 
 pub(super) const CONFIG_FILE: &str = "config.json";
 pub(super) const ADAPTER_FILE: &str = "adapter_config.json";
@@ -94,7 +94,10 @@ fn without_config(dir: &Path, names: &BTreeSet<String>) -> String {
     }
     if let Some(inner) = inner_checkpoints(dir, names) {
         return match &inner[..] {
-            [one] => format!("it has no `{CONFIG_FILE}`, but `{one}` in it has: give that"),
+            [one] => format!(
+                "it has no `{CONFIG_FILE}`, but `{}` in it has: give that",
+                shown(one)
+            ),
             several => format!(
                 "it has no `{CONFIG_FILE}`, but folders in it have: give one of {}",
                 quoted(several)
@@ -130,14 +133,16 @@ fn by_names(names: &BTreeSet<String>) -> Option<String> {
     }
     if let Some(original) = find(&|n| n == "params.json" || n.starts_with("consolidated")) {
         return Some(format!(
-            "it has no `{CONFIG_FILE}`, but `{original}` of Meta's and Mistral's own format: take \
-             the `-hf` repository of the model, or convert it with transformers"
+            "it has no `{CONFIG_FILE}`, but `{}` of Meta's and Mistral's own format: take \
+             the `-hf` repository of the model, or convert it with transformers",
+            shown(original)
         ));
     }
     if let Some(gguf) = find(&|n| n.to_ascii_lowercase().ends_with(".gguf")) {
         return Some(format!(
-            "it holds a GGUF, `{gguf}`: give that file to `swallow-gguf run` or `swallow-gguf \
-             quantize`"
+            "it holds a GGUF, `{}`: give that file to `swallow-gguf run` or `swallow-gguf \
+             quantize`",
+            shown(gguf)
         ));
     }
     // A second download, another case, an ending that a program hides.
@@ -147,7 +152,12 @@ fn by_names(names: &BTreeSet<String>) -> Option<String> {
             && lower.contains(".json")
             && (lower.starts_with("config") || strsim::damerau_levenshtein(&lower, CONFIG_FILE) < 3)
     };
-    find(&near).map(|name| format!("it has no `{CONFIG_FILE}`, but `{name}`: is that it?"))
+    find(&near).map(|name| {
+        format!(
+            "it has no `{CONFIG_FILE}`, but `{}`: is that it?",
+            shown(name)
+        )
+    })
 }
 
 /// Sub-folders, or snapshots of a repository in the hub's cache, that have a config.json.
@@ -184,11 +194,12 @@ pub(super) fn an_adapter(config: &Json) -> String {
     let text = |key: &str| config.get(key)?.as_str().filter(|text| !text.is_empty());
     let kind = text("peft_type").unwrap_or("LORA");
     let base = match text("base_model_name_or_path") {
-        Some(base) => format!("`{base}`"),
+        Some(base) => format!("`{}`", shown(base)),
         None => "another model".into(),
     };
     format!(
-        "it is an adapter ({kind}) of {base}, not a model: merge it into that first, for example \
-         with peft's `merge_and_unload`, and convert the result"
+        "it is an adapter ({}) of {base}, not a model: merge it into that first, for example \
+         with peft's `merge_and_unload`, and convert the result",
+        shown(kind)
     )
 }

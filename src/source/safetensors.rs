@@ -16,10 +16,16 @@ use serde::{
 };
 
 use super::{FileProblem, Shard, dtype, error::SourceError};
-use crate::file_kind::{FileKind, SAMPLE};
+use crate::{
+    file_kind::{FileKind, SAMPLE},
+    gguf::shown,
+};
 
 /// The longest header the safetensors library itself reads.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
+
+/// More dimensions than any tensor has.
+const MAX_DIMS: usize = 16;
 
 /// One tensor of a shard.
 #[derive(Debug)]
@@ -108,10 +114,12 @@ pub(super) fn read_header(shard: &Shard) -> Result<Vec<Entry>, SourceError> {
         if b.bytes.start < a.bytes.end {
             return Err(SourceError::Tensor {
                 path: path.into(),
-                tensor: b.name.clone(),
+                tensor: shown(&b.name),
                 reason: format!(
                     "overlaps tensor `{}`: it starts at byte {}, the other ends at {}",
-                    a.name, b.bytes.start, a.bytes.end
+                    shown(&a.name),
+                    b.bytes.start,
+                    a.bytes.end
                 ),
             });
         }
@@ -178,9 +186,15 @@ fn check_entry(
 ) -> Result<Entry, SourceError> {
     let fail = |reason: String| SourceError::Tensor {
         path: path.into(),
-        tensor: name.clone(),
+        tensor: shown(&name),
         reason,
     };
+    if entry.shape.len() > MAX_DIMS {
+        let found = entry.shape.len();
+        return Err(fail(format!(
+            "it has {found} dimensions, expected at most {MAX_DIMS}"
+        )));
+    }
     let (begin, end) = entry.data_offsets;
     let found = end.checked_sub(begin).ok_or_else(|| {
         fail(format!(

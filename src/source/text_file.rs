@@ -13,6 +13,7 @@ use std::{
 };
 
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 
 use crate::{file_kind::FileKind, gguf::escape};
 
@@ -20,7 +21,7 @@ use crate::{file_kind::FileKind, gguf::escape};
 #[derive(Debug, thiserror::Error)]
 pub enum FileProblem {
     /// The operating system does not give it.
-    #[error("reading failed: {0}")]
+    #[error("{}", not_read(.0))]
     Read(io::Error),
     /// A link whose end is not there.
     #[error("it is a link to `{}`, which is not there", .0.display())]
@@ -58,8 +59,23 @@ pub enum FileProblem {
         begins: String,
     },
     /// JSON that is broken, or of another shape.
-    #[error("broken JSON: {error}{}", if .0.is_eof() { "; download it again" } else { "" }, error = .0)]
+    #[error("{}", not_as_meant(.0))]
     Json(serde_json::Error),
+}
+
+fn not_as_meant(error: &serde_json::Error) -> String {
+    match error.classify() {
+        Category::Eof => format!("broken JSON: {error}; download it again"),
+        Category::Data => format!("JSON of another shape: {error}"),
+        Category::Syntax | Category::Io => format!("broken JSON: {error}"),
+    }
+}
+
+fn not_read(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".into(),
+        _ => format!("reading failed: {error}"),
+    }
 }
 
 impl FileProblem {

@@ -304,3 +304,63 @@ fn verify_leaves_the_same_out() {
     assert!(said.contains("`x.lora_A.weight`"), "{said}");
     assert_eq!(verify(&["--skip-tensor", "lora"]), (Some(0), String::new()));
 }
+
+#[test]
+fn merge_leaves_out_and_tells_of_its_parents() {
+    let model = Edited::dense();
+    let merge = |args: &[&str]| {
+        let recipe = model.dir.path().join("moe.yml");
+        let expert = "- source_model: ./Dense\n";
+        let text = format!("base_model: ./Dense\ngate_mode: random\nexperts:\n{expert}{expert}");
+        fs::write(&recipe, text).unwrap();
+        let output = model.dir.path().join("moe.gguf");
+        let run = crate::support::swallow_gguf()
+            .args(["merge", "--force", "-t", "bf16"])
+            .args([recipe.as_os_str(), "-o".as_ref(), output.as_os_str()])
+            .args(args)
+            .output()
+            .unwrap();
+        let said = crate::support::text(&run.stderr);
+        match run.status.success() {
+            true => Ok((fs::read(output).unwrap(), said)),
+            false => Err(said),
+        }
+    };
+    let (expected, _) = merge(&[]).unwrap();
+    model.add_empty("x.lora_A.weight");
+    let said = merge(&[]).unwrap_err();
+    assert!(said.contains("`x.lora_A.weight`"), "{said}");
+    fs::write(model.file("model.safetensors.index.json"), "{}").unwrap();
+    let (found, said) = merge(&["--skip-tensor", "lora"]).unwrap();
+    assert!(found == expected);
+    assert!(said.contains("left out `x.lora_A.weight`\n"), "{said}");
+    assert!(
+        said.contains("note: `./Dense`: the weights are read from `model.safetensors`"),
+        "{said}"
+    );
+}
+
+#[test]
+fn names_without_end_are_neither_compared_nor_shown_whole() {
+    let model = Edited::new();
+    let long = "\u{1b}[31m".to_owned() + &"x".repeat(1 << 20);
+    model.add_empty(&long);
+    model.rename(|name| Some(name.replace("q_proj", "query")));
+    let said = model.refused(&[]);
+    assert!(
+        said.contains("nearest is `model.layers.0.self_attn.query.weight`"),
+        "{said}"
+    );
+    model.rename(|name| Some(name.replace("query", "q_proj")));
+    let said = model.refused(&[]);
+    assert!(
+        said.contains("tensor `\\u{1b}[31mxxx") && said.len() < 500,
+        "{said}"
+    );
+    model.edit_json("config.json", |c| c["architectures"] = json!([long]));
+    let said = model.refused(&[]);
+    assert!(
+        said.contains("`\\u{1b}[31mxxx") && said.len() < 500,
+        "{said}"
+    );
+}

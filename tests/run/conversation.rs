@@ -29,6 +29,7 @@ impl<'m> Chat<'m> {
             },
             limit: Some(limit),
             stops: Vec::new(),
+            loop_stop: true,
         };
         let source = file.chat_template.as_deref().unwrap();
         let template = Template::new("the file's", source, file.special.clone()).unwrap();

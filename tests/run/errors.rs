@@ -6,8 +6,7 @@ use swallow_gguf::gguf::{Array, KeyValues, TensorInfo, Value, encode_header};
 use swallow_quant::GgmlType;
 
 use super::{fail, output};
-use crate::support::smollm2;
-use crate::support::text;
+use crate::support::{checkpoint, small_moe, smollm2, text};
 
 /// The key-values of a small model that lacks nothing but its tensors.
 fn key_values() -> KeyValues {
@@ -66,7 +65,10 @@ fn files_that_are_no_model() {
         assert!(error.contains(expected), "{error}\nlacks: {expected}");
     };
     says(&dir.path().join("none.gguf"), "there is no file `");
-    says(dir.path(), "is a folder");
+    says(
+        dir.path(),
+        "is a folder, expected a GGUF file: it holds none",
+    );
     let text = dir.path().join("text.gguf");
     std::fs::write(&text, "# A model card\n").unwrap();
     says(&text, "not a GGUF file");
@@ -78,6 +80,64 @@ fn files_that_are_no_model() {
     let tensor_data = 32 * 3 * 4;
     std::fs::write(&cut, &bytes[..bytes.len() - tensor_data - 50]).unwrap();
     says(&cut, "the file ends inside its header");
+}
+
+/// What was probably meant is named.
+#[test]
+fn paths_that_lead_to_no_file_or_to_a_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let says = |path: &Path, expected: &str| {
+        let error = fail(path, &["-p", "x", "--raw"]);
+        let error = error.replace(dir.path().to_str().unwrap(), "DIR");
+        assert_eq!(error, expected);
+    };
+    let hub = "did you mean `hf:No-Org/no-model:FILE`?";
+    for given in ["No-Org/no-model", "No-Org/no-model:Q4_K_M"] {
+        let expected = format!("there is no file `{given}`: {hub}");
+        says(Path::new(given), &expected);
+    }
+    let page = "https://huggingface.co/No-Org/no-model/resolve/main/x.gguf";
+    let expected = format!("there is no file `{page}`: did you mean `hf:No-Org/no-model:x.gguf`?");
+    says(Path::new(page), &expected);
+
+    let source = checkpoint(dir.path(), "merged", &small_moe());
+    says(
+        &source,
+        "`DIR/merged` is a folder, expected a GGUF file: it is a checkpoint, of which \
+         `swallow-gguf convert DIR/merged` makes one",
+    );
+    let shard = source.join("model-00001-of-00002.safetensors");
+    says(
+        &shard,
+        "cannot read `DIR/merged/model-00001-of-00002.safetensors`: not a GGUF file: it is a \
+         safetensors file; give its folder to `swallow-gguf convert`",
+    );
+
+    for name in [
+        "swallow.Q4_0.gguf",
+        "other.gguf",
+        "p-00001-of-00002.gguf",
+        "p-00002-of-00002.gguf",
+    ] {
+        write(dir.path(), name, &key_values());
+    }
+    says(
+        dir.path(),
+        "`DIR` is a folder, expected a GGUF file: it holds `DIR/other.gguf`, \
+         `DIR/p-00001-of-00002.gguf`, `DIR/swallow.Q4_0.gguf`",
+    );
+    write(dir.path(), "z.gguf", &key_values());
+    says(
+        dir.path(),
+        "`DIR` is a folder, expected a GGUF file: it holds `DIR/other.gguf`, \
+         `DIR/p-00001-of-00002.gguf`, `DIR/swallow.Q4_0.gguf` and 1 more",
+    );
+    for name in ["swallow.Q4_0", "Swallow.q4_0.gguf", "swalow.Q4_0.gguf"] {
+        says(
+            &dir.path().join(name),
+            &format!("there is no file `DIR/{name}`: did you mean `DIR/swallow.Q4_0.gguf`?"),
+        );
+    }
 }
 
 #[test]
@@ -150,17 +210,31 @@ fn parts_of_a_split_model() {
     let part = |number: u32, name: &str| {
         let mut key_values = key_values();
         key_values.push(("split.no".to_owned(), number.into()));
-        key_values.push(("split.count".to_owned(), 2_u32.into()));
+        key_values.push(("split.count".to_owned(), 3_u32.into()));
         write(dir.path(), name, &key_values)
     };
-    let first = part(0, "m-00001-of-00002.gguf");
-    let error = fail(&first, &["-p", "x", "--raw"]);
-    assert!(error.contains("there is no file"), "{error}");
-    assert!(error.contains("is another part of the model"), "{error}");
-    assert!(error.contains("m-00002-of-00002.gguf"), "{error}");
-    let second = part(1, "m-00002-of-00002.gguf");
-    let error = fail(&second, &["-p", "x", "--raw"]);
-    assert!(error.contains("is part 2 of 2"), "{error}");
+    let says = |path: &Path, expected: &str| {
+        let error = fail(path, &["-p", "x", "--raw"]);
+        let error = error.replace(dir.path().to_str().unwrap(), "DIR");
+        assert_eq!(error, expected);
+    };
+    let first = part(0, "m-00001-of-00003.gguf");
+    says(
+        &first,
+        "`DIR/m-00001-of-00003.gguf` is part 1 of 3, and 2 others are missing, the first of them \
+         `DIR/m-00002-of-00003.gguf`: expected all parts in one folder",
+    );
+    let second = part(1, "m-00002-of-00003.gguf");
+    says(
+        &first,
+        "`DIR/m-00001-of-00003.gguf` is part 1 of 3, and `DIR/m-00003-of-00003.gguf` is missing: \
+         expected all parts in one folder",
+    );
+    says(
+        &second,
+        "`DIR/m-00002-of-00003.gguf` is part 2 of 3; give the first part, `m-00001-of-00003.gguf`, \
+         and the others are found beside it",
+    );
 }
 
 #[test]

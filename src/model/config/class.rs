@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::ConfigError;
-use crate::gguf::escape;
+use crate::gguf::shown;
 
 /// The model classes we convert. All three are `llama` to llama.cpp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +108,7 @@ pub(super) fn model_class(config: &Value) -> Result<ModelClass, ConfigError> {
         .and_then(known)
         .ok_or_else(|| ConfigError::Architecture {
             found: match named {
-                Some(name) => format!("`{name}`"),
+                Some(name) => format!("`{}`", shown(name)),
                 None => "missing".to_owned(),
             },
             hint: match named {
@@ -118,11 +118,17 @@ pub(super) fn model_class(config: &Value) -> Result<ModelClass, ConfigError> {
         })
 }
 
+/// Bytes of the longest name of a class that is compared with ours.
+const MAX_CLASS_NAME: usize = 100;
+
 /// What a class is that is none of ours.
 fn class_hint(name: &str) -> String {
     let mut others = ModelClass::OTHERS.iter();
     if let Some((_, what)) = others.find(|(piece, _)| name.contains(piece)) {
         return format!("; it is {what}");
+    }
+    if name.len() > MAX_CLASS_NAME {
+        return String::new();
     }
     let name = name.to_lowercase();
     let far = |ours: &str| strsim::damerau_levenshtein(&ours.to_lowercase(), &name);
@@ -140,13 +146,10 @@ fn no_class_hint(config: &Value) -> String {
         Some("llama") => "LlamaForCausalLM",
         Some("mistral") => "MistralForCausalLM",
         Some("mixtral") => "MixtralForCausalLM",
-        Some(other) => return format!("; its `model_type` is `{other}`"),
+        Some(other) => return format!("; its `model_type` is `{}`", shown(other)),
         None => {
             return match text("error") {
-                Some(error) => format!(
-                    "; the file is the answer of a server: `{}`",
-                    escape(error.as_bytes())
-                ),
+                Some(error) => format!("; the file is the answer of a server: `{}`", shown(error)),
                 None => String::new(),
             };
         }

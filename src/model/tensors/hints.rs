@@ -6,6 +6,13 @@ use super::{
     mapper::Mapper,
     table::{ATTENTION, DENSE_FFN, EXPERTS, FUSED_ROUTER, GLOBAL, OUTPUT, ROUTER, Rule},
 };
+use crate::gguf::shown;
+
+/// Bytes of the longest name that is compared with one of ours.
+const MAX_NAME: usize = 256;
+
+/// How many names are compared.
+const MAX_NAMES: usize = 10_000;
 
 /// A well-known stranger.
 struct Stranger {
@@ -189,8 +196,11 @@ impl Mapper<'_> {
 
     /// The names nearest to one that is missing, among those that mean nothing to us.
     fn nearest(&self, missing: &str) -> String {
-        let strange = self.checkpoint.tensors.keys().filter(|n| !self.is_ours(n));
+        // What is compared grows with the product of both lengths, and the names are a stranger's.
+        let strange = self.checkpoint.tensors.keys();
+        let strange = strange.filter(|n| n.len() <= MAX_NAME && !self.is_ours(n));
         let mut near: Vec<(f64, &String)> = strange
+            .take(MAX_NAMES)
             .map(|name| (likeness(missing, name), name))
             .collect();
         near.sort_by(|(a, _), (b, _)| b.total_cmp(a));
@@ -206,11 +216,14 @@ impl Mapper<'_> {
         match near[..] {
             [] => String::new(),
             [one] => format!(
-                "; nearest is `{one}`{}",
+                "; nearest is `{}`{}",
+                shown(one),
                 stranger(one).map_or(String::new(), |what| format!(": {what}"))
             ),
             [one, other, ..] => format!(
-                "; nearest are `{one}` and `{other}`{}",
+                "; nearest are `{}` and `{}`{}",
+                shown(one),
+                shown(other),
                 stranger(one).map_or(String::new(), |what| format!(": {what}"))
             ),
         }

@@ -12,6 +12,7 @@ use super::{
     },
 };
 use crate::{
+    gguf::shown,
     model::ModelConfig,
     source::{Checkpoint, Dtype, SourceTensor},
 };
@@ -196,7 +197,7 @@ impl<'a> Mapper<'a> {
         let dtype = Dtype::from_name(&tensor.dtype).ok_or_else(|| TensorError::Type {
             tensor: name.into(),
             path: shard_name(self.checkpoint, tensor),
-            found: tensor.dtype.clone(),
+            found: shown(&tensor.dtype),
         })?;
         let row_bytes = (tensor.bytes.end - tensor.bytes.start) / total_rows;
         Ok(Part {

@@ -24,7 +24,7 @@ use swallow_quant::GgmlType;
 use table::{GLOBAL, OUTPUT};
 
 use super::config::ModelConfig;
-use crate::source::Checkpoint;
+use crate::{gguf::shown, source::Checkpoint};
 
 /// A tensor of the GGUF and where its weights come from.
 #[derive(Clone, Debug)]
@@ -186,7 +186,7 @@ pub fn map(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<Vec<ModelTen
     if let Some((name, tensor)) = leftovers.next() {
         let what = hints::stranger(name);
         return Err(TensorError::Unknown {
-            tensor: name.clone(),
+            tensor: shown(name),
             path: mapper::shard_name(checkpoint, tensor),
             class: config.class,
             others: leftovers.count(),

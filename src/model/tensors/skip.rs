@@ -6,6 +6,7 @@ use fancy_regex::{Regex, RegexBuilder};
 
 use super::TensorError;
 use crate::{
+    gguf::shown,
     mix::{MAX_BACKTRACKS, what_is_broken},
     source::Checkpoint,
 };
@@ -65,7 +66,7 @@ pub fn leave_out(checkpoint: &mut Checkpoint, patterns: &[SkipPattern]) -> Resul
                 Err(_) => {
                     return Err(TensorError::SlowPattern {
                         pattern: pattern.to_string(),
-                        tensor: name.clone(),
+                        tensor: shown(name),
                     });
                 }
             }

@@ -186,7 +186,7 @@ fn malformed_files_are_named_with_the_place() {
                 json!({"added_tokens": [{"id": -1, "content": "x"}]})
             )
             .error(9),
-        "`DIR/tokenizer.json`: broken JSON: invalid value: integer `-1`, expected u32 at line 1 column 25"
+        "`DIR/tokenizer.json`: JSON of another shape: invalid value: integer `-1`, expected u32 at line 1 column 25"
     );
     assert_eq!(
         model()
