@@ -3,8 +3,6 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::hub::{Repo, RepoFile};
-
 /// Entries of a folder that are looked at. Models lie among few files.
 const MAX_ENTRIES: usize = 4096;
 
@@ -43,12 +41,10 @@ pub(super) fn in_folder(path: &Path) -> String {
     }
 }
 
-/// What was meant by `path`, where nothing is: a file with nearly its name, or one of the hub.
+/// What was meant by `path`, where nothing is: a file with nearly its name.
 pub(super) fn in_place_of(path: &Path) -> Option<String> {
-    let meant = similar_file(path)
-        .map(|file| file.display().to_string())
-        .or_else(|| on_the_hub(path.to_str()?))?;
-    Some(format!("did you mean `{meant}`?"))
+    let meant = similar_file(path)?;
+    Some(format!("did you mean `{}`?", meant.display()))
 }
 
 /// The model in the same folder whose name is nearest.
@@ -68,45 +64,6 @@ fn similar_file(path: &Path) -> Option<PathBuf> {
         .iter()
         .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
     Some(path.with_file_name(nearest))
-}
-
-/// The file of the hub that is named by its page, by its repository alone, or as llama.cpp names it.
-fn on_the_hub(text: &str) -> Option<String> {
-    let file = |text: &str| RepoFile::parse(text).ok().map(|_| text.to_owned());
-    for host in ["https://huggingface.co/", "https://hf.co/"] {
-        let Some(page) = text.strip_prefix(host) else {
-            continue;
-        };
-        let page = page.split(['?', '#']).next().unwrap_or_default();
-        let parts: Vec<&str> = page.trim_end_matches('/').splitn(5, '/').collect();
-        return match parts[..] {
-            [org, name, "resolve" | "blob", "main", path] => {
-                file(&format!("hf:{org}/{name}:{path}"))
-            }
-            [org, name, "resolve" | "blob", at, path] => {
-                file(&format!("hf:{org}/{name}@{at}:{path}"))
-            }
-            [org, name, ..] => file(&format!("hf:{org}/{name}:FILE")),
-            _ => None,
-        };
-    }
-    let (repo, tag) = match text.split_once(':') {
-        Some((repo, tag)) => (repo, Some(tag)),
-        None => (text, None),
-    };
-    let parts: Vec<&str> = repo.splitn(3, '/').collect();
-    let (org, name, path) = match parts[..] {
-        [org, name] if tag.is_some() || !is_model(name) => (org, name, tag),
-        [org, name, path] if tag.is_none() => (org, name, Some(path)),
-        _ => return None,
-    };
-    if Path::new(org).exists() {
-        return None;
-    }
-    // What llama.cpp calls a tag is a type of tensors, and not the name of a file.
-    let path = path.filter(|path| is_model(path)).unwrap_or("FILE");
-    Repo::parse(&format!("hf:{org}/{name}"), "").ok()?;
-    file(&format!("hf:{org}/{name}:{path}"))
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -140,49 +97,6 @@ fn is_model(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_meant_of_the_hub() {
-        let cases = [
-            ("TheOrg/some-model", Some("hf:TheOrg/some-model:FILE")),
-            (
-                "TheOrg/some-model:Q4_K_M",
-                Some("hf:TheOrg/some-model:FILE"),
-            ),
-            (
-                "TheOrg/some-model:x.Q4_K_M.gguf",
-                Some("hf:TheOrg/some-model:x.Q4_K_M.gguf"),
-            ),
-            (
-                "TheOrg/some-model/a/x.gguf",
-                Some("hf:TheOrg/some-model:a/x.gguf"),
-            ),
-            (
-                "https://huggingface.co/TheOrg/some-model/resolve/main/x.gguf?download=true",
-                Some("hf:TheOrg/some-model:x.gguf"),
-            ),
-            (
-                "https://huggingface.co/TheOrg/some-model/blob/v2/a/x.gguf",
-                Some("hf:TheOrg/some-model@v2:a/x.gguf"),
-            ),
-            (
-                "https://huggingface.co/TheOrg/some-model",
-                Some("hf:TheOrg/some-model:FILE"),
-            ),
-            ("https://example.com/x.gguf", None),
-            ("models/x.gguf", None),
-            ("src/some-model", None),
-            ("x.gguf", None),
-            ("/models/x", None),
-            ("../TheOrg/model", None),
-            ("C:\\models\\x.gguf", None),
-            ("", None),
-            ("::", None),
-        ];
-        for (given, expected) in cases {
-            assert_eq!(on_the_hub(given).as_deref(), expected, "{given}");
-        }
-    }
 
     #[test]
     fn names_of_models() {
