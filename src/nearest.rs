@@ -17,7 +17,7 @@ pub(crate) fn of<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Op
     let lower = name.to_lowercase();
     names
         .into_iter()
-        .filter(|other| *other != name)
+        .filter(|other| *other != name && other.len() <= MAX_NAME)
         .map(|other| {
             let distance = strsim::damerau_levenshtein(&lower, &other.to_lowercase());
             (distance, other)

@@ -9,7 +9,10 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::source::{FileProblem, text_file};
+use crate::{
+    nearest,
+    source::{FileProblem, text_file},
+};
 
 /// The names of the built-in templates.
 pub const NAMES: [&str; 4] = ["swallow", "swallow-instruct", "llama-2", "chatml"];
@@ -85,13 +88,19 @@ pub fn load(name_or_path: &str) -> Result<String, ChatTemplateError> {
             });
         }
     };
-    minijinja::Environment::new()
-        .add_template(name_or_path, &without_generation_tags(&template))
-        .map_err(|source| ChatTemplateError::Jinja {
-            path: path.to_owned(),
-            source,
-        })?;
+    parse(name_or_path, &template).map_err(|source| ChatTemplateError::Jinja {
+        path: path.to_owned(),
+        source,
+    })?;
     Ok(template)
+}
+
+/// Whether a text is a template; `name` is for the error.
+///
+/// # Errors
+/// Where it is none: the line and the reason.
+pub fn parse(name: &str, template: &str) -> Result<(), minijinja::Error> {
+    minijinja::Environment::new().add_template(name, &without_generation_tags(template))
 }
 
 /// transformers marks what the assistant says with `{% generation %}`, for training. It prints
@@ -138,10 +147,7 @@ pub fn is_swallow(names: &[&str]) -> bool {
 
 fn unknown(found: &str) -> ChatTemplateError {
     let names: Vec<String> = NAMES.iter().map(|name| format!("`{name}`")).collect();
-    let far = |name: &str| strsim::damerau_levenshtein(name, found);
-    let nearest = NAMES.iter().filter(|_| found.len() <= 32);
-    let nearest = nearest.min_by_key(|name| far(name));
-    let nearest = nearest.filter(|name| far(name) < 3);
+    let nearest = nearest::of(found, NAMES);
     ChatTemplateError::Unknown {
         found: found.to_owned(),
         expected: names.join(", "),

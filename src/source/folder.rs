@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, io, path::Path};
 use serde_json::Value as Json;
 
 use super::{FileProblem, SourceError, text_file::read_json};
-use crate::{gguf::shown, hub::quoted};
+use crate::{gguf::shown, hub::quoted, nearest};
 
 pub(super) const CONFIG_FILE: &str = "config.json";
 pub(super) const ADAPTER_FILE: &str = "adapter_config.json";
@@ -145,19 +145,18 @@ fn by_names(names: &BTreeSet<String>) -> Option<String> {
             shown(gguf)
         ));
     }
-    // A second download, another case, an ending that a program hides.
-    let near = |n: &str| {
-        let lower = n.to_ascii_lowercase();
-        n != CONFIG_FILE
-            && lower.contains(".json")
-            && (lower.starts_with("config") || strsim::damerau_levenshtein(&lower, CONFIG_FILE) < 3)
-    };
-    find(&near).map(|name| {
-        format!(
-            "it has no `{CONFIG_FILE}`, but `{}`: is that it?",
-            shown(name)
-        )
-    })
+    // A second download, or an ending that a program hides; or a slip of the pen.
+    let like = |n: &str| n != CONFIG_FILE && n.starts_with("config") && n.contains(".json");
+    let json = names
+        .iter()
+        .map(String::as_str)
+        .filter(|n| n.ends_with(".json"));
+    let near = find(&like).map(String::as_str);
+    let near = near.or_else(|| nearest::of(CONFIG_FILE, json))?;
+    let near = shown(near);
+    Some(format!(
+        "it has no `{CONFIG_FILE}`, but `{near}`: is that it?"
+    ))
 }
 
 /// Sub-folders, or snapshots of a repository in the hub's cache, that have a config.json.

@@ -165,7 +165,7 @@ const CASES: &[Case] = &[
             let other = checkpoint(tokenizer.path(), "other", &spec);
             fs::copy(other.join("tokenizer.model"), d.file("tokenizer.model")).unwrap();
         },
-        &["301", "300"],
+        &["ids up to 300", "rows up to 299"],
     ),
     (
         "no tokenizer",

@@ -215,7 +215,7 @@ fn malformed_files_are_named_with_the_place() {
             .with("tokenizer_config.json", "{}")
             .with("chat_template.jinja", b"ab\xFF")
             .error(9),
-        "`DIR/chat_template.jinja`: it is not UTF-8 at byte 2"
+        "`DIR/chat_template.jinja`: it is not UTF-8 at byte 2; save it as UTF-8"
     );
 }
 
