@@ -40,7 +40,7 @@ fn files_that_are_no_recipe_are_told_what_they_are() {
         (
             "Latin-1",
             b"# caf\xe9\nbase_model: one\n",
-            "cannot read the recipe `DIR/x.yml`: it is not UTF-8 at byte 5, expected mergekit-moe's YAML",
+            "cannot read the recipe `DIR/x.yml`: it is not UTF-8 at byte 5; save it as UTF-8",
         ),
         (
             "nothing",

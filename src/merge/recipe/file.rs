@@ -36,7 +36,7 @@ pub(super) fn read(path: &Path) -> Result<String, RecipeError> {
             hint: match problem {
                 // What was to be the recipe.
                 FileProblem::Kind(FileKind::Pointer { .. } | FileKind::Html | FileKind::Xml) => "",
-                FileProblem::Kind(_) | FileProblem::Utf8 { .. } | FileProblem::TooLarge { .. } => {
+                FileProblem::Kind(_) | FileProblem::TooLarge { .. } => {
                     ", expected mergekit-moe's YAML"
                 }
                 _ => "",
