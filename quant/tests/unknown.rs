@@ -62,7 +62,7 @@ fn a_block_of_them_is_quantized_as_without_an_importance() {
             .copied()
             .collect();
         let known = with_zeros(&[]);
-        let unknown = with_zeros(&[block.clone()]);
+        let unknown = with_zeros(std::slice::from_ref(&block));
         let nothing = vec![0.0; COLUMNS];
         for isa in [Isa::Scalar].into_iter().chain(Isa::available()) {
             let with = importance::quantize(ty, isa, &known, &rows, 0xaa);
@@ -97,7 +97,7 @@ fn a_sub_block_of_them_keeps_its_weights() {
         assert_eq!(whole, [0..COLUMNS; 1], "{ty}");
         // One sub-block, and all but one column of a super-block.
         for columns in [288..320, 257..512] {
-            let importance = with_zeros(&[columns.clone()]);
+            let importance = with_zeros(std::slice::from_ref(&columns));
             let found = columns_without_importance(ty, &importance);
             assert_eq!(found.len(), 1, "{ty}");
             assert!(columns.start <= found[0].start && found[0].end == columns.end);

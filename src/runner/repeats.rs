@@ -7,16 +7,18 @@
 //! many different tokens it has. The answer ends when repetitions of a stretch
 //!
 //! - of at most 3 different tokens fill 4096 tokens: `-----`, `0,1,0,1`, `ha ha`, blank lines;
-//! - of `d` different tokens, `n` in all, fill 1024 `n / d` tokens: a sentence of 20 tokens, 16 of
-//!   them different, when it comes for the 64th time;
+//! - of `d` different tokens, `n` in all, fill 1024 `n / d` tokens, and half of that from 16
+//!   different ones on: a sentence of 20 tokens, 16 of them different, when it comes for the 32nd
+//!   time;
 //! - and in any case come for the 8th time, which is what stretches of many different tokens wait
-//!   for that are longer than 128.
+//!   for that are longer than 64.
 //!
 //! Why these numbers:
 //!
 //! - A line of ten tokens that is written a hundred times, or forty equal objects of JSON, stay
-//!   below 1024. A sentence that fills them is a loop; they are an eighth of the context that is
-//!   made unasked, and a minute or two of a large model on a CPU.
+//!   below 1024, an eighth of the context that is made unasked.
+//! - Sixteen different tokens are a whole sentence. A large model on a CPU writes one or two tokens
+//!   a second, and who waits for it should not watch a sentence go round for ten minutes.
 //! - Sentences hardly use a token twice. The rows of tables and code use some again and again
 //!   (`|`, `</td>`), and those of a matrix of zeros almost all, so the division gives a table twice
 //!   the room, and a picture of 28 by 28 zeros more than it needs.
@@ -33,6 +35,12 @@ const LONGEST: usize = 512;
 
 /// Tokens that repetitions of a stretch of different tokens must fill.
 const FILLED: usize = 1024;
+
+/// The same, of a whole sentence.
+const FILLED_RICHLY: usize = 512;
+
+/// Fewest different tokens of a whole sentence.
+const RICH: usize = 16;
 
 /// The same, of a stretch that says next to nothing.
 const FILLED_POORLY: usize = 4096;
@@ -93,7 +101,7 @@ impl RepetitionFinder {
         let run = self.runs[tokens - 1];
         // The first of the stretches is before the run.
         let filled = run + tokens;
-        if run == 0 || filled < FILLED.max(LEAST_TIMES * tokens) || !filled.is_multiple_of(tokens) {
+        if run == 0 || filled < FILLED_RICHLY.max(LEAST_TIMES * tokens) || !filled.is_multiple_of(tokens) {
             return None;
         }
         let stretch = &self.newest[self.newest.len() - tokens..];
@@ -110,9 +118,10 @@ fn must_fill(stretch: &[i32]) -> usize {
     different.sort_unstable();
     different.dedup();
     let different = different.len();
-    let filled = match different <= POOR {
-        true => FILLED_POORLY,
-        false => FILLED * stretch.len() / different,
+    let filled = match different {
+        0..=POOR => FILLED_POORLY,
+        RICH.. => FILLED_RICHLY * stretch.len() / different,
+        _ => FILLED * stretch.len() / different,
     };
     filled.max(LEAST_TIMES * stretch.len())
 }

@@ -20,8 +20,11 @@ variants!(VocabularyError {
     DuplicateId,
 });
 
+/// A file's name and what is in it.
+type Named<'a> = (&'a str, &'a [u8]);
+
 /// Reads a vocabulary of eight rows from a folder with these files.
-fn read(list: &Section, case: usize, files: &[(&str, &[u8])]) -> VocabularyError {
+fn read(list: &Section, case: usize, files: &[Named<'_>]) -> VocabularyError {
     let dir = list.dir().join(case.to_string());
     fs::create_dir_all(&dir).unwrap();
     for (name, bytes) in files {
@@ -81,7 +84,7 @@ pub(super) fn errors(list: &mut Section) {
         json["pre_tokenizer"] = json!({"type": "Metaspace", "replacement": "▁"});
         json["model"]["merges"] = json!([["a", "c"]]);
     });
-    let cases: &[(&str, &[(&str, &[u8])])] = &[
+    let cases: &[(&str, &[Named<'_>])] = &[
         ("no tokenizer", &[]),
         (
             "another's tokenizer",
