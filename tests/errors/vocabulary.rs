@@ -81,7 +81,8 @@ pub(super) fn errors(list: &mut Section) {
         json["pre_tokenizer"] = json!({"type": "Metaspace", "replacement": "▁"});
         json["model"]["merges"] = json!([["a", "c"]]);
     });
-    let cases: &[(&str, &[(&str, &[u8])])] = &[
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a [u8])]);
+    let cases: &[Case<'_>] = &[
         ("no tokenizer", &[]),
         (
             "another's tokenizer",
