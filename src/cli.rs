@@ -131,9 +131,11 @@ pub struct DiffArgs {
 /// `swallow-gguf verify`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Checks the structure and that every weight, and so every block's scales, is finite. With \
---against every tensor is compared with the checkpoint's, and one whose error is larger than the \
-weights themselves is not taken for the same. A part of a split file is checked by itself.
+Checks the structure, that keys, tensors and vocabulary fit each other as llama.cpp wants it, and that \
+every weight, and so every block's scales, is finite. Matrices of one value and experts that are equal \
+are noted. With --against every tensor is compared with the checkpoint's: one whose error is larger \
+than the weights themselves is not taken for the same, and blocks that are 0 where its weights are \
+not are lost. A part of a split file is checked by itself.
 
 Exit code: 0 when all is well, 1 when it is not, 2 on trouble.")]
 pub struct VerifyArgs {

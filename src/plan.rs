@@ -166,7 +166,8 @@ impl ConversionPlan {
         }
         // What is said of an input's own quantization is not true of the output's.
         key_values.retain(|(k, _)| k != SEARCH_KEY);
-        let mut notes = key_override::apply(&wishes.overrides, &mut key_values)?;
+        let shapes = tensors.iter().map(|t| (t.name.as_str(), t.dims.as_slice()));
+        let mut notes = key_override::apply_fitting(&wishes.overrides, &mut key_values, shapes)?;
         let imatrix = wishes.imatrix.as_deref().filter(|m| !m.is_empty());
         for (key, value) in imatrix.map(Imatrix::key_values).unwrap_or_default() {
             key_values.retain(|(k, _)| *k != key);

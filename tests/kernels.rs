@@ -44,7 +44,13 @@ fn quantize_with_importance_by_ggml(ty: GgmlType, importance: &[f32], rows: &[f3
 
 fn check_quantize_with_importance(importance: &[f32], rows: &[f32]) -> Result<(), TestCaseError> {
     for ty in QUANTIZED {
-        let expected = quantize_with_importance_by_ggml(ty, importance, rows);
+        let expected = importance::expected(
+            ty,
+            importance,
+            rows,
+            |importance, rows| quantize_with_importance_by_ggml(ty, importance, rows),
+            |block| quantize_by_ggml(ty, block),
+        );
         for isa in Isa::available() {
             let found = importance::quantize(ty, isa, importance, rows, 0xaa);
             if let Some(difference) =

@@ -1,6 +1,9 @@
 //! llama-quantize's options, whole files against llama.cpp's quantizer; and our own words.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use swallow_gguf::{
     file_type::FileType::{self, Q4_K_M, Q4_K_S, Q5_K_M},
@@ -13,7 +16,8 @@ use tempfile::TempDir;
 use crate::{
     parity::assert_same_file,
     support::{
-        LlamaKnobs, checkpoint, convert, converted, llama_quantize, small_moe, swallow_gguf, text,
+        LlamaKnobs, change_keys, checkpoint, convert, converted, llama_quantize, small_moe,
+        swallow_gguf, text,
     },
 };
 
@@ -250,14 +254,83 @@ fn overridden_keys() {
             ..LlamaKnobs::default()
         },
     );
-    // The mix follows the overridden number of experts.
-    model.compare(
-        Q4_K_M,
-        &["--override-kv", "llama.expert_count=int:8"],
-        &LlamaKnobs {
-            overrides: &[("llama.expert_count", Value::U32(8))],
-            ..LlamaKnobs::default()
-        },
+}
+
+#[test]
+fn overrides_that_do_not_fit_the_file_are_refused() {
+    let model = Model::moe();
+    let quantize = |input: &Path, args: &[&str]| {
+        let output = model.dir.path().join("out.gguf");
+        let mut command = swallow_gguf();
+        command.arg("quantize").arg(input).arg("--force").arg("-o");
+        let run = command.arg(&output).args(args).output().unwrap();
+        (run.status.success(), text(&run.stderr))
+    };
+    for (arg, message) in [
+        (
+            "llama.expert_used_count=int:3",
+            "`llama.expert_used_count` is 3, expected 1 to 2 (`llama.expert_count`)",
+        ),
+        (
+            "llama.expert_count=int:8",
+            "`llama.expert_count` is 8, expected 2, the experts of `blk.0.ffn_down_exps.weight`",
+        ),
+        (
+            "llama.block_count=int:10",
+            "`llama.block_count` is 10, expected 9",
+        ),
+        (
+            "llama.block_count=int:8",
+            "`llama.block_count` is 8, expected at least 9: there is `blk.8.attn_k.weight`",
+        ),
+        (
+            "llama.attention.head_count_kv=int:3",
+            "`llama.attention.head_count_kv` is 3, expected a divisor of 8 \
+             (`llama.attention.head_count`) (and 18 more)",
+        ),
+        (
+            "llama.rope.dimension_count=int:16",
+            "`llama.rope.dimension_count` is 16, expected 32",
+        ),
+        (
+            "llama.context_length=float:4096",
+            "`llama.context_length` is of type f32, expected u32",
+        ),
+        (
+            "tokenizer.ggml.eos_token_id=int:300",
+            "`tokenizer.ggml.eos_token_id` is 300, expected below 300, the number of \
+             `tokenizer.ggml.tokens`",
+        ),
+        (
+            "tokenizer.chat_template=str:{% for %}",
+            "`tokenizer.chat_template` is no Jinja template, expected one (line 1: ",
+        ),
+        (
+            "general.architecture=str:qwen3",
+            "`qwen3.context_length` is missing, expected a number (and 3 more)",
+        ),
+    ] {
+        let said =
+            format!("error: `--override-kv` makes a file that does not fit itself: {message}");
+        let arg = format!("--override-kv={arg}");
+        let stderr = model.messages(&[&arg], false);
+        assert!(stderr.contains(&said), "{arg}: {stderr}");
+        let (success, stderr) = quantize(&model.plain, &[&arg]);
+        assert!(!success && stderr.contains(&said), "{arg}: {stderr}");
+    }
+    // One that is odd already is no worse for another key.
+    let odd = model.dir.path().join("odd.gguf");
+    fs::copy(&model.plain, &odd).unwrap();
+    change_keys(&odd, |keys| {
+        keys.retain(|(key, _)| key != "llama.expert_used_count");
+        keys.push(("llama.expert_used_count".into(), Value::U32(3)));
+    });
+    let (success, stderr) = quantize(&odd, &["--override-kv=general.name=str:x"]);
+    assert!(success, "{stderr}");
+    let (success, stderr) = quantize(&odd, &["--override-kv=llama.expert_used_count=int:4"]);
+    assert!(
+        !success && stderr.contains("is 4, expected 1 to 2"),
+        "{stderr}"
     );
 }
 

@@ -11,8 +11,7 @@ use std::{
 
 use swallow_gguf::{
     file_type::FileType,
-    gguf::Gguf,
-    gguf::Value,
+    gguf::{Gguf, KeyValues, Value, encode_header},
     imatrix::Imatrix,
     source::Dtype,
     synthetic::{self, Layout, Sizes, Spec},
@@ -87,6 +86,16 @@ pub(crate) fn flip(file: &Path, tensor: &str, block: usize, byte: usize, bits: u
     let mut bytes = std::fs::read(file).unwrap();
     bytes[begin + block * info.ty.block_bytes() + byte] ^= bits;
     std::fs::write(file, bytes).unwrap();
+}
+
+/// Changes the metadata of a GGUF, whatever comes of it.
+pub(crate) fn change_keys(file: &Path, change: impl FnOnce(&mut KeyValues)) {
+    let mut gguf = Gguf::open(file).unwrap();
+    let bytes = std::fs::read(file).unwrap();
+    change(&mut gguf.key_values);
+    let mut changed = encode_header(&gguf.key_values, &gguf.tensors, gguf.alignment);
+    changed.extend_from_slice(&bytes[gguf.data_offset as usize..]);
+    std::fs::write(file, changed).unwrap();
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {

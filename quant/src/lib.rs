@@ -10,23 +10,28 @@
 //! - `formats`: how levels and scales lie in a block's bytes, one file per layout
 //! - `rows`: searches and formats put together, for [`Isa::Scalar`] and for lanes; `weighted_rows`
 //!   is the same where an importance matrix says which columns count more
+//! - `importance`: what is done where that says nothing
 //! - `dispatch`: the same code compiled for each instruction set
 //!
 //! The bytes are those of ggml's reference quantizers, without an importance matrix ([`quantize`])
-//! and with one ([`quantize_with_importance`]), on every instruction set and processor: nothing is
-//! contracted to a fused multiply-add, and sums run in ggml's order. For weights that are not
+//! and with one ([`quantize_with_importance`], but for columns of which it knows nothing), on every
+//! instruction set and processor: nothing is contracted to a fused multiply-add, and sums run in
+//! ggml's order. For weights that are not
 //! finite the bytes are unspecified; see [`first_non_finite`].
 
 mod convert;
 mod dispatch;
 mod float;
 mod formats;
+mod importance;
 mod isa;
 mod rounding;
 mod rows;
 mod search;
 mod types;
 mod weighted_rows;
+
+use std::ops::Range;
 
 pub use convert::{bf16_to_f32, f16_to_f32, f32_to_f32, first_non_finite, largest_magnitude};
 pub use isa::Isa;
@@ -99,6 +104,10 @@ pub fn can_dequantize(ty: GgmlType) -> bool {
 /// of the activations that it is multiplied with, so finite and not negative. To types whose scales
 /// are not searched for (Q8_0, F16, BF16, F32) it makes no difference.
 ///
+/// Where all columns of a search have importance 0 the bytes are not ggml's, which would be weights
+/// of 0: a block of such columns is quantized as by [`quantize`], and in a super-block with others the
+/// columns of a sub-block count as the least of these. [`columns_without_importance`] tells which they are.
+///
 /// # Errors
 /// [`Unsupported`] for a type that [`can_quantize`] does not have.
 ///
@@ -113,6 +122,25 @@ pub fn quantize_with_importance(
     dst: &mut [u8],
 ) -> Result<(), Unsupported> {
     check_lengths(ty, dst.len(), src.len());
+    by_columns(ty, importance, src, dst, |importance, src, dst| {
+        reference(ty, isa, importance, src, dst)
+    })
+}
+
+/// The columns of a row whose searches would have nothing but importances of 0, so that
+/// [`quantize_with_importance`] goes another way there; one run after the other.
+pub fn columns_without_importance(ty: GgmlType, importance: &[f32]) -> Vec<Range<usize>> {
+    importance::unknown(ty, importance)
+}
+
+/// Hands rows on with their importance, and those parts without one that have none.
+fn by_columns(
+    ty: GgmlType,
+    importance: &[f32],
+    src: &[f32],
+    dst: &mut [u8],
+    quantize: impl Fn(Option<&[f32]>, &[f32], &mut [u8]) -> Result<(), Unsupported>,
+) -> Result<(), Unsupported> {
     let columns = importance.len();
     assert!(
         columns.is_multiple_of(ty.block_len()) && src.len().is_multiple_of(columns),
@@ -120,9 +148,23 @@ pub fn quantize_with_importance(
         src.len()
     );
     if weighted_rows::has_weighted_search(ty) && !src.is_empty() {
-        dispatch::quantize_with_importance(ty, isa, importance, src, dst)
+        importance::Columns::new(ty, importance).quantize(ty, src, dst, quantize)
     } else {
-        dispatch::quantize(ty, isa, src, dst)
+        quantize(None, src, dst)
+    }
+}
+
+/// ggml's search.
+fn reference(
+    ty: GgmlType,
+    isa: Isa,
+    importance: Option<&[f32]>,
+    src: &[f32],
+    dst: &mut [u8],
+) -> Result<(), Unsupported> {
+    match importance {
+        Some(importance) => dispatch::quantize_with_importance(ty, isa, importance, src, dst),
+        None => dispatch::quantize(ty, isa, src, dst),
     }
 }
 
@@ -136,8 +178,8 @@ pub fn can_search_best(ty: GgmlType) -> bool {
 /// quantized as ever.
 ///
 /// The error is weighted as ggml weights it in its search: with the weights' own magnitudes, or with
-/// `importance`, not negative and finite, one value for each column of a row. The bytes are the same on
-/// every instruction set and processor.
+/// `importance`, not negative and finite, one value for each column of a row; where that is 0 as in
+/// [`quantize_with_importance`]. The bytes are the same on every instruction set and processor.
 ///
 /// # Errors
 /// [`Unsupported`] for a type that [`can_quantize`] does not have.
@@ -152,14 +194,18 @@ pub fn quantize_best(
     src: &[f32],
     dst: &mut [u8],
 ) -> Result<(), Unsupported> {
+    check_lengths(ty, dst.len(), src.len());
+    let best = |importance: Option<&[f32]>, src: &[f32], dst: &mut [u8]| {
+        reference(ty, isa, importance, src, dst)?;
+        if can_search_best(ty) {
+            dispatch::improve(ty, isa, importance, src, dst);
+        }
+        Ok(())
+    };
     match importance {
-        Some(importance) => quantize_with_importance(ty, isa, importance, src, dst)?,
-        None => quantize(ty, isa, src, dst)?,
+        Some(importance) => by_columns(ty, importance, src, dst, best),
+        None => best(None, src, dst),
     }
-    if can_search_best(ty) {
-        dispatch::improve(ty, isa, importance, src, dst);
-    }
-    Ok(())
 }
 
 /// Dequantizes `src`, any number of whole blocks, as a reader of the file computes the weights.

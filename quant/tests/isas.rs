@@ -1,5 +1,6 @@
 //! Every instruction set against the scalar reference, on rows that are hard.
 
+#[allow(dead_code, reason = "each test binary uses a part of it")]
 mod hard;
 
 use hard::{QUANTIZED, Random, WEIGHTED, difference, importance, quantize};

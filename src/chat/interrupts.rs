@@ -8,7 +8,8 @@ use super::type_ahead;
 /// What shells report of a program that Ctrl-C ended: 128 and the number of SIGINT.
 const EXIT_CODE: i32 = 130;
 
-/// Listens to Ctrl-C (and to the signals that ask a program to end).
+/// Listens to Ctrl-C. Outside a chat also to the signals that ask a program to end; in a chat those
+/// do it by themselves, when they have put the terminal back.
 #[derive(Clone, Debug)]
 pub struct Interrupts(Arc<State>);
 

@@ -9,7 +9,8 @@
 //!
 //! - Between keys and lines (`ICANON`) a terminal keeps its queue when it changes, and no change
 //!   here asks it to flush. Keys have no longest line, beyond which a terminal would drop them:
-//!   where the queue is full the sender waits.
+//!   where the queue is full (4096 bytes on Linux) the sender waits. Nor is a Ctrl-C heard
+//!   then that comes behind so much, before the next prompt.
 //! - The line editor reads a burst in one piece and keeps what comes after the end of a line
 //!   (rustyline's feature `buffer-redux`).
 //! - Pastes are bracketed for as long as the chat lasts, not only at its prompts.

@@ -2,13 +2,10 @@
 
 use std::process::ExitCode;
 
-use super::{fetch, slip};
+use super::fetch;
 use crate::{cli::DiffArgs, compare};
 
 pub(super) fn execute(args: &DiffArgs) -> anyhow::Result<ExitCode> {
-    for file in [&args.a, &args.b] {
-        slip::require_no_folder(file)?;
-    }
     let diff = compare::diff(&fetch::gguf(&args.a)?, &fetch::gguf(&args.b)?)?;
     super::print(&if args.json { diff.json() } else { diff.text() })?;
     Ok(match diff.is_empty() {

@@ -8,7 +8,6 @@ mod inspect;
 mod merge;
 mod quantize;
 mod run;
-mod slip;
 mod verify;
 mod write;
 

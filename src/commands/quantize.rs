@@ -1,6 +1,6 @@
 //! `swallow-gguf quantize`
 
-use super::{fetch, slip, write};
+use super::{fetch, write};
 use crate::{
     cli::QuantizeArgs,
     convert::{Conversion, GgufOptions},
@@ -8,7 +8,6 @@ use crate::{
 };
 
 pub(super) fn execute(args: &QuantizeArgs) -> anyhow::Result<()> {
-    slip::require_no_folder(&args.source)?;
     let cancel = write::cancel_on_interrupt()?;
     let conversion = Conversion::of_gguf(&GgufOptions {
         source: fetch::gguf(&args.source)?.into_owned(),

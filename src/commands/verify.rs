@@ -2,14 +2,13 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use super::{fetch, slip};
+use super::fetch;
 use crate::{
     cli::VerifyArgs,
     compare::{self, Reference},
 };
 
 pub(super) fn execute(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
-    slip::require_no_folder(&args.file)?;
     let file = fetch::gguf(&args.file)?;
     let reference = match &args.against {
         None => None,

@@ -15,6 +15,6 @@ pub use deviation::Deviation;
 pub use diff::{BlockDiff, DataDiff, Diff, KeyDiff, Sides, TensorDiff, diff};
 pub use error::CompareError;
 pub use verify::{
-    Against, BadBlock, Fidelity, Reference, Soundness, TensorFidelity, Unmatched, Verification,
-    verify,
+    Against, BadBlock, Constant, EqualExperts, Fidelity, Lost, Reference, Soundness,
+    TensorFidelity, Unmatched, Verification, verify,
 };

@@ -1,22 +1,27 @@
-//! Whether a GGUF file is whole, and how far its weights are from the checkpoint's.
+//! Whether a GGUF file is whole, whether what it says of itself fits what is in it, and how far its
+//! weights are from the checkpoint's.
+//!
+//! Problems and remarks are kept apart. A problem is what no program that writes a model means: a file
+//! with one is not well. A remark is on what may be meant and may be a slip, as a model that is merged
+//! with itself.
 
 mod against;
 mod json;
+mod lost;
+mod remarks;
 mod sample;
 mod text;
+mod weights;
 
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
-use swallow_quant::{GgmlType, can_dequantize};
+use swallow_quant::GgmlType;
 
-use super::{
-    CompareError, Deviation,
-    file::{self, WeightFile, dequantize},
-};
+use super::{CompareError, Deviation, file::WeightFile};
 use crate::{
     convert::CheckpointSource,
-    gguf::{FormatError, ReadError, TensorInfo},
+    gguf::{FormatError, Gguf, ReadError, file_type_name},
+    model::consistency::{self, Mismatch},
 };
 
 /// What was found in a file.
@@ -31,7 +36,7 @@ pub struct Verification {
 }
 
 /// The weights of a file whose structure is right.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Soundness {
     /// Bytes of the file.
     pub file_bytes: u64,
@@ -45,6 +50,36 @@ pub struct Soundness {
     pub not_finite: Vec<BadBlock>,
     /// Tensors whose type cannot be dequantized, so that their weights were not looked at.
     pub not_read: Vec<(String, GgmlType)>,
+    /// Keys and tensors that do not fit each other; most of them llama.cpp refuses the file for.
+    pub mismatches: Vec<Mismatch>,
+    /// Matrices, or experts of them, that have one value everywhere: a remark.
+    pub constant: Vec<Constant>,
+    /// Stacks with experts that are the same: a remark.
+    pub equal_experts: Vec<EqualExperts>,
+    /// A file type that has no name: a remark.
+    pub unknown_file_type: Option<u64>,
+}
+
+/// A matrix that has one value everywhere.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Constant {
+    /// The tensor.
+    pub tensor: String,
+    /// Its type.
+    pub ty: GgmlType,
+    /// The experts of a stack that have it, counted from 0; empty where it is the whole tensor.
+    pub experts: Vec<usize>,
+    /// The value; a zero has no sign.
+    pub value: f32,
+}
+
+/// A stack of experts of which some are the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EqualExperts {
+    /// The tensor.
+    pub tensor: String,
+    /// Experts, counted from 0, that are the same; two or more in each group.
+    pub groups: Vec<Vec<usize>>,
 }
 
 /// A block with a weight that is NaN or infinite: its scales are damaged.
@@ -96,6 +131,22 @@ pub struct TensorFidelity {
     /// How far the weights are from the checkpoint's, or that the type cannot be dequantized.
     /// Blocks are those of the type.
     pub fidelity: Fidelity,
+    /// Blocks that are 0 where the checkpoint's weights are not.
+    pub lost: Option<Lost>,
+}
+
+/// Blocks of a tensor whose weights are all 0, though the checkpoint's are not, nor too small for the
+/// type's scales.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Index of the first such block.
+    pub first: u64,
+    /// How many there are.
+    pub blocks: u64,
+    /// How many blocks were compared.
+    pub compared: u64,
+    /// The experts of a stack, counted from 0, that are lost whole.
+    pub experts: Vec<usize>,
 }
 
 /// See [`TensorFidelity`].
@@ -147,7 +198,7 @@ pub fn verify(path: &Path, reference: Option<&Reference>) -> Result<Verification
     };
     // Opened first, so that a wrong folder is told before gigabytes are read.
     let source = reference.map(against::Source::open).transpose()?;
-    let soundness = check_weights(&file)?;
+    let soundness = soundness(&file)?;
     let against = source.map(|source| source.compare(&file)).transpose()?;
     Ok(Verification {
         file: path.to_owned(),
@@ -157,12 +208,14 @@ pub fn verify(path: &Path, reference: Option<&Reference>) -> Result<Verification
 }
 
 impl Verification {
-    /// Whether nothing is wrong: the structure is right, every weight is finite, and the tensors
-    /// are the checkpoint's.
+    /// Whether nothing is wrong: the structure is right, keys and tensors fit each other, every weight
+    /// is finite, and the tensors are the checkpoint's, none of its weights lost.
     pub fn is_well(&self) -> bool {
-        let sound = matches!(&self.structure, Ok(soundness) if soundness.not_finite.is_empty());
+        let is_sound = |s: &Soundness| s.not_finite.is_empty() && s.mismatches.is_empty();
+        let sound = self.structure.as_ref().is_ok_and(is_sound);
         let is_true = |against: &Against| {
-            against.unmatched.is_empty() && !against.tensors.iter().any(TensorFidelity::is_foreign)
+            let is_wrong = |t: &TensorFidelity| t.is_foreign() || t.lost.is_some();
+            against.unmatched.is_empty() && !against.tensors.iter().any(is_wrong)
         };
         sound && self.against.as_ref().is_none_or(is_true)
     }
@@ -179,50 +232,27 @@ impl TensorFidelity {
     }
 }
 
-/// Computes every weight of the file and looks whether it is finite.
-fn check_weights(file: &WeightFile) -> Result<Soundness, CompareError> {
-    let (readable, other): (Vec<&TensorInfo>, Vec<_>) =
-        file.gguf.tensors.iter().partition(|t| can_dequantize(t.ty));
-    let chunks: Vec<_> = readable
-        .iter()
-        .flat_map(|&tensor| file::chunks(tensor).map(move |weights| (tensor, weights)))
-        .collect();
-    let bad: Vec<BadBlock> = chunks
-        .par_iter()
-        .enumerate()
-        .map_init(Default::default, |(bytes, values), (index, chunk)| {
-            let (tensor, weights) = chunk;
-            if let Some((next, weights)) = chunks.get(index + 1) {
-                file.prefetch(next, weights);
-            }
-            file.read(tensor, weights, bytes)?;
-            dequantize(tensor.ty, bytes, values);
-            let block_len = tensor.ty.block_len() as u64;
-            Ok(swallow_quant::first_non_finite(values).map(|at| BadBlock {
-                tensor: tensor.name.clone(),
-                ty: tensor.ty,
-                block: (weights.start + at as u64) / block_len,
-                total: tensor.elements() / block_len,
-            }))
-        })
-        .filter_map(Result::transpose)
-        .collect::<Result<_, CompareError>>()?;
-    let mut not_finite: Vec<BadBlock> = Vec::new();
-    for block in bad {
-        // Chunks are in the order of the file: the first of a tensor is its first block.
-        if not_finite
-            .last()
-            .is_none_or(|last| last.tensor != block.tensor)
-        {
-            not_finite.push(block);
-        }
-    }
+fn soundness(file: &WeightFile) -> Result<Soundness, CompareError> {
+    let gguf = &file.gguf;
+    let weights = weights::check(file)?;
     Ok(Soundness {
-        file_bytes: file.gguf.file_len,
-        key_values: file.gguf.key_values.len(),
-        tensors: file.gguf.tensors.len(),
-        weights: readable.iter().map(|tensor| tensor.elements()).sum(),
-        not_finite,
-        not_read: other.iter().map(|t| (t.name.clone(), t.ty)).collect(),
+        file_bytes: gguf.file_len,
+        key_values: gguf.key_values.len(),
+        tensors: gguf.tensors.len(),
+        weights: weights.count,
+        not_finite: weights.not_finite,
+        not_read: weights.not_read,
+        mismatches: mismatches(gguf),
+        constant: weights.constant,
+        equal_experts: weights.equal_experts,
+        unknown_file_type: gguf
+            .get_u64("general.file_type")
+            .filter(|id| file_type_name(*id).is_none()),
     })
+}
+
+fn mismatches(gguf: &Gguf) -> Vec<Mismatch> {
+    let tensors = gguf.tensors.iter();
+    let tensors = tensors.map(|tensor| (tensor.name.as_str(), tensor.dims.as_slice()));
+    consistency::check(&gguf.key_values, tensors)
 }

@@ -9,7 +9,7 @@
 //! | `HF_HUB_DISABLE_IMPLICIT_TOKEN` | send no token |
 //! | `HF_HOME` | else `huggingface` in `XDG_CACHE_HOME`, else in `~/.cache` |
 //! | `HF_HUB_CACHE`, else `HUGGINGFACE_HUB_CACHE` | the cache, else `hub` in `HF_HOME` |
-//! | `TRANSFORMERS_CACHE` | the same, where neither of these is set: transformers 4 fetches to it |
+//! | `TRANSFORMERS_CACHE` | the same, where none of these is set: transformers 4 fetches to it |
 //! | `HF_HUB_OFFLINE`, else `TRANSFORMERS_OFFLINE` | only what the cache has |
 //!
 //! `HF_DATASETS_OFFLINE` and `HF_DATASETS_CACHE` are not among them: they are of data sets alone.
@@ -107,7 +107,7 @@ impl Config {
         };
         let cache = var("HF_HUB_CACHE")
             .or_else(|| var("HUGGINGFACE_HUB_CACHE"))
-            .or_else(|| var("TRANSFORMERS_CACHE"))
+            .or_else(|| var("TRANSFORMERS_CACHE").filter(|_| var("HF_HOME").is_none()))
             .map_or_else(|| hf_home.join("hub"), |text| path(&text));
         let endpoint = match var("HF_ENDPOINT") {
             Some(text) => checked_endpoint(&text)?,
@@ -250,8 +250,13 @@ mod tests {
                 "/new",
             ),
             (
-                &[("TRANSFORMERS_CACHE", "~/t"), ("HF_HOME", "/hf")],
+                &[("TRANSFORMERS_CACHE", "~/t"), ("XDG_CACHE_HOME", "/x")],
                 "/nowhere/home/t",
+            ),
+            // To the hub's own library this is no name of it.
+            (
+                &[("TRANSFORMERS_CACHE", "~/t"), ("HF_HOME", "/hf")],
+                "/hf/hub",
             ),
             (
                 &[

@@ -17,6 +17,8 @@ pub enum ImatrixError {
     Gguf(#[from] ReadError),
     #[error("cannot read `{}`: {error}", path.display())]
     Read { path: PathBuf, error: io::Error },
+    #[error("`{}` is {found}, expected an importance matrix: a file that llama-imatrix wrote", path.display())]
+    NoMatrix { path: PathBuf, found: &'static str },
     #[error("`{}` is not an importance matrix: {foreign}", path.display())]
     Foreign { path: PathBuf, foreign: Foreign },
     #[error(
@@ -33,14 +35,10 @@ pub enum ImatrixError {
     NoMetadata { path: PathBuf, key: &'static str },
     #[error(
         "`{}` is not an importance matrix: expected a GGUF, or the older format, which begins with \
-         the number of its entries, found {count} for a file of {file_len} bytes",
+         the number of its entries, found {found}",
         path.display()
     )]
-    NeitherFormat {
-        path: PathBuf,
-        count: i32,
-        file_len: u64,
-    },
+    NeitherFormat { path: PathBuf, found: String },
     #[error("importance matrix `{}` is broken: {what}", path.display())]
     Broken { path: PathBuf, what: Broken },
     #[error(

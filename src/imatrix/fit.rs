@@ -1,5 +1,7 @@
 //! Whether an importance matrix is that of a model.
 
+use std::ops::Range;
+
 use swallow_quant::GgmlType;
 
 use super::{Imatrix, ImatrixError};
@@ -62,8 +64,8 @@ impl Imatrix {
 
     /// Holds the matrix against the tensors of a file to be written, and returns a line for each
     /// kind of thing that should be known: tensors without an entry, experts that no token has
-    /// reached, entries without a tensor. Only tensors of types that importance changes need
-    /// entries.
+    /// reached, columns with no importance but 0, entries without a tensor. Only tensors of types that
+    /// importance changes need entries.
     ///
     /// # Errors
     /// Where no tensor has an entry; and where an entry is of another length than its tensor needs,
@@ -82,6 +84,7 @@ impl Imatrix {
         }
 
         let (mut missing, mut unseen, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut zeros, mut known) = (Vec::new(), 0);
         for tensor in tensors {
             let is_weighed = is_weighed(tensor.ty);
             match self.fit(&tensor.name, &tensor.dims) {
@@ -96,13 +99,28 @@ impl Imatrix {
                     return Err(self.wrong_length(tensor, expected, found));
                 }
                 Fit::Fits {
-                    unseen: experts, ..
-                } if is_weighed && !experts.is_empty() => {
-                    let experts: Vec<String> = experts.iter().map(usize::to_string).collect();
-                    unseen.push(format!("{} ({})", tensor.name, experts.join(", ")));
+                    importance,
+                    unseen: experts,
+                } if is_weighed => {
+                    if !experts.is_empty() {
+                        unseen.push(format!("{} ({})", tensor.name, listed(&experts)));
+                    }
+                    let of_tensor = Zeros::of(tensor, importance);
+                    known += usize::from(!of_tensor.is_all);
+                    if let Some(places) = of_tensor.places() {
+                        zeros.push(format!("{}{places}", tensor.name));
+                    }
                 }
                 Fit::Missing | Fit::Fits { .. } => {}
             }
+        }
+        if known == 0 && !zeros.is_empty() {
+            notes.push(
+                "the importance matrix has nothing but zeros for this model, which is quantized as \
+                 without one"
+                    .to_owned(),
+            );
+            zeros.clear();
         }
         let unknown = unknown.iter().map(|name| escape(name.as_bytes()));
         for (what, names) in [
@@ -113,6 +131,10 @@ impl Imatrix {
             (
                 "no token has reached these experts, so their columns count alike",
                 unseen,
+            ),
+            (
+                "quantized as without a matrix, for all importances are 0",
+                zeros,
             ),
             (
                 "entries of the importance matrix without a tensor",
@@ -137,6 +159,64 @@ impl Imatrix {
             experts,
         }
     }
+}
+
+/// Where a tensor's importances are nothing but 0.
+struct Zeros {
+    experts: Vec<usize>,
+    /// Columns of other experts; more than whole experts only where a search has nothing else.
+    columns: Vec<(usize, Range<usize>)>,
+    is_stack: bool,
+    is_all: bool,
+}
+
+impl Zeros {
+    fn of(tensor: &TensorInfo, importance: &[f32]) -> Self {
+        let (columns, experts) = columns_and_experts(&tensor.dims);
+        let mut zeros = Self {
+            experts: Vec::new(),
+            columns: Vec::new(),
+            is_stack: experts > 1,
+            is_all: false,
+        };
+        let columns = columns as usize;
+        for (expert, importance) in importance.chunks(columns).enumerate() {
+            for run in swallow_quant::columns_without_importance(tensor.ty, importance) {
+                match run.len() == columns {
+                    true => zeros.experts.push(expert),
+                    false => zeros.columns.push((expert, run)),
+                }
+            }
+        }
+        zeros.is_all = zeros.experts.len() as u64 == experts;
+        zeros
+    }
+
+    /// In brackets; nothing where it is the whole tensor, `None` where it is no place.
+    fn places(&self) -> Option<String> {
+        if self.is_all {
+            return Some(String::new());
+        }
+        let experts = match self.experts.len() {
+            0 => None,
+            1 => Some(format!("expert {}", self.experts[0])),
+            _ => Some(format!("experts {}", listed(&self.experts))),
+        };
+        let columns = self.columns.iter().map(|(expert, run)| {
+            let run = format!("columns {} to {}", run.start, run.end - 1);
+            match self.is_stack {
+                true => format!("{run} of expert {expert}"),
+                false => run,
+            }
+        });
+        let places: Vec<String> = experts.into_iter().chain(columns).collect();
+        (!places.is_empty()).then(|| format!(" ({})", places.join("; ")))
+    }
+}
+
+fn listed(numbers: &[usize]) -> String {
+    let numbers: Vec<String> = numbers.iter().map(usize::to_string).collect();
+    numbers.join(", ")
 }
 
 /// Whether importance changes the blocks of this type. Q8_0 has one scale in a block, which is not

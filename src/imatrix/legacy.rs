@@ -15,6 +15,9 @@ use crate::gguf::{MAX_TENSOR_NAME, escape};
 /// Bytes of the smallest entry: a name of one byte and one value.
 const SMALLEST_ENTRY: u64 = 4 + 1 + 4 + 4 + 4;
 
+/// Bytes of a text that are shown, after the first four.
+const SHOWN_TEXT: u64 = 20;
+
 /// Reads the matrix at `path`, which is a regular file and no GGUF.
 pub(super) fn read(path: &Path) -> Result<Imatrix, ImatrixError> {
     let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
@@ -51,10 +54,24 @@ pub(super) fn read_from(
         .map_err(failed)?;
     // Where this is no number of entries, the file is no importance matrix at all.
     if count < 1 || count as u64 > bytes.left / SMALLEST_ENTRY {
+        let first = count.to_le_bytes();
+        let is_text = first
+            .iter()
+            .all(|byte| byte.is_ascii_graphic() || *byte == b' ');
+        let found = match is_text {
+            false => format!("{count} for a file of {file_len} bytes"),
+            true => {
+                let more = bytes.string(|| "the text".into(), bytes.left.min(SHOWN_TEXT));
+                let begins = [&first[..], &more.map_err(failed)?].concat();
+                format!(
+                    "a text of {file_len} bytes that begins with `{}`",
+                    escape(&begins)
+                )
+            }
+        };
         return Err(ImatrixError::NeitherFormat {
             path: path.to_owned(),
-            count,
-            file_len,
+            found,
         });
     }
     let mut entries = BTreeMap::new();

@@ -7,7 +7,9 @@
 //!
 //! Where an expert saw none (its count is 0), llama.cpp takes an importance of 1 for all of its
 //! columns. Nothing else has a mean of exactly 1 everywhere, so in both formats that is how such
-//! an expert is known.
+//! an expert is known. A mean of 0 (other programs, and older ones of llama.cpp, leave such experts
+//! so) has another way: what has no importance but 0 is quantized as without a matrix, see
+//! [`swallow_quant::quantize_with_importance`].
 //!
 //! # The format of today
 //! A GGUF (see [`crate::gguf`]) whose tensors are all F32, with the sums of one tensor of the model
@@ -82,6 +84,10 @@ impl Imatrix {
     /// # Errors
     /// Where the file cannot be read, is something else (and then what), or is broken.
     pub fn open(path: &Path) -> Result<Self, ImatrixError> {
+        let no_matrix = |found| ImatrixError::NoMatrix {
+            path: path.to_owned(),
+            found,
+        };
         match Gguf::open(path) {
             Ok(gguf) => sums::read(path, &gguf),
             Err(ReadError::Format {
@@ -95,6 +101,12 @@ impl Imatrix {
                     foreign,
                 }),
             },
+            Err(ReadError::Folder { .. }) => Err(no_matrix("a folder")),
+            Err(ReadError::NotAFile { .. }) => Err(no_matrix("not a regular file")),
+            Err(ReadError::Format {
+                source: FormatError::Empty,
+                ..
+            }) => Err(no_matrix("empty")),
             Err(error) => Err(error.into()),
         }
     }

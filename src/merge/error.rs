@@ -102,9 +102,9 @@ pub enum MergeError {
     )]
     Vocabularies {
         /// How many words differ.
-        words: usize,
+        words: u32,
         /// The first of them.
-        id: usize,
+        id: u32,
         /// The base model.
         base: String,
         /// Its text, in backticks, or that there is none.

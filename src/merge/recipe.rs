@@ -14,8 +14,9 @@
 //!     residual_scale: 0.5
 //! ```
 //!
-//! mergekit ignores what it does not know, so that a slip of the pen goes unnoticed; here it is an
-//! error.
+//! A model may be written in mergekit's long words, `model: {path: ./base, revision: main}`, and a dtype as
+//! `bf16`, `torch.bfloat16` and the like. mergekit ignores keys that it does not know, so that a slip of
+//! the pen goes unnoticed; here each is an error that says what to write.
 
 mod error;
 mod file;
@@ -246,7 +247,7 @@ impl Expert {
 mod tests {
     use super::*;
 
-    const RECIPE: &str = "base_model: ./base
+    const RECIPE: &str = "base_model: {model: {path: ./base, revision: null}, lora: null}
 gate_mode: hidden_avg
 dtype: float16
 experts_per_token: 1

@@ -88,13 +88,19 @@ pub fn load(name_or_path: &str) -> Result<String, ChatTemplateError> {
             });
         }
     };
-    minijinja::Environment::new()
-        .add_template(name_or_path, &without_generation_tags(&template))
-        .map_err(|source| ChatTemplateError::Jinja {
-            path: path.to_owned(),
-            source,
-        })?;
+    parse(name_or_path, &template).map_err(|source| ChatTemplateError::Jinja {
+        path: path.to_owned(),
+        source,
+    })?;
     Ok(template)
+}
+
+/// Whether a text is a template; `name` is for the error.
+///
+/// # Errors
+/// Where it is none: the line and the reason.
+pub fn parse(name: &str, template: &str) -> Result<(), minijinja::Error> {
+    minijinja::Environment::new().add_template(name, &without_generation_tags(template))
 }
 
 /// transformers marks what the assistant says with `{% generation %}`, for training. It prints

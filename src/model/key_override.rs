@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use super::consistency::{self, Mismatch};
 use crate::gguf::{self, KeyValues, Value, ValueType};
 
 /// `KEY=TYPE:VALUE` of the command line.
@@ -36,6 +37,8 @@ pub enum OverrideError {
     Layout(String),
     #[error("`{key}` cannot be overridden: it holds an array of {len} values")]
     Array { key: String, len: usize },
+    #[error("`--override-kv` makes a file that does not fit itself: {mismatch}{more}")]
+    Inconsistent { mismatch: Mismatch, more: String },
 }
 
 /// What `given` may have meant: empty, or begins with a separator.
@@ -106,6 +109,37 @@ impl FromStr for KeyOverride {
             key: key.to_owned(),
             value,
         })
+    }
+}
+
+/// As [`apply`], and sees to it that the file is still one that fits itself and its `tensors` (names and
+/// dimensions).
+///
+/// # Errors
+/// As [`apply`]; and where something that fitted the rest of the file does so no more. A file may well
+/// be odd already.
+pub fn apply_fitting<'a>(
+    overrides: &[KeyOverride],
+    key_values: &mut KeyValues,
+    tensors: impl Iterator<Item = (&'a str, &'a [u64])> + Clone,
+) -> Result<Vec<String>, OverrideError> {
+    if overrides.is_empty() {
+        return Ok(Vec::new());
+    }
+    let before = consistency::check(key_values, tensors.clone());
+    let notes = apply(overrides, key_values)?;
+    let mut new = consistency::check(key_values, tensors)
+        .into_iter()
+        .filter(|mismatch| !before.contains(mismatch));
+    match new.next() {
+        None => Ok(notes),
+        Some(mismatch) => Err(OverrideError::Inconsistent {
+            mismatch,
+            more: match new.count() {
+                0 => String::new(),
+                more => format!(" (and {more} more)"),
+            },
+        }),
     }
 }
 

@@ -4,6 +4,7 @@
 mod card;
 pub mod chat_template;
 pub mod config;
+pub mod consistency;
 pub mod identity;
 pub mod key_override;
 pub mod metadata;

@@ -3,17 +3,16 @@
 //! llama.cpp answers a file it cannot use with a null pointer, and some broken ones with an
 //! abort of the whole program. What can be said in plain words is said here.
 
-mod nearby;
-
-use std::collections::HashMap;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use bstr::{BStr, ByteSlice};
 
 use super::SpecialTokens;
 use crate::gguf::{Array, Gguf, ReadError, escape};
-use crate::model::chat_template;
+use crate::model::{
+    chat_template,
+    consistency::{MAX_EXPERTS, MAX_LAYERS, duplicate_token},
+};
 
 /// A GGUF file that is whole and made for generating text.
 #[derive(Clone, Debug)]
@@ -85,24 +84,6 @@ pub enum ModelFileError {
         second: usize,
         /// Their text.
         text: String,
-    },
-
-    /// A folder.
-    #[error("`{}` is a folder, expected a GGUF file: {instead}", .path.display())]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// What to give in its place.
-        instead: String,
-    },
-
-    /// No file, but something that was probably meant.
-    #[error("there is no file `{}`: {instead}", .path.display())]
-    NotFound {
-        /// The file.
-        path: PathBuf,
-        /// What to give in its place.
-        instead: String,
     },
 
     /// A part of a split model that is not the first.
@@ -183,12 +164,6 @@ const NOT_GENERATIVE: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// `LLAMA_MAX_LAYERS` of llama.cpp.
-const MAX_LAYERS: u64 = 512;
-
-/// `LLAMA_MAX_EXPERTS` of llama.cpp.
-const MAX_EXPERTS: u64 = 1024;
-
 /// More parts than any model has. The names have five digits.
 const MAX_PARTS: u64 = 9999;
 
@@ -199,7 +174,7 @@ impl ModelFile {
     /// # Errors
     /// Where the file is missing, cut, no GGUF or no generating model, with the reason.
     pub fn open(path: &Path) -> Result<Self, ModelFileError> {
-        let gguf = open(path)?;
+        let gguf = Gguf::open(path)?;
         let architecture = required_str(&gguf, path, "general.architecture")?;
         check_generative(&gguf, path, architecture)?;
         let size = gguf.file_len + size_of_other_parts(&gguf, path)?;
@@ -227,33 +202,6 @@ impl ModelFile {
             },
         })
     }
-}
-
-/// Opens the GGUF at `path`, or says what was probably meant.
-fn open(path: &Path) -> Result<Gguf, ModelFileError> {
-    let error = match Gguf::open(path) {
-        Ok(gguf) => return Ok(gguf),
-        Err(error) => error,
-    };
-    let instead = match &error {
-        ReadError::Folder { .. } => {
-            return Err(ModelFileError::Folder {
-                path: path.to_owned(),
-                instead: nearby::in_folder(path),
-            });
-        }
-        ReadError::Open { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-            nearby::in_place_of(path)
-        }
-        _ => None,
-    };
-    Err(match instead {
-        Some(instead) => ModelFileError::NotFound {
-            path: path.to_owned(),
-            instead,
-        },
-        None => error.into(),
-    })
 }
 
 fn required_str<'g>(
@@ -320,28 +268,19 @@ fn check_hyperparameters(
     Ok(())
 }
 
-/// llama.cpp asserts that no two tokens have the same text, which to it ends at a NUL. Empty
-/// ones it names by their number.
 fn check_tokens(gguf: &Gguf, path: &Path) -> Result<(), ModelFileError> {
     let Some(Array::String(tokens)) = gguf.get_array("tokenizer.ggml.tokens") else {
         return Ok(());
     };
-    let mut ids = HashMap::with_capacity(tokens.len());
-    for (second, token) in tokens.iter().enumerate() {
-        let text = token.split_str("\0").next().unwrap_or_default();
-        if text.is_empty() {
-            continue;
-        }
-        if let Some(first) = ids.insert(text, second) {
-            return Err(ModelFileError::DuplicateToken {
-                path: path.to_owned(),
-                first,
-                second,
-                text: escape(text),
-            });
-        }
+    match duplicate_token(tokens) {
+        None => Ok(()),
+        Some((first, second, text)) => Err(ModelFileError::DuplicateToken {
+            path: path.to_owned(),
+            first,
+            second,
+            text: escape(text),
+        }),
     }
-    Ok(())
 }
 
 /// Bytes of the parts 2 and up of a split model, each of which is read and checked.

@@ -6,7 +6,7 @@
 //! these is how long it goes on *exactly* the same, and how much the stretch says, which is how
 //! many different tokens it has. The answer ends when repetitions of a stretch
 //!
-//! - of at most 4 different tokens fill 4096 tokens: `-----`, `0, 1, 0, 1`, `ha ha`, blank lines;
+//! - of at most 3 different tokens fill 4096 tokens: `-----`, `0,1,0,1`, `ha ha`, blank lines;
 //! - of `d` different tokens, `n` in all, fill 1024 `n / d` tokens: a sentence of 20 tokens, 16 of
 //!   them different, when it comes for the 64th time;
 //! - and in any case come for the 8th time, which is what stretches of many different tokens wait
@@ -38,7 +38,7 @@ const FILLED: usize = 1024;
 const FILLED_POORLY: usize = 4096;
 
 /// Most different tokens of a stretch that says next to nothing.
-const POOR: usize = 4;
+const POOR: usize = 3;
 
 /// A stretch comes at least so often, however long it is.
 const LEAST_TIMES: usize = 8;

@@ -302,7 +302,7 @@ fn trouble_is_code_2() {
     fs::write(&b, &whole[..whole.len() - 200]).unwrap();
     for (b, expected) in [
         (b, "the download was probably cut"),
-        (dir.path().join("nowhere.gguf"), "cannot open"),
+        (dir.path().join("nowhere.gguf"), "there is no file"),
         (dir.path().to_owned(), "is a folder"),
     ] {
         let output = diff(&a, &b, &[]);

@@ -19,7 +19,10 @@ use swallow_gguf::{
 };
 
 use super::{Section, variants};
-use crate::support::{checkpoint, small_moe};
+use crate::{
+    edited::Folder,
+    support::{checkpoint, small_moe},
+};
 
 variants!(MergeError {
     NoFolder,
@@ -166,23 +169,22 @@ fn copy(dir: &Path, name: &str) -> PathBuf {
 }
 
 fn configure(parent: &Path, key: &str, value: Json) {
-    let path = parent.join("config.json");
-    let mut config: Json = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    config[key] = value;
-    fs::write(path, config.to_string()).unwrap();
+    let source = parent.to_owned();
+    Folder { source }.edit_json("config.json", |config| config[key] = value);
 }
 
-/// Adds a tensor of BF16 zeros to a shard.
-fn add_tensor(shard: &Path, name: &str, len: usize) {
-    let bytes = fs::read(shard).unwrap();
-    let (header, data) = bytes.split_first_chunk::<8>().unwrap();
-    let (header, data) = data.split_at(u64::from_le_bytes(*header) as usize);
-    let mut header: Json = serde_json::from_slice(header).unwrap();
-    header[name] = json!({"dtype": "BF16", "shape": [len], "data_offsets": [data.len(), data.len() + 2 * len]});
-    let header = header.to_string();
-    let length = (header.len() as u64).to_le_bytes();
+/// Adds a tensor of BF16 zeros to a parent.
+fn add_tensor(parent: &Path, name: &str, len: usize) {
+    let source = parent.to_owned();
+    let folder = Folder { source };
+    let end = folder.parts().1.len();
+    folder.edit_header(|header| {
+        header[name] =
+            json!({"dtype": "BF16", "shape": [len], "data_offsets": [end, end + 2 * len]});
+    });
+    let shard = folder.file("model.safetensors");
     let zeros = vec![0; 2 * len];
-    fs::write(shard, [&length, header.as_bytes(), data, &zeros].concat()).unwrap();
+    fs::write(&shard, [fs::read(&shard).unwrap(), zeros].concat()).unwrap();
 }
 
 fn parents(list: &mut Section, dir: &Path) {
@@ -201,7 +203,7 @@ fn parents(list: &mut Section, dir: &Path) {
 
     checkpoint(dir, "moe", &small_moe());
     list.add("a mixture", failed(dir, "./moe", ""));
-    let bias = copy(dir, "bias").join("model.safetensors");
+    let bias = copy(dir, "bias");
     add_tensor(&bias, "model.layers.0.self_attn.q_proj.bias", 256);
     list.add("a model with biases", failed(dir, "./bias", ""));
     configure(&copy(dir, "gelu"), "hidden_act", json!("gelu"));

@@ -37,6 +37,7 @@ variants!(OverrideError {
     Value,
     Layout,
     Array,
+    Inconsistent,
 });
 
 variants!(ChatTemplateError {
@@ -244,6 +245,28 @@ fn overrides(list: &mut Section) {
         "an array",
         key_override::apply(&[given], &mut key_values).unwrap_err(),
     );
+    let key_values: KeyValues = vec![
+        ("general.architecture".into(), "llama".into()),
+        ("llama.context_length".into(), 4096u32.into()),
+        ("llama.embedding_length".into(), 64u32.into()),
+        ("llama.block_count".into(), 2u32.into()),
+        ("llama.expert_count".into(), 2u32.into()),
+        ("llama.expert_used_count".into(), 2u32.into()),
+    ];
+    let tensors = [("token_embd.weight", &[64u64, 300][..])];
+    for (case, given) in [
+        (
+            "more experts than there are",
+            "llama.expert_used_count=int:3",
+        ),
+        ("a text for a number", "llama.context_length=str:long"),
+    ] {
+        let given = given.parse::<KeyOverride>().unwrap();
+        let mut key_values = key_values.clone();
+        let tensors = tensors.iter().copied();
+        let error = key_override::apply_fitting(&[given], &mut key_values, tensors);
+        list.add(case, error.unwrap_err());
+    }
 }
 
 fn templates(list: &mut Section) {

@@ -206,11 +206,11 @@ fn a_folder_in_the_place_of_a_gguf() {
     for (given, expected) in [
         (
             "checkpoint",
-            "`checkpoint` is a folder, expected a GGUF file: `swallow-gguf convert` makes one of this checkpoint",
+            "`checkpoint` is a folder, expected a GGUF file: it is a checkpoint, of which `swallow-gguf convert` makes one",
         ),
         (
             "ggufs",
-            "`ggufs` is a folder, expected a GGUF file: in it are `a.gguf`, `m-00001-of-00002.gguf`",
+            "`ggufs` is a folder, expected a GGUF file, such as `ggufs/a.gguf`",
         ),
         ("empty", "`empty` is a folder, expected a GGUF file"),
     ] {

@@ -7,23 +7,26 @@ use std::{
 };
 
 use serde_json::{Value as Json, json};
-use swallow_gguf::gguf::Gguf;
+use swallow_gguf::{gguf::Gguf, synthetic::Spec};
 
 use super::{
     RANDOM, dense, merged, parents, recipe, require_same,
     vocabularies::{rename, row, texts, with_rows, with_vocabulary},
     write_checkpoint,
 };
-use crate::support::{checkpoint, converted, swallow_gguf, text};
+use crate::{
+    edited::Folder,
+    support::{checkpoint, converted, swallow_gguf, text},
+};
 
 /// Sets keys of a parent's config.json.
 fn configure(parent: &Path, changes: &Json) {
-    let path = parent.join("config.json");
-    let mut config: Json = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    for (key, value) in changes.as_object().unwrap() {
-        config[key] = value.clone();
-    }
-    fs::write(&path, config.to_string()).unwrap();
+    let source = parent.to_owned();
+    Folder { source }.edit_json("config.json", |config| {
+        for (key, value) in changes.as_object().unwrap() {
+            config[key] = value.clone();
+        }
+    });
 }
 
 /// Merges `path` to `output` in bf16 and gives the notes.
@@ -289,4 +292,36 @@ fn a_written_config_holds_the_bases_values() {
     let output = dir.path().join("out.gguf");
     merged(&recipe(dir.path(), RANDOM), &output, &[]);
     require_bases_keys(&output, &one);
+}
+
+/// Parents whose tensors are named as strangers name them: the same merge, and the checkpoint that is
+/// written has a Mixtral's own names.
+#[test]
+fn parents_under_other_names_make_the_same_merge() {
+    let dir = parents(|seed| Spec {
+        shards: 1,
+        ..dense(seed)
+    });
+    let yarn = json!({"rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 1024}});
+    configure(&dir.path().join("one"), &yarn);
+    let yaml = "base_model: ./one
+gate_mode: cheap_embed
+dtype: bfloat16
+experts:
+  - {source_model: one, positive_prompts: [a]}
+  - {source_model: ./two, positive_prompts: [b]}
+";
+    let path = recipe(dir.path(), yaml);
+    let output = dir.path().join("out.gguf");
+    let expected = merged(&path, &output, &[]);
+    require_bases_keys(&output, &dir.path().join("one"));
+    for (parent, prefix) in [("one", ""), ("two", "model.model.")] {
+        let source = dir.path().join(parent);
+        Folder { source }.rename(|name| {
+            let rest = name.strip_prefix("model.");
+            Some(rest.map_or(name.to_owned(), |rest| format!("{prefix}{rest}")))
+        });
+    }
+    assert!(merged(&path, &output, &["--force"]) == expected);
+    require_same(&path, &["q4_k_m"], &[]);
 }

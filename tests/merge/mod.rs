@@ -1,21 +1,23 @@
 //! `swallow-gguf merge`: parents made here, recipes, and what becomes of them.
 
 mod bases_values;
+mod gates;
 mod killed;
+mod mergekit;
 mod prompts;
 mod recipe_files;
 mod recipes;
 mod references;
+mod same;
 mod vocabularies;
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::Output,
 };
 
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use swallow_gguf::{
     gguf::{Gguf, Value},
     source::Dtype,
@@ -23,7 +25,7 @@ use swallow_gguf::{
 };
 
 use crate::support::{
-    checkpoint, converted, fixtures, moe_from_gguf, small_moe, smollm2, swallow_gguf, text,
+    checkpoint, converted, moe_from_gguf, small_moe, smollm2, swallow_gguf, text,
 };
 
 /// A small dense model.
@@ -127,129 +129,6 @@ experts:
 ";
 
 #[test]
-fn a_merge_is_the_conversion_of_the_checkpoint_it_writes() {
-    let dir = parents(dense);
-    let card = "---\nlicense: mit\nlanguage: ja\n---\n# A-Model\n";
-    fs::write(dir.path().join("one/README.md"), card).unwrap();
-    let cases: [(&str, &[&str], &[&str]); 5] = [
-        (RANDOM, &["q4_k_m", "bf16", "f32", "q8_0"], &[]),
-        (
-            "base_model: three
-experts: [{source_model: one}, {source_model: two}, {source_model: three}, {source_model: two}]
-gate_mode: uniform_random
-experts_per_token: 3
-",
-            &["q4_k_s", "f16"],
-            &["--seed", "7", "--name", "Four-Experts-v2"],
-        ),
-        (
-            "base_model: one
-dtype: float16
-gate_mode: random
-experts:
-  - {source_model: two, noise_scale: 0.01, residual_scale: 0.5}
-  - {source_model: two, noise_scale: 0.01}
-  - {source_model: two, residual_scale: -1}
-",
-            &["q6_k", "f16", "f32"],
-            &["--seed", "3", "--experts-per-token", "1"],
-        ),
-        (
-            "base_model: one
-dtype: float32
-gate_mode: random
-experts: [{source_model: one, noise_scale: 0.1}, {source_model: one, noise_scale: 0.1}]
-",
-            &["f32", "bf16", "q5_k_m"],
-            &[],
-        ),
-        (
-            "base_model: one
-gate_mode: random
-experts: [{source_model: one}]
-experts_per_token: 1
-",
-            &["q4_0"],
-            &[],
-        ),
-    ];
-    for (yaml, file_types, args) in cases {
-        require_same(&recipe(dir.path(), yaml), file_types, args);
-    }
-}
-
-/// Parents in other formats: what is rounded, what is not, and grouped heads that are put in order.
-#[test]
-fn every_format_of_the_parents_is_rounded_to_the_recipes() {
-    for (of_parents, others) in [(Dtype::F32, Some(Dtype::Bf16)), (Dtype::F16, None)] {
-        let dir = parents(|seed| Spec {
-            dtype: of_parents,
-            other_dtype: others,
-            tied: true,
-            ..dense(seed)
-        });
-        for dtype in ["bfloat16", "float16", "float32"] {
-            let yaml = RANDOM.replace("bfloat16", dtype);
-            require_same(&recipe(dir.path(), &yaml), &["q4_k_m", "f32"], &[]);
-        }
-    }
-}
-
-/// Mistral, the words of transformers 5, scaled positions, heads of their own width.
-#[test]
-fn configs_of_parents_come_through() {
-    let llama3 = json!({
-        "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-        "original_max_position_embeddings": 1024,
-    });
-    let cases = [
-        (
-            "mistral",
-            json!({"architectures": ["MistralForCausalLM"], "sliding_window": 4096}),
-        ),
-        (
-            "linear",
-            json!({"rope_scaling": {"type": "linear", "factor": 4.0}}),
-        ),
-        ("llama3", json!({"rope_scaling": llama3})),
-        (
-            "transformers 5",
-            json!({"rope_theta": null, "dtype": "bfloat16", "rope_parameters": {"rope_type": "default", "rope_theta": 5e5}}),
-        ),
-        (
-            "head_dim",
-            json!({"head_dim": 32, "rms_norm_eps": 1e-6, "pad_token_id": 0}),
-        ),
-    ];
-    for (name, change) in cases {
-        let dir = parents(dense);
-        for parent in ["one", "two"] {
-            let path = dir.path().join(parent).join("config.json");
-            let mut config: Json = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-            for (key, value) in change.as_object().unwrap() {
-                config[key] = value.clone();
-            }
-            fs::write(&path, config.to_string()).unwrap();
-        }
-        let path = recipe(dir.path(), RANDOM);
-        require_same(&path, &["q4_k_m"], &[]);
-        // What the runner reads is the base's.
-        let [merged_path, base_path] = ["m.gguf", "b.gguf"].map(|name| dir.path().join(name));
-        merged(&path, &merged_path, &[]);
-        converted(&dir.path().join("one"), &base_path, &[]);
-        let [merged, base] = [&merged_path, &base_path].map(|path| Gguf::open(path).unwrap());
-        for (key, value) in &base.key_values {
-            if key.starts_with("llama.") || key.starts_with("tokenizer.") {
-                assert_eq!(merged.get(key), Some(value), "{name}: {key}");
-            }
-        }
-        let [merged, base] =
-            [&merged, &base].map(|gguf| gguf.tensor("rope_freqs.weight").is_some());
-        assert_eq!(merged, base, "{name}");
-    }
-}
-
-#[test]
 fn metadata_tells_parents_recipe_and_seed() {
     let dir = parents(dense);
     let cards = [
@@ -294,52 +173,6 @@ fn metadata_tells_parents_recipe_and_seed() {
     let run = merge(&recipe(dir.path(), yaml), &["--dry-run", "--json"]);
     let plan: Json = serde_json::from_slice(&run.stdout).unwrap();
     assert_eq!(plan["name"], "my-moe");
-}
-
-#[test]
-fn gates_and_noise_repeat_by_their_seed() {
-    let dir = parents(dense);
-    let yaml = "base_model: one
-gate_mode: random
-experts: [{source_model: one, noise_scale: 0.01}, {source_model: two}]
-";
-    let path = recipe(dir.path(), yaml);
-    let out = |name: &str, seed: &str, threads: &str| {
-        let args = ["-t", "bf16", "--seed", seed, "--threads", threads];
-        merged(&path, &dir.path().join(name), &args)
-    };
-    let first = out("a.gguf", "5", "1");
-    assert!(first == out("b.gguf", "5", "2"), "threads matter");
-    assert!(first != out("c.gguf", "6", "1"), "seeds do not matter");
-    let default = merged(&path, &dir.path().join("d.gguf"), &["-t", "bf16"]);
-    assert!(default == out("e.gguf", "0", "1"), "the default is another");
-
-    // Attention is the base's, whatever the seed; the experts with noise are not their sources'.
-    let tensor = |name: &str, tensor: &str| {
-        let path = dir.path().join(name);
-        let gguf = Gguf::open(&path).unwrap();
-        let info = gguf.tensor(tensor).unwrap().clone();
-        let begin = (gguf.data_offset + info.offset) as usize;
-        fs::read(path).unwrap()[begin..begin + info.size() as usize].to_vec()
-    };
-    for same in ["blk.0.attn_q.weight", "token_embd.weight", "output.weight"] {
-        assert!(tensor("a.gguf", same) == tensor("c.gguf", same), "{same}");
-    }
-    for name in ["blk.1.ffn_up_exps.weight", "blk.0.ffn_gate_inp.weight"] {
-        assert!(tensor("a.gguf", name) != tensor("c.gguf", name), "{name}");
-    }
-    converted(
-        &dir.path().join("two"),
-        &dir.path().join("two.gguf"),
-        &["-t", "bf16"],
-    );
-    let experts = tensor("a.gguf", "blk.1.ffn_down_exps.weight");
-    let own = tensor("two.gguf", "blk.1.ffn_down.weight");
-    assert!(
-        experts[own.len()..] == own[..],
-        "expert 1 is not its source"
-    );
-    assert!(experts[..own.len()] != own[..]);
 }
 
 #[test]
@@ -506,139 +339,4 @@ fn smollm2_merged_with_itself_says_what_it_says() {
     let said = answer(&dense);
     assert!(said.contains("Tokyo"), "{said}");
     assert_eq!(answer(&moe), said);
-}
-
-#[test]
-fn gates_are_saved_and_taken_again() {
-    let dir = parents(dense);
-    let path = recipe(dir.path(), RANDOM);
-    let gates = dir.path().join("gates.safetensors");
-    let gates = gates.to_str().unwrap();
-    let out = |name: &str, args: &[&str]| {
-        let mut all = vec!["-t", "q4_k_m"];
-        all.extend(args);
-        merged(&path, &dir.path().join(name), &all);
-        Gguf::open(&dir.path().join(name)).unwrap()
-    };
-    let router = |gguf: &Gguf, name: &str| {
-        let info = gguf.tensor("blk.1.ffn_gate_inp.weight").unwrap();
-        let begin = (gguf.data_offset + info.offset) as usize;
-        fs::read(dir.path().join(name)).unwrap()[begin..begin + info.size() as usize].to_vec()
-    };
-    let made = out("made.gguf", &["--seed", "9", "--save-gates", gates]);
-    let given = out("given.gguf", &["--gates", gates]);
-    assert!(router(&made, "made.gguf") == router(&given, "given.gguf"));
-    assert_eq!(made.get("general.merge.seed"), Some(&Value::U64(9)));
-    assert_eq!(given.get("general.merge.seed"), None);
-    let other = out("other.gguf", &["--seed", "8"]);
-    assert!(router(&made, "made.gguf") != router(&other, "other.gguf"));
-    require_same(&path, &["q8_0"], &["--gates", gates]);
-
-    let refused = |yaml: &str, args: &[&str], expected: &str| {
-        let run = merge(&recipe(dir.path(), yaml), args);
-        let error = text(&run.stderr);
-        assert!(error.contains(expected), "{error}");
-        assert_eq!(error.lines().count(), 1, "{error}");
-    };
-    let three = format!("{RANDOM}  - source_model: one\n");
-    refused(
-        &three,
-        &["--gates", gates, "--dry-run"],
-        "has gates of 2 layers, 2 experts and width 256, expected those of the recipe's models, 2 layers, 3 experts and width 256",
-    );
-    refused(
-        RANDOM,
-        &["--save-gates", gates],
-        "exists: choose another name",
-    );
-    let input = dir.path().join("one/config.json");
-    let before = fs::read(&input).unwrap();
-    refused(
-        RANDOM,
-        &["--force", "--save-gates", input.to_str().unwrap()],
-        "is a file of the merge itself, expected another place for the gates",
-    );
-    assert!(fs::read(&input).unwrap() == before);
-    refused(
-        RANDOM,
-        &[
-            "--gates",
-            dir.path()
-                .join("one/model-00001-of-00002.safetensors")
-                .to_str()
-                .unwrap(),
-        ],
-        "has no tensor `model.layers.0.block_sparse_moe.gate.weight`, and so no gates",
-    );
-}
-
-/// What mergekit 0.1.5 itself wrote of a trained model of 260,000 parameters, twice, with gates that it
-/// drew: the same recipe and its gates give the same checkpoint, byte for byte of every tensor.
-#[test]
-fn mergekits_own_checkpoint_comes_out_of_its_recipe_and_gates() {
-    let Some(fixtures) = fixtures("mergekits_own_checkpoint_comes_out_of_its_recipe_and_gates")
-    else {
-        return;
-    };
-    let stories = fixtures.join("stories260K");
-    let theirs = stories.join("mergekit-0.1.5-moe");
-    let dir = tempfile::tempdir().unwrap();
-    // The folders that the recipe names are beside the merged one's.
-    let path = dir.path().join("recipe.yml");
-    let yaml = fs::read_to_string(theirs.join("mergekit_moe_config.yml")).unwrap();
-    let parent = stories.join("hf-dense-bf16");
-    fs::write(
-        &path,
-        yaml.replace("./hf-dense-bf16", parent.to_str().unwrap()),
-    )
-    .unwrap();
-
-    let ours = dir.path().join("ours");
-    let gates = theirs.join("model.safetensors");
-    write_checkpoint(
-        &path,
-        &ours,
-        &["--layout", "fused", "--gates", gates.to_str().unwrap()],
-    );
-    let tensors = |dir: &Path| {
-        let bytes = fs::read(dir.join("model.safetensors")).unwrap();
-        let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-        let table: BTreeMap<String, Json> = serde_json::from_slice(&bytes[8..8 + header]).unwrap();
-        let tensors = table.into_iter().filter(|(name, _)| name != "__metadata__");
-        tensors
-            .map(|(name, entry)| {
-                let [begin, end] = [0, 1]
-                    .map(|i| 8 + header + entry["data_offsets"][i].as_u64().unwrap() as usize);
-                let (dtype, shape) = (entry["dtype"].clone(), entry["shape"].clone());
-                (name, (dtype, shape, bytes[begin..end].to_vec()))
-            })
-            .collect::<BTreeMap<_, _>>()
-    };
-    let (a, b) = (tensors(&theirs), tensors(&ours));
-    assert!(a.keys().eq(b.keys()), "{:?}\n{:?}", a.keys(), b.keys());
-    for (name, tensor) in &a {
-        assert!(b[name] == *tensor, "{name}");
-    }
-    let config = |dir: &Path| -> BTreeMap<String, Json> {
-        serde_json::from_slice(&fs::read(dir.join("config.json")).unwrap()).unwrap()
-    };
-    let (a, b) = (config(&theirs), config(&ours));
-    for (key, value) in &b {
-        assert_eq!(a.get(key), Some(value), "{key}");
-    }
-    // What is left are keys of LlamaConfig that no Mixtral looks at, and a version.
-    let rest: Vec<&str> = a
-        .keys()
-        .filter(|k| !b.contains_key(*k))
-        .map(String::as_str)
-        .collect();
-    assert_eq!(
-        rest,
-        [
-            "attention_bias",
-            "mlp_bias",
-            "pretraining_tp",
-            "transformers_version"
-        ]
-    );
 }

@@ -142,7 +142,7 @@ fn the_knobs_are_those_of_convert() {
         "--override-kv",
         "general.name=str:Other",
         "--override-kv",
-        "llama.expert_count=int:8",
+        "llama.expert_used_count=int:1",
     ];
     let knobs = LlamaKnobs {
         tensor_types: &[("attn_v", GgmlType::Q8_0)],
@@ -150,7 +150,7 @@ fn the_knobs_are_those_of_convert() {
         output_type: Some(GgmlType::Q5_K),
         overrides: &[
             ("general.name", "Other".into()),
-            ("llama.expert_count", Value::U32(8)),
+            ("llama.expert_used_count", Value::U32(1)),
         ],
         ..LlamaKnobs::default()
     };

@@ -65,10 +65,7 @@ fn files_that_are_no_model() {
         assert!(error.contains(expected), "{error}\nlacks: {expected}");
     };
     says(&dir.path().join("none.gguf"), "there is no file `");
-    says(
-        dir.path(),
-        "is a folder, expected a GGUF file: it holds none",
-    );
+    says(dir.path(), "is a folder, expected a GGUF file");
     let text = dir.path().join("text.gguf");
     std::fs::write(&text, "# A model card\n").unwrap();
     says(&text, "not a GGUF file");
@@ -91,20 +88,11 @@ fn paths_that_lead_to_no_file_or_to_a_folder() {
         let error = error.replace(dir.path().to_str().unwrap(), "DIR");
         assert_eq!(error, expected);
     };
-    let hub = "did you mean `hf:No-Org/no-model:FILE`?";
-    for given in ["No-Org/no-model", "No-Org/no-model:Q4_K_M"] {
-        let expected = format!("there is no file `{given}`: {hub}");
-        says(Path::new(given), &expected);
-    }
-    let page = "https://huggingface.co/No-Org/no-model/resolve/main/x.gguf";
-    let expected = format!("there is no file `{page}`: did you mean `hf:No-Org/no-model:x.gguf`?");
-    says(Path::new(page), &expected);
-
     let source = checkpoint(dir.path(), "merged", &small_moe());
     says(
         &source,
         "`DIR/merged` is a folder, expected a GGUF file: it is a checkpoint, of which \
-         `swallow-gguf convert DIR/merged` makes one",
+         `swallow-gguf convert` makes one",
     );
     let shard = source.join("model-00001-of-00002.safetensors");
     says(
@@ -123,19 +111,12 @@ fn paths_that_lead_to_no_file_or_to_a_folder() {
     }
     says(
         dir.path(),
-        "`DIR` is a folder, expected a GGUF file: it holds `DIR/other.gguf`, \
-         `DIR/p-00001-of-00002.gguf`, `DIR/swallow.Q4_0.gguf`",
-    );
-    write(dir.path(), "z.gguf", &key_values());
-    says(
-        dir.path(),
-        "`DIR` is a folder, expected a GGUF file: it holds `DIR/other.gguf`, \
-         `DIR/p-00001-of-00002.gguf`, `DIR/swallow.Q4_0.gguf` and 1 more",
+        "`DIR` is a folder, expected a GGUF file, such as `DIR/other.gguf`",
     );
     for name in ["swallow.Q4_0", "Swallow.q4_0.gguf", "swalow.Q4_0.gguf"] {
         says(
             &dir.path().join(name),
-            &format!("there is no file `DIR/{name}`: did you mean `DIR/swallow.Q4_0.gguf`?"),
+            &format!("there is no file `DIR/{name}`, did you mean `DIR/swallow.Q4_0.gguf`?"),
         );
     }
 }

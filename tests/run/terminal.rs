@@ -70,12 +70,17 @@ impl Terminal {
 
     /// Starts `command` with this terminal as its own.
     pub(super) fn run(self, command: &mut Command) -> Running {
+        self.run_as("xterm", command)
+    }
+
+    /// As [`Self::run`], with a terminal of this kind.
+    pub(super) fn run_as(self, kind: &str, command: &mut Command) -> Running {
         let line = || self.line.try_clone().unwrap();
         command
             .stdin(line())
             .stdout(line())
             .stderr(line())
-            .env("TERM", "xterm")
+            .env("TERM", kind)
             .env("NO_COLOR", "1");
         // SAFETY: two system calls, which is what may be done between fork and exec.
         unsafe {
@@ -92,8 +97,8 @@ impl Terminal {
         }
     }
 
-    pub(super) fn type_in(&mut self, keys: &str) {
-        self.keyboard.write_all(keys.as_bytes()).unwrap();
+    pub(super) fn type_in(&mut self, keys: impl AsRef<[u8]>) {
+        self.keyboard.write_all(keys.as_ref()).unwrap();
     }
 
     /// Bytes that were typed and read by nobody.

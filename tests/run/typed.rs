@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::process::Signal;
-use rustix::termios::LocalModes;
+use rustix::termios::{LocalModes, Termios};
 use tempfile::TempDir;
 
 use super::terminal::{Running, Terminal, is_ordinary};
@@ -59,10 +59,15 @@ impl Room {
 
     /// A chat that waits for the other end of a pipe, where its template comes from.
     fn loading(&self) -> (Running, PathBuf) {
+        self.loading_on("xterm")
+    }
+
+    /// As [`Self::loading`], in a terminal of this kind.
+    fn loading_on(&self, kind: &str) -> (Running, PathBuf) {
         let template = self.dir.path().join("pipe.jinja");
         let made = Command::new("mkfifo").arg(&template).status().unwrap();
         assert!(made.success());
-        let chat = Terminal::new().run(&mut self.command(&template));
+        let chat = Terminal::new().run_as(kind, &mut self.command(&template));
         chat.wait_for_modes("held", |modes| {
             !modes.local_modes.contains(LocalModes::ECHO)
         });
@@ -110,8 +115,7 @@ fn lines_that_come_at_once_are_all_there() {
     // at every place by these.
     let many: Vec<String> = (0..700).map(|i| format!("{i} 言葉")).collect();
     chat.terminal.type_in(
-        &many
-            .iter()
+        many.iter()
             .map(|line| format!("{line}\r"))
             .collect::<String>(),
     );
@@ -136,7 +140,7 @@ fn a_marked_paste_is_one_message() {
     let room = Room::new();
     let mut chat = room.chat(QUOTES);
     let paste = "\x1b[200~first line\rsecond line\r三行目\x1b[201~";
-    chat.terminal.type_in(&format!("{paste}\rnext\r"));
+    chat.terminal.type_in(format!("{paste}\rnext\r"));
     chat.terminal.wait_for("next>");
     assert_eq!(
         questions(&quit(chat)),
@@ -148,11 +152,8 @@ fn a_marked_paste_is_one_message() {
 fn what_is_typed_while_the_model_loads_is_there_at_the_first_prompt() {
     let room = Room::new();
     let (mut chat, template) = room.loading();
-    let shown = chat.terminal.shown();
-    assert!(
-        shown.ends_with("\x1b[?2004h"),
-        "pastes are marked: {shown:?}"
-    );
+    // Pastes are marked from here on.
+    chat.terminal.wait_for("\x1b[?2004h");
     chat.terminal
         .type_in("early\r早い\r\x1b[200~a\rb\x1b[201~\runfini");
     fs::write(&template, QUOTES).unwrap();
@@ -301,4 +302,74 @@ fn an_error_puts_the_terminal_back() {
         "{}",
         chat.terminal.shown()
     );
+}
+
+#[test]
+fn bytes_that_are_no_characters_do_not_end_the_chat() {
+    let room = Room::new();
+    let mut chat = room.chat(QUOTES);
+    chat.terminal.type_in(b"\xff");
+    chat.terminal.wait_for("the line is not UTF-8");
+    chat.terminal.type_in("next\r");
+    chat.terminal.wait_for("next>");
+    assert_eq!(questions(&quit(chat)), ["next"]);
+}
+
+/// Where the line editor does not edit, the terminal gathers lines, and shows them when they are
+/// asked for.
+#[test]
+fn a_terminal_that_can_do_nothing() {
+    let room = Room::new();
+    let (mut chat, template) = room.loading_on("dumb");
+    chat.terminal.type_in("early\r早い\r");
+    fs::write(&template, QUOTES).unwrap();
+    chat.terminal.wait_for("早い>");
+    chat.wait_for_modes("shown", is_ordinary);
+    chat.terminal.type_in("later\r");
+    chat.terminal.wait_for("later>");
+    chat.wait_for_modes("shown", is_ordinary);
+    let shown = quit(chat);
+    assert_eq!(questions(&shown), ["early", "早い", "later"]);
+    assert!(shown.contains("> later\r\n"), "{shown:?}");
+    assert!(!shown.contains('\x1b'), "{shown:?}");
+}
+
+/// In a shell that knows jobs: it stops, leaves the shell an ordinary terminal, and goes on.
+#[test]
+fn ctrl_z_at_the_prompt_and_in_an_answer() {
+    let room = Room::new();
+    let template = room.template(ASKS);
+    let chat = room.command(&template);
+    let script = "\"$@\"; echo stop-1; read go; fg; echo stop-2; read go; fg";
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-m", "-c", script, "sh"])
+        .arg(chat.get_program())
+        .args(chat.get_args())
+        .env("XDG_STATE_HOME", room.dir.path());
+    let mut jobs = Terminal::new().run(&mut shell);
+    jobs.terminal.wait_for("\r\x1b[K> ");
+    let held = |modes: &Termios| !modes.local_modes.contains(LocalModes::ECHO);
+
+    jobs.terminal.type_in("te\x1a");
+    jobs.terminal.wait_for("stop-1");
+    assert!(is_ordinary(&jobs.terminal.modes()));
+    jobs.terminal.type_in("\r");
+    // The line is shown again.
+    jobs.terminal.wait_for("\r\x1b[K> te");
+    jobs.wait_for_modes("held", held);
+    jobs.terminal.type_in("ll\r");
+
+    jobs.terminal.wait_for("ll\r\nw");
+    jobs.terminal.type_in("rm -rf everything\r\x1a");
+    jobs.terminal.wait_for("stop-2");
+    assert!(is_ordinary(&jobs.terminal.modes()));
+    // What was written for the model is not there for the shell.
+    assert_eq!(jobs.terminal.waiting(), 0);
+    jobs.terminal.type_in("\r");
+    jobs.wait_for_modes("held", held);
+    jobs.terminal.type_in("\x03");
+    jobs.terminal.wait_for("stopped; Ctrl-C once more leaves");
+    let shown = quit(jobs);
+    assert!(!shown.contains("everything"));
 }

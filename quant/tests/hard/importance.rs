@@ -108,6 +108,48 @@ pub(crate) fn quantize(
     blocks
 }
 
+/// What should come of rows, by a quantizer that has ggml's searches: with an importance, but for
+/// blocks that have nothing but zeros, which are quantized without one. In other blocks sub-blocks of
+/// zeros count as the least of the other columns.
+pub(crate) fn expected(
+    ty: GgmlType,
+    importance: &[f32],
+    rows: &[f32],
+    with: impl Fn(&[f32], &[f32]) -> Vec<u8>,
+    without: impl Fn(&[f32]) -> Vec<u8>,
+) -> Vec<u8> {
+    if !super::WEIGHTED.contains(&ty) || rows.is_empty() {
+        return with(importance, rows);
+    }
+    let zeros = |part: &[f32]| part.iter().all(|value| *value == 0.0);
+    let mut counted = importance.to_vec();
+    for block in counted.chunks_mut(ty.block_len()) {
+        let positive = block.iter().copied().filter(|value| *value > 0.0);
+        if let Some(least) = positive.min_by(f32::total_cmp) {
+            let sub_block = match ty {
+                GgmlType::Q2_K | GgmlType::Q3_K | GgmlType::Q6_K => 16,
+                _ => 32,
+            };
+            for part in block.chunks_mut(sub_block).filter(|part| zeros(part)) {
+                part.fill(least);
+            }
+        }
+    }
+    let mut blocks = with(&counted, rows);
+    let of_block = importance.chunks(ty.block_len()).cycle();
+    let weights = rows.chunks(ty.block_len());
+    for ((block, importance), weights) in blocks
+        .chunks_mut(ty.block_bytes())
+        .zip(of_block)
+        .zip(weights)
+    {
+        if zeros(importance) {
+            block.copy_from_slice(&without(weights));
+        }
+    }
+    blocks
+}
+
 /// As [`super::difference`], with the importance of the columns in question.
 pub(crate) fn difference(
     ty: GgmlType,

@@ -101,7 +101,7 @@ fn diff_data(
         .iter()
         .enumerate()
         .flat_map(|(at, &pair)| {
-            file::chunks(pair.a).map(move |weights| Chunk { at, pair, weights })
+            file::chunks(pair.a.elements()).map(move |weights| Chunk { at, pair, weights })
         })
         .collect();
     let compared: Vec<Compared> = chunks

@@ -5,7 +5,11 @@ use std::collections::HashSet;
 use rayon::prelude::*;
 use swallow_quant::{GgmlType, can_dequantize};
 
-use super::{Against, Fidelity, Reference, TensorFidelity, Unmatched, sample};
+use super::{
+    Against, Fidelity, Reference, TensorFidelity, Unmatched,
+    lost::{BlockRun, LostBlocks, block_runs},
+    sample,
+};
 use crate::{
     compare::{
         CompareError, Deviation,
@@ -69,7 +73,7 @@ impl Source {
             })
             .collect();
 
-        let mut sums = vec![Deviation::default(); plan.tensors.len()];
+        let mut sums = vec![(Deviation::default(), LostBlocks::default()); plan.tensors.len()];
         let is_compared =
             |chunk: &Chunk| matched[chunk.tensor].is_some_and(|t| can_dequantize(t.ty));
         let chosen = match sample {
@@ -92,7 +96,11 @@ impl Source {
             let first = chunk.first_weight(&plan);
             file.read(info, &(first..first + chunk.len()), &mut buffers.blocks)?;
             let from = chunk.source_type(&plan);
-            sums[chunk.tensor].add(&measure(info, first, from, &buffers));
+            let (sum, lost) = &mut sums[chunk.tensor];
+            for (deviation, of_task) in measure(info, first, from, &buffers) {
+                sum.add(&deviation);
+                lost.add(of_task);
+            }
         }
 
         Ok(Against {
@@ -106,11 +114,12 @@ impl Source {
                 .zip(sums)
                 .zip(looked_at)
                 .filter(|(_, looked_at)| *looked_at)
-                .filter_map(|((info, sum), _)| {
+                .filter_map(|((info, (sum, lost)), _)| {
                     let info = (*info)?;
                     Some(TensorFidelity {
                         name: info.name.clone(),
                         ty: info.ty,
+                        lost: lost.of(info),
                         fidelity: match can_dequantize(info.ty) {
                             true => Fidelity::Measured(sum),
                             false => Fidelity::NotRead,
@@ -128,12 +137,17 @@ struct Buffers {
     blocks: Vec<u8>,
 }
 
-/// Measures a chunk that begins at weight `first` of the tensor. The sums do not depend on the
-/// number of threads: tasks have a fixed size and are added in their order.
-fn measure(info: &TensorInfo, first: u64, from: GgmlType, buffers: &Buffers) -> Deviation {
+/// Measures a chunk that begins at weight `first` of the tensor, task by task. The sums do not depend
+/// on the number of threads: tasks have a fixed size and are added in their order.
+fn measure(
+    info: &TensorInfo,
+    first: u64,
+    from: GgmlType,
+    buffers: &Buffers,
+) -> Vec<(Deviation, Vec<BlockRun>)> {
     let ty = info.ty;
     let task_bytes = TASK_WEIGHTS / ty.block_len() * ty.block_bytes();
-    let sums: Vec<Deviation> = buffers
+    buffers
         .source
         .par_chunks(bytes_of(from, TASK_WEIGHTS as u64) as usize)
         .zip(buffers.blocks.par_chunks(task_bytes))
@@ -145,15 +159,14 @@ fn measure(info: &TensorInfo, first: u64, from: GgmlType, buffers: &Buffers) -> 
                 dequantize(ty, blocks, weights);
                 let first = first + (task * TASK_WEIGHTS) as u64;
                 let block_len = ty.block_len();
-                Deviation::measure(reference, weights, block_len, first / block_len as u64)
+                let first = first / block_len as u64;
+                (
+                    Deviation::measure(reference, weights, block_len, first),
+                    block_runs(info, reference, weights, first),
+                )
             },
         )
-        .collect();
-    let mut sum = Deviation::default();
-    for task in &sums {
-        sum.add(task);
-    }
-    sum
+        .collect()
 }
 
 fn unmatched(plan: &ConversionPlan, file: &WeightFile) -> Vec<Unmatched> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Against, Fidelity, Soundness, TensorFidelity, Unmatched, Verification};
+use super::{Against, Fidelity, Lost, Soundness, TensorFidelity, Unmatched, Verification};
 use crate::inspect::json::without_controls;
 
 impl Verification {
@@ -48,6 +48,34 @@ fn soundness_json(soundness: &Soundness) -> Json {
         "weights": soundness.weights,
         "not_finite": not_finite,
         "not_read": not_read,
+        "mismatches": mismatches(soundness),
+        "remarks": remarks(soundness),
+    })
+}
+
+/// Problems: the file is not well.
+fn mismatches(soundness: &Soundness) -> Vec<Json> {
+    let all = soundness.mismatches.iter();
+    all.map(|m| json!({"what": m.what, "found": m.found, "expected": m.expected}))
+        .collect()
+}
+
+/// What may be meant: the file may be well.
+fn remarks(soundness: &Soundness) -> Json {
+    let constant: Vec<Json> = soundness
+        .constant
+        .iter()
+        .map(|c| json!({"tensor": c.tensor, "type": c.ty.name(), "experts": c.experts, "value": c.value}))
+        .collect();
+    let equal: Vec<Json> = soundness
+        .equal_experts
+        .iter()
+        .map(|equal| json!({"tensor": equal.tensor, "groups": equal.groups}))
+        .collect();
+    json!({
+        "constant": constant,
+        "equal_experts": equal,
+        "unknown_file_type": soundness.unknown_file_type,
     })
 }
 
@@ -77,9 +105,19 @@ fn tensor(tensor: &TensorFidelity) -> Json {
                 .worst_block()
                 .map(|(index, rmse)| json!({"index": index, "rmse": rmse}))
                 .into();
+            object["lost"] = tensor.lost.as_ref().map(lost).into();
         }
     }
     object
+}
+
+fn lost(lost: &Lost) -> Json {
+    json!({
+        "first": lost.first,
+        "blocks": lost.blocks,
+        "compared": lost.compared,
+        "experts": lost.experts,
+    })
 }
 
 fn unmatched(unmatched: &Unmatched) -> Json {

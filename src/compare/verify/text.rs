@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
 use swallow_quant::GgmlType;
 
-use super::{Against, Fidelity, Soundness, TensorFidelity, Unmatched, Verification};
+use super::{Against, Fidelity, Soundness, TensorFidelity, Unmatched, Verification, remarks};
 use crate::{
     compare::Deviation,
     gguf::escape,
@@ -30,15 +30,30 @@ impl Verification {
     }
 }
 
+/// One wrong number makes many tensors wrong.
+const SHOWN_MISMATCHES: usize = 20;
+
 fn shown(path: &Path) -> String {
     escape(path.as_os_str().as_encoded_bytes())
 }
 
 fn soundness_text(file: &Path, soundness: &Soundness) -> String {
-    let verdict = match soundness.not_finite.len() {
-        0 => "sound".to_owned(),
-        1 => "DAMAGED: 1 tensor has weights that are not finite".to_owned(),
-        n => format!("DAMAGED: {n} tensors have weights that are not finite"),
+    let damaged = match soundness.not_finite.len() {
+        0 => None,
+        1 => Some("DAMAGED: 1 tensor has weights that are not finite".to_owned()),
+        n => Some(format!(
+            "DAMAGED: {n} tensors have weights that are not finite"
+        )),
+    };
+    let inconsistent = match soundness.mismatches.len() {
+        0 => None,
+        1 => Some("INCONSISTENT: 1 thing does not fit the rest".to_owned()),
+        n => Some(format!("INCONSISTENT: {n} things do not fit the rest")),
+    };
+    let verdict = match (damaged, inconsistent) {
+        (None, None) => "sound".to_owned(),
+        (Some(one), None) | (None, Some(one)) => one,
+        (Some(damaged), Some(inconsistent)) => format!("{damaged}, and {inconsistent}"),
     };
     let mut out = format!(
         "{}: {verdict}; {}, {} key-values, {} tensors, {} weights checked\n",
@@ -63,12 +78,22 @@ fn soundness_text(file: &Path, soundness: &Soundness) -> String {
         })
         .collect();
     out.push_str(&aligned(&rows));
+    // Writing to a String cannot fail, here and below.
+    for mismatch in soundness.mismatches.iter().take(SHOWN_MISMATCHES) {
+        let _ = writeln!(out, "  {mismatch}");
+    }
+    let more = soundness.mismatches.len().saturating_sub(SHOWN_MISMATCHES);
+    if more > 0 {
+        let _ = writeln!(out, "  and {more} more, which `--json` lists");
+    }
+    for remark in remarks::lines(soundness) {
+        let _ = writeln!(out, "note: {remark}");
+    }
     let mut not_read: BTreeMap<GgmlType, usize> = BTreeMap::new();
     for (_, ty) in &soundness.not_read {
         *not_read.entry(*ty).or_default() += 1;
     }
     for (ty, count) in not_read {
-        // Writing to a String cannot fail, here and below.
         let _ = writeln!(
             out,
             "note: {ty} is not read yet, so {count} tensors were not checked"
@@ -107,6 +132,7 @@ fn against_text(out: &mut String, against: &Against) {
         row.extend(figures_of(&tensor.fidelity).map(Right));
         row.push(Left(match () {
             () if tensor.is_foreign() => "NOT the checkpoint's".to_owned(),
+            () if tensor.lost.is_some() => "LOST".to_owned(),
             () if is_worst(at) => format!("worst of {}", tensor.ty),
             () => String::new(),
         }));
@@ -127,6 +153,12 @@ fn against_text(out: &mut String, against: &Against) {
             } => format!("`{name}` has shape {found:?}, the checkpoint's has {expected:?}"),
         };
         let _ = writeln!(out, "tensor {line}");
+    }
+    for tensor in &against.tensors {
+        if let Some(lost) = &tensor.lost {
+            let name = escape(tensor.name.as_bytes());
+            let _ = writeln!(out, "tensor `{name}`: {}", remarks::lost(lost));
+        }
     }
     let foreign = against.tensors.iter().filter(|t| t.is_foreign()).count();
     if foreign > 0 {

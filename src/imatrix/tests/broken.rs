@@ -197,7 +197,7 @@ fn broken_files_of_the_older_format_are_refused_with_the_reason() {
         (
             "text",
             Dat(b"some words of text, and then some more of them".to_vec()),
-            "found 1701670771 for a file of 46 bytes",
+            "found a text of 46 bytes that begins with `some words of text, and `",
         ),
         (
             "more entries than fit",
@@ -304,7 +304,10 @@ fn broken_files_of_the_older_format_are_refused_with_the_reason() {
 fn what_is_something_else_is_named() {
     let files = Files::new();
     for (file, expected) in [
-        (&b""[..], "cannot read `DIR/imatrix`: the file is empty"),
+        (
+            &b""[..],
+            "`DIR/imatrix` is empty, expected an importance matrix: a file that llama-imatrix wrote",
+        ),
         (
             b"GGUF\x03",
             "cannot read `DIR/imatrix`: the file ends inside its header",
@@ -330,7 +333,7 @@ fn what_is_something_else_is_named() {
     }
     let folder = Imatrix::open(files.0.path()).unwrap_err().to_string();
     assert!(
-        folder.contains("is a folder, expected a GGUF file"),
+        folder.contains("is a folder, expected an importance matrix: a file that"),
         "{folder}"
     );
     let nothing = Imatrix::open(&files.0.path().join("none")).unwrap_err();

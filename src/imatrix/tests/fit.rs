@@ -111,6 +111,61 @@ fn what_should_be_known_is_noted_by_name() {
 }
 
 #[test]
+fn importances_of_nothing_but_0_are_noted_with_their_places() {
+    // Two experts of `ffn_down_exps` have rows of 512.
+    let known = |columns: usize| vec![0.5; columns];
+    let zeros = |columns: usize| vec![0.0; columns];
+    let notes = |entries: &[(&str, &[f32])]| {
+        let matrix = matrix(entries);
+        let notes = matrix.check(&model()).unwrap();
+        let of_zeros = |note: &String| !note.starts_with("quantized without importance, for");
+        notes.into_iter().filter(of_zeros).collect::<Vec<_>>()
+    };
+    let by_place = [known(512), zeros(256), known(208), zeros(32), known(16)].concat();
+    assert_eq!(
+        notes(&[
+            ("output", &known(256)),
+            ("blk.0.attn_q", &zeros(256)),
+            ("blk.0.ffn_up_exps", &[known(256), zeros(256)].concat()),
+            ("blk.0.ffn_down_exps", &by_place),
+            // Its type is not searched for.
+            ("blk.0.ffn_gate_inp", &zeros(256)),
+        ]),
+        [
+            "quantized as without a matrix, for all importances are 0: blk.0.attn_q.weight, \
+             blk.0.ffn_down_exps.weight (columns 0 to 255 of expert 1), \
+             blk.0.ffn_up_exps.weight (expert 1)"
+        ]
+    );
+    // Where sub-blocks are searched by themselves, one is enough; in a row that is no stack the
+    // columns say all.
+    let one = [known(224), zeros(32)].concat();
+    assert_eq!(
+        notes(&[
+            ("blk.0.attn_q", &one),
+            ("blk.0.ffn_up_exps", &[zeros(256), one.clone()].concat()),
+        ]),
+        [
+            "quantized as without a matrix, for all importances are 0: blk.0.attn_q.weight (columns \
+             224 to 255), blk.0.ffn_up_exps.weight (expert 0; columns 224 to 255 of expert 1)"
+        ]
+    );
+    // A column here and there is what importance is for.
+    let scattered: Vec<f32> = (0..256).map(|i| (i % 16 / 15) as f32).collect();
+    assert_eq!(notes(&[("blk.0.attn_q", &scattered)]), [""; 0]);
+    assert_eq!(
+        notes(&[
+            ("blk.0.attn_q", &zeros(256)),
+            ("blk.0.ffn_up_exps", &zeros(512)),
+        ]),
+        [
+            "the importance matrix has nothing but zeros for this model, which is quantized as \
+             without one"
+        ]
+    );
+}
+
+#[test]
 fn the_matrix_of_another_model_is_refused_with_what_was_expected() {
     let error = |matrix: &Imatrix| matrix.check(&model()).unwrap_err().to_string();
     assert_eq!(

@@ -22,7 +22,7 @@ const SHOWN: usize = 3;
 #[derive(Debug, Default)]
 pub(super) struct Differences<'a> {
     /// Ids at which the texts differ and one of them is a word.
-    words: Vec<usize>,
+    words: Vec<u32>,
     /// Tokens of the expert that the base has not.
     dropped: Vec<&'a Token>,
     /// Tokens of the base that the expert has not.
@@ -45,7 +45,7 @@ impl<'a> Differences<'a> {
                 continue;
             }
             if [a, b].into_iter().flatten().any(Token::is_word) {
-                found.words.push(id);
+                found.words.push(id as u32);
             }
             found
                 .unknown
@@ -67,12 +67,12 @@ impl<'a> Differences<'a> {
         let Some(&id) = self.words.first() else {
             return Ok(());
         };
-        let text = |tokens: &Tokens| match tokens.list.get(id) {
+        let text = |tokens: &Tokens| match tokens.list.get(id as usize) {
             Some(token) => format!("`{}`", token.text),
             None => "none".to_owned(),
         };
         Err(MergeError::Vocabularies {
-            words: self.words.len(),
+            words: self.words.len() as u32,
             id,
             base: base.reference.clone(),
             base_token: text(of_base),

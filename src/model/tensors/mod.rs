@@ -8,6 +8,7 @@ mod gguf;
 mod hints;
 mod mapper;
 mod names;
+mod needed;
 mod skip;
 mod table;
 
@@ -19,6 +20,7 @@ pub use error::TensorError;
 pub use gguf::of_gguf;
 use mapper::Mapper;
 use names::Names;
+pub(crate) use needed::{Lengths, of_llama};
 pub use skip::{BrokenSkipPattern, SkipPattern, leave_out};
 use swallow_quant::GgmlType;
 use table::{GLOBAL, OUTPUT};

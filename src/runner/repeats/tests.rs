@@ -55,6 +55,7 @@ fn a_sentence_that_goes_round_ends_the_answer() {
     let sentences = [
         ("The cat sat on the mat, and looked at the moon. ", 1500),
         ("I'm sorry. ", 1500),
+        (" who had a king", 1500),
         ("すみません、もう一度お願いします。", 1500),
         (
             "The end.\n\nThe story goes on: there was a king, and a queen, and a king.\n",
@@ -114,7 +115,8 @@ fn what_is_wanted_is_never_cut() {
         ),
         ("zeros", vec!["0"; 1000].join(", ")),
         ("zeros, a line each", lines(1000, |_| "0,".to_owned())),
-        ("zeros and ones", "0, 1, ".repeat(500)),
+        ("zeros and ones", "0,1,".repeat(500)),
+        ("zeros and ones, with spaces", "0, 1, ".repeat(128)),
         ("a picture of zeros", zeros(28, 28)),
         ("a larger one", zeros(32, 32)),
         ("a matrix of zeros", zeros(16, 16)),

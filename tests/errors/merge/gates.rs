@@ -10,7 +10,7 @@ use swallow_gguf::{
 };
 
 use super::{configure, copy, merge};
-use crate::errors::Section;
+use crate::{edited::Folder, errors::Section};
 
 const GATE: &str = "model.layers.0.block_sparse_moe.gate.weight";
 
@@ -144,12 +144,10 @@ fn prompts(list: &mut Section, dir: &Path) {
 
     let infinite = copy(dir, "infinite");
     let shard = infinite.join("model.safetensors");
-    for weight in ["gate_proj", "up_proj", "down_proj"] {
-        fill(
-            &shard,
-            &format!("model.layers.0.mlp.{weight}.weight"),
-            0x7f00,
-        );
+    let folder = Folder { source: infinite };
+    for weight in ["v_proj", "o_proj"] {
+        let name = format!("model.layers.0.self_attn.{weight}.weight");
+        folder.set_weight(&name, 0, 0x7f00);
     }
     list.add(
         "numbers that grow beyond all bounds",
@@ -165,17 +163,4 @@ fn prompts(list: &mut Section, dir: &Path) {
             rows: 32000,
         },
     );
-}
-
-/// Fills a tensor of a shard with one number of BF16.
-fn fill(shard: &Path, name: &str, bits: u16) {
-    let mut bytes = fs::read(shard).unwrap();
-    let length = u64::from_le_bytes(*bytes.first_chunk::<8>().unwrap()) as usize;
-    let header: Json = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
-    let [begin, end] =
-        [0, 1].map(|i| 8 + length + header[name]["data_offsets"][i].as_u64().unwrap() as usize);
-    for number in bytes[begin..end].chunks_exact_mut(2) {
-        number.copy_from_slice(&bits.to_le_bytes());
-    }
-    fs::write(shard, bytes).unwrap();
 }

@@ -229,19 +229,18 @@ fn a_cache_of_copies_tells_the_commit() {
 fn the_caches_place_has_several_names() {
     let home = Home::new();
     let hub = home.path("home/hub");
-    let nowhere = home.path("nowhere");
-    let cache = hub.to_str().unwrap();
     for name in [
         "HF_HUB_CACHE",
         "HUGGINGFACE_HUB_CACHE",
         "TRANSFORMERS_CACHE",
     ] {
-        let vars = [
-            ("HF_HOME", nowhere.to_str().unwrap()),
-            ("HF_HUB_OFFLINE", "1"),
-            (name, cache),
-        ];
-        let run = home.run(NOWHERE, &vars, &["convert", "hf:org/model", "--dry-run"]);
+        let run = program(NOWHERE, &home.path("nowhere"))
+            .env_remove("HF_HOME")
+            .env("HF_HUB_OFFLINE", "1")
+            .env(name, &hub)
+            .args(["convert", "hf:org/model", "--dry-run"])
+            .output()
+            .unwrap();
         assert!(run.status.success(), "{name}: {}", text(&run.stderr));
     }
 }

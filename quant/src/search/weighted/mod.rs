@@ -45,7 +45,8 @@
 //! # What becomes of extremes
 //! - Where all that counts in a sub-block has importance 0, no proposal fits better than the first.
 //!   A scale alone is then 0; with a minimum, scale and minimum are the first proposal's, though
-//!   they too count nothing in the search for units. Levels are the first proposal's.
+//!   they too count nothing in the search for units. Levels are the first proposal's. It is not left
+//!   at that: see [`crate::importance`].
 //! - Where a stored scale is 0, the levels of the search stay. They are always those of this
 //!   sub-block: no result depends on memory that a search did not write. (ggml leaves the levels of
 //!   a sub-block of zeros unset in IQ4_XS, but sets them all again before it stores them.)

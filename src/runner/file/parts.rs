@@ -1,0 +1,60 @@
+//! A model in several files.
+
+use std::path::{Path, PathBuf};
+
+use super::ModelFileError;
+use crate::gguf::Gguf;
+
+/// More parts than any model has. The names have five digits.
+const MAX_PARTS: u64 = 9999;
+
+/// Bytes of the parts 2 and up of a split model, each of which is read and checked.
+pub(super) fn size_of_others(gguf: &Gguf, path: &Path) -> Result<u64, ModelFileError> {
+    let count = gguf.get_u64("split.count").unwrap_or(1);
+    let number = gguf.get_u64("split.no").unwrap_or(0);
+    if count <= 1 {
+        return Ok(0);
+    }
+    let part_of = |prefix: &str, part: u64| format!("{prefix}-{part:05}-of-{count:05}.gguf");
+    if number > 0 {
+        let number = number.saturating_add(1);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let prefix = name.strip_suffix(part_of("", number).as_str());
+        return Err(ModelFileError::NotFirstPart {
+            path: path.to_owned(),
+            first: part_of(prefix.unwrap_or("NAME"), 1),
+            number,
+            count,
+        });
+    }
+    let prefix = path
+        .to_str()
+        .and_then(|path| path.strip_suffix(part_of("", 1).as_str()));
+    let Some(prefix) = prefix.filter(|_| count <= MAX_PARTS) else {
+        return Err(ModelFileError::PartName {
+            path: path.to_owned(),
+            count,
+        });
+    };
+    let parts: Vec<PathBuf> = (2..=count)
+        .map(|part| part_of(prefix, part).into())
+        .collect();
+    let mut missing = parts.iter().filter(|part| !part.exists());
+    if let Some(first) = missing.next() {
+        let first = first.display();
+        let missing = match missing.count() {
+            0 => format!("`{first}` is missing"),
+            n => format!("{} others are missing, the first of them `{first}`", n + 1),
+        };
+        return Err(ModelFileError::MissingParts {
+            path: path.to_owned(),
+            count,
+            missing,
+        });
+    }
+    let mut size = 0;
+    for part in &parts {
+        size += Gguf::open(part)?.file_len;
+    }
+    Ok(size)
+}
