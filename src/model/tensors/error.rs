@@ -40,9 +40,9 @@ pub enum TensorError {
         /// The shard.
         path: String,
         /// What config.json asks for.
-        expected: Vec<u64>,
+        expected: Box<[u64]>,
         /// What the shard's header says.
-        found: Vec<u64>,
+        found: Box<[u64]>,
         /// The keys that decide; empty, or begins with a separator.
         hint: String,
     },

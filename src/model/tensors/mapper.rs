@@ -177,7 +177,7 @@ impl<'a> Mapper<'a> {
                 tensor: name.clone(),
                 path: shard_name(self.checkpoint, tensor),
                 expected: expected.into(),
-                found: tensor.shape.clone(),
+                found: tensor.shape.as_slice().into(),
                 hint: shape_hint(expected, &tensor.shape, dims),
             });
         }
