@@ -38,7 +38,10 @@ pub enum OverrideError {
     #[error("`{key}` cannot be overridden: it holds an array of {len} values")]
     Array { key: String, len: usize },
     #[error("`--override-kv` makes a file that does not fit itself: {mismatch}{more}")]
-    Inconsistent { mismatch: Mismatch, more: String },
+    Inconsistent {
+        mismatch: Box<Mismatch>,
+        more: String,
+    },
 }
 
 /// What `given` may have meant: empty, or begins with a separator.
@@ -134,7 +137,7 @@ pub fn apply_fitting<'a>(
     match new.next() {
         None => Ok(notes),
         Some(mismatch) => Err(OverrideError::Inconsistent {
-            mismatch,
+            mismatch: Box::new(mismatch),
             more: match new.count() {
                 0 => String::new(),
                 more => format!(" (and {more} more)"),
