@@ -101,7 +101,10 @@ impl RepetitionFinder {
         let run = self.runs[tokens - 1];
         // The first of the stretches is before the run.
         let filled = run + tokens;
-        if run == 0 || filled < FILLED_RICHLY.max(LEAST_TIMES * tokens) || !filled.is_multiple_of(tokens) {
+        if run == 0
+            || filled < FILLED_RICHLY.max(LEAST_TIMES * tokens)
+            || !filled.is_multiple_of(tokens)
+        {
             return None;
         }
         let stretch = &self.newest[self.newest.len() - tokens..];
