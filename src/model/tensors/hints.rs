@@ -37,7 +37,7 @@ const STRANGERS: &[Stranger] = &[
         ],
         what: "it is of an adapter (LoRA) that was not merged into the model",
         advice: Some(
-            "merge it, for example with peft's `merge_and_unload`, and convert the result",
+            "merge it, for example with peft's `merge_and_unload`, and convert the result (`--skip-tensor` leaves leftovers out by name)",
         ),
     },
     Stranger {
