@@ -4,24 +4,25 @@
 //! again and again until its context is full. But much that repeats itself is wanted: rules and
 //! tables, rows of zeros, laughter, refrains, "write it a hundred times". What tells a loop from
 //! these is how long it goes on *exactly* the same, and how much the stretch says, which is how
-//! many different tokens it has. The answer ends when repetitions of a stretch
+//! many different tokens it has, and how many of them are words. The answer ends when repetitions of
+//! a stretch
 //!
 //! - of at most 3 different tokens fill 4096 tokens: `-----`, `0,1,0,1`, `ha ha`, blank lines;
-//! - of `d` different tokens, `n` in all, fill 1024 `n / d` tokens, and half of that from 16
-//!   different ones on: a sentence of 20 tokens, 16 of them different, when it comes for the 32nd
-//!   time;
-//! - and in any case come for the 8th time, which is what stretches of many different tokens wait
-//!   for that are longer than 64.
+//! - of `d` different tokens, `n` in all, fill 1024 `n / d` tokens: `I'm sorry. `, rows of a table;
+//! - of at least 8 different words, and of little else, which is a sentence, fill 384 tokens: one of
+//!   20 tokens, when it comes for the 20th time;
+//! - and in any case come for the 8th time, which is what sentences wait for that are longer than 48.
 //!
 //! Why these numbers:
 //!
 //! - A line of ten tokens that is written a hundred times, or forty equal objects of JSON, stay
 //!   below 1024, an eighth of the context that is made unasked.
-//! - Sixteen different tokens are a whole sentence. A large model on a CPU writes one or two tokens
-//!   a second, and who waits for it should not watch a sentence go round for ten minutes.
-//! - Sentences hardly use a token twice. The rows of tables and code use some again and again
-//!   (`|`, `</td>`), and those of a matrix of zeros almost all, so the division gives a table twice
-//!   the room, and a picture of 28 by 28 zeros more than it needs.
+//! - The rows of tables and code use some tokens again and again (`|`, `</td>`), and those of a matrix
+//!   of zeros almost all, so the division gives a table twice the room, and a picture of 28 by 28
+//!   zeros more than it needs. They have few words, or more signs than a sentence has: of that two
+//!   thirds are words.
+//! - Nobody wants to read a whole sentence for the 20th time, nor to wait for it: a large model on a
+//!   CPU writes one or two tokens a second.
 //! - Two thousand zeros with their commas stay below 4096, and a loop of them still ends in the
 //!   middle of that context.
 //! - Stretches of up to 512 tokens are looked for: long paragraphs. What goes round in larger
@@ -36,11 +37,11 @@ const LONGEST: usize = 512;
 /// Tokens that repetitions of a stretch of different tokens must fill.
 const FILLED: usize = 1024;
 
-/// The same, of a whole sentence.
-const FILLED_RICHLY: usize = 512;
+/// The same, of a sentence.
+const FILLED_BY_SENTENCE: usize = 384;
 
-/// Fewest different tokens of a whole sentence.
-const RICH: usize = 16;
+/// Fewest different words of a sentence.
+const SENTENCE: usize = 8;
 
 /// The same, of a stretch that says next to nothing.
 const FILLED_POORLY: usize = 4096;
@@ -50,6 +51,27 @@ const POOR: usize = 3;
 
 /// A stretch comes at least so often, however long it is.
 const LEAST_TIMES: usize = 8;
+
+/// A token of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Said {
+    /// Its id.
+    pub(super) id: i32,
+    /// Whether it is a word or a part of one, and not a number, a sign or a space.
+    pub(super) is_word: bool,
+}
+
+impl Said {
+    /// The token `id`, which is written as `piece`. A part of a character is one of a word: what is
+    /// written in such parts is mostly a script of many characters.
+    pub(super) fn new(id: i32, piece: &[u8]) -> Self {
+        let is_word = match std::str::from_utf8(piece) {
+            Ok(text) => text.chars().any(char::is_alphabetic),
+            Err(_) => true,
+        };
+        Self { id, is_word }
+    }
+}
 
 /// A stretch that an answer ends with, again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +86,7 @@ pub struct Repetition {
 #[derive(Debug)]
 pub(super) struct RepetitionFinder {
     /// The newest tokens: always the last [`LONGEST`], where so many came.
-    newest: Vec<i32>,
+    newest: Vec<Said>,
     /// How many tokens up to the newest are, each, what came `i + 1` tokens before.
     runs: Vec<usize>,
 }
@@ -81,7 +103,7 @@ impl RepetitionFinder {
     /// Takes the next token. Says so where an answer has to end with it.
     ///
     /// This compares the token with the [`LONGEST`] before it: less than a microsecond.
-    pub(super) fn push(&mut self, token: i32) -> Option<Repetition> {
+    pub(super) fn push(&mut self, token: Said) -> Option<Repetition> {
         if self.newest.len() == 2 * LONGEST {
             self.newest.drain(..LONGEST);
         }
@@ -102,7 +124,7 @@ impl RepetitionFinder {
         // The first of the stretches is before the run.
         let filled = run + tokens;
         if run == 0
-            || filled < FILLED_RICHLY.max(LEAST_TIMES * tokens)
+            || filled < FILLED_BY_SENTENCE.max(LEAST_TIMES * tokens)
             || !filled.is_multiple_of(tokens)
         {
             return None;
@@ -116,15 +138,16 @@ impl RepetitionFinder {
 }
 
 /// Tokens that repetitions of `stretch` must fill.
-fn must_fill(stretch: &[i32]) -> usize {
+fn must_fill(stretch: &[Said]) -> usize {
     let mut different = stretch.to_vec();
     different.sort_unstable();
     different.dedup();
-    let different = different.len();
-    let filled = match different {
+    let words = |tokens: &[Said]| tokens.iter().filter(|token| token.is_word).count();
+    let is_sentence = words(&different) >= SENTENCE && 3 * words(stretch) >= 2 * stretch.len();
+    let filled = match different.len() {
+        _ if is_sentence => FILLED_BY_SENTENCE,
         0..=POOR => FILLED_POORLY,
-        RICH.. => FILLED_RICHLY * stretch.len() / different,
-        _ => FILLED * stretch.len() / different,
+        different => FILLED * stretch.len() / different,
     };
     filled.max(LEAST_TIMES * stretch.len())
 }

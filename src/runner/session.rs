@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use llama_cpp_2::token::LlamaToken;
 
 use super::engine::Engine;
-use super::repeats::{Repetition, RepetitionFinder};
+use super::repeats::{Repetition, RepetitionFinder, Said};
 use super::stop::AnswerText;
 use super::{Conversation, Model, RunnerError, Sampling};
 
@@ -287,7 +287,8 @@ impl<'m> Session<'m> {
                 break Ended::EndOfGeneration;
             }
             generated.push(token);
-            let (shown, stopped) = filter.push(&vocab.token_to_piece(token, false, None));
+            let piece = vocab.token_to_piece(token, false, None);
+            let (shown, stopped) = filter.push(&piece);
             text.push_str(&shown);
             ends.push(text.len());
             let heard = on(Event::Text(&shown));
@@ -297,7 +298,8 @@ impl<'m> Session<'m> {
             if heard.is_break() {
                 break Ended::Interrupted;
             }
-            let found = repetitions.as_mut().and_then(|finder| finder.push(token.0));
+            let said = Said::new(token.0, &piece);
+            let found = repetitions.as_mut().and_then(|finder| finder.push(said));
             if let Some(repetition) = found {
                 break Ended::Repetition(repetition);
             }
