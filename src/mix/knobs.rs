@@ -252,9 +252,8 @@ pub fn read_rules(path: &Path) -> Result<Vec<TensorRule>, RulesFileError> {
         path: path.into(),
         problem,
     };
-    let bytes = text_file::read_named(path, MAX_RULES_BYTES).map_err(failed)?;
-    let bytes = bytes.ok_or_else(|| failed(FileProblem::Read(io::ErrorKind::NotFound.into())))?;
-    let text = text_file::text(&bytes).map_err(failed)?;
+    let text = text_file::read_named_text(path, MAX_RULES_BYTES).map_err(failed)?;
+    let text = text.ok_or_else(|| failed(FileProblem::Read(io::ErrorKind::NotFound.into())))?;
     let mut rules = Vec::new();
     for (line, text) in text.lines().enumerate() {
         for rule in text.split_ascii_whitespace() {

@@ -74,11 +74,7 @@ pub fn load(name_or_path: &str) -> Result<String, ChatTemplateError> {
         return Ok(template.to_owned());
     }
     let path = Path::new(name_or_path);
-    let template = text_file::read_named(path, MAX_BYTES).and_then(|bytes| {
-        let text = bytes.as_deref().map(text_file::text).transpose()?;
-        Ok(text.map(str::to_owned))
-    });
-    let template = match template {
+    let template = match text_file::read_named_text(path, MAX_BYTES) {
         Ok(Some(template)) => template,
         Ok(None) => return Err(unknown(name_or_path)),
         Err(problem) => {

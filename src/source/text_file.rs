@@ -121,18 +121,17 @@ pub(crate) fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FileProbl
     }
 }
 
-/// As [`read`], of a file that the user names, which may be a pipe.
+/// As [`read_text`], of a file that the user names, which may be a pipe.
 ///
 /// # Errors
-/// As [`read`].
-pub(crate) fn read_named(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FileProblem> {
-    match fs::metadata(path) {
-        Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => {
-            let file = File::open(path).map_err(FileProblem::Read)?;
-            whole(file, limit).map(Some)
-        }
-        _ => read(path, limit),
+/// As [`read_text`].
+pub(crate) fn read_named_text(path: &Path, limit: u64) -> Result<Option<String>, FileProblem> {
+    let is_pipe = |metadata: fs::Metadata| !metadata.is_file() && !metadata.is_dir();
+    if !fs::metadata(path).is_ok_and(is_pipe) {
+        return read_text(path, limit);
     }
+    let file = File::open(path).map_err(FileProblem::Read)?;
+    Ok(Some(text(&whole(file, limit)?)?.to_owned()))
 }
 
 /// The first `limit` bytes of a file; `None` where there is none.

@@ -2,6 +2,9 @@
 
 use std::{fs, path::Path};
 
+#[cfg(unix)]
+use swallow_gguf::gguf::Gguf;
+
 use super::{RANDOM, dense, merge, merged, parents, recipe};
 use crate::support::{converted, text};
 
@@ -177,4 +180,27 @@ fn what_is_given_in_place_of_a_recipe_names_what_is_there() {
         said(dir.path(), Path::new("hf:org/model")),
         "error: there is no recipe `hf:org/model`, which is to be a file here: download it"
     );
+}
+
+/// As in `merge <(sed … recipe.yml)`, which names its models by whole paths.
+#[cfg(unix)]
+#[test]
+fn a_recipe_may_come_from_a_pipe() {
+    let dir = parents(dense);
+    let whole = |name: &str| dir.path().join(name).display().to_string();
+    let text = format!(
+        "base_model: {one}\ngate_mode: random\nexperts: [{{source_model: {one}}}, {{source_model: {two}}}]\n",
+        one = whole("one"),
+        two = whole("two")
+    );
+    let pipe = dir.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let output = dir.path().join("out.gguf");
+    // Not waited for: where nobody reads, this writes for ever.
+    let written = (pipe.clone(), text.clone());
+    std::thread::spawn(move || fs::write(written.0, written.1));
+    merged(&pipe, &output, &["-t", "q8_0"]);
+    let gguf = Gguf::open(&output).unwrap();
+    assert_eq!(gguf.get_str("general.merge.recipe"), Some(text.as_str()));
 }

@@ -25,7 +25,7 @@ pub(super) fn read(path: &Path) -> Result<String, RecipeError> {
             hint: hint_in_folder(path),
         });
     }
-    match text_file::read_text(path, MAX_BYTES) {
+    match text_file::read_named_text(path, MAX_BYTES) {
         Ok(Some(text)) => Ok(text),
         Ok(None) => Err(RecipeError::NotThere {
             path: path.into(),
