@@ -15,7 +15,7 @@ use swallow_gguf::{
     gguf::LayoutError,
     hub::{Client, Config, RetryPolicy},
     merge::{Layout, Merge, MergeError, MergeOptions, gates::GateError, recipe::RecipeError},
-    synthetic::{Sizes, Spec},
+    synthetic::Spec,
 };
 
 use super::{Section, variants};
@@ -88,15 +88,9 @@ pub(super) fn errors(list: &mut Section) {
 }
 
 fn dense(seed: u64) -> Spec {
-    let moe = small_moe();
     Spec {
-        sizes: Sizes {
-            num_local_experts: 0,
-            ..moe.sizes
-        },
         shards: 1,
-        seed,
-        ..moe
+        ..crate::merge::dense(seed)
     }
 }
 

@@ -29,7 +29,7 @@ use crate::support::{
 };
 
 /// A small dense model.
-fn dense(seed: u64) -> Spec {
+pub(crate) fn dense(seed: u64) -> Spec {
     let moe = small_moe();
     Spec {
         sizes: Sizes {

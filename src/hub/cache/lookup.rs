@@ -52,11 +52,11 @@ pub enum NotCached {
         there: Vec<String>,
     },
     /// What a branch or tag stood for cannot be told.
-    #[error("`{path}` holds {found}, expected a commit of 40 digits")]
+    #[error("`{path}` {found}, expected a commit of 40 digits in it")]
     Ref {
         /// The file.
         path: PathBuf,
-        /// What it holds.
+        /// What it holds, or why that cannot be told.
         found: String,
     },
     /// The commit that a branch or tag stood for is not there.
@@ -284,7 +284,7 @@ pub(super) fn read_ref(path: &Path) -> Result<Option<String>, NotCached> {
                 Err(_) => Ok(None),
             };
         }
-        Err(error) => return Err(not(format!("what cannot be read ({error})"))),
+        Err(error) => return Err(not(format!("cannot be read ({error})"))),
     }
     let text = String::from_utf8_lossy(&bytes);
     let text = text.trim();
@@ -292,8 +292,8 @@ pub(super) fn read_ref(path: &Path) -> Result<Option<String>, NotCached> {
         return Ok(Some(text.to_lowercase()));
     }
     Err(not(match text {
-        "" => "nothing".into(),
-        text => format!("`{:.50}`", text.escape_debug().to_string()),
+        "" => "holds nothing".into(),
+        text => format!("holds `{:.50}`", text.escape_debug().to_string()),
     }))
 }
 

@@ -99,7 +99,7 @@ fn what_is_missing_in_the_cache_is_named() {
         (
             "an empty ref",
             |home| home.refer(REPO, "main", ""),
-            "`DIR/home/hub/models--org--model/refs/main` holds nothing, expected a commit of 40 digits",
+            "`DIR/home/hub/models--org--model/refs/main` holds nothing, expected a commit of 40 digits in it",
         ),
         (
             "a ref that is none",
