@@ -10,13 +10,61 @@ use crate::gguf::TensorInfo;
 /// of them.
 const SMALLEST: f32 = 1.0 / (1 << 12) as f32;
 
+/// What was found in blocks of one expert.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Found {
+    /// All that were compared.
+    compared: u64,
+    /// Those that are 0.
+    zero: u64,
+    /// Those among them where the checkpoint has a weight of [`SMALLEST`] or more.
+    lost: Blocks,
+    /// Those among them where it has only smaller ones.
+    faded: Blocks,
+}
+
+/// How many blocks, and the first of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Blocks {
+    count: u64,
+    first: Option<u64>,
+}
+
+impl Blocks {
+    fn and(self, other: Self) -> Self {
+        let firsts = [self.first, other.first];
+        Self {
+            count: self.count + other.count,
+            first: firsts.into_iter().flatten().min(),
+        }
+    }
+}
+
+impl Found {
+    fn and(self, other: Self) -> Self {
+        Self {
+            compared: self.compared + other.compared,
+            zero: self.zero + other.zero,
+            lost: self.lost.and(other.lost),
+            faded: self.faded.and(other.faded),
+        }
+    }
+
+    /// The blocks that should not be 0. Small weights may come out as 0 here and there, but where
+    /// nothing else is left of an expert it is lost, however small it was.
+    fn all_lost(&self) -> Blocks {
+        match self.zero == self.compared {
+            true => self.lost.and(self.faded),
+            false => self.lost,
+        }
+    }
+}
+
 /// Blocks of one expert that were compared in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BlockRun {
     expert: usize,
-    compared: u64,
-    lost: u64,
-    first_lost: Option<u64>,
+    found: Found,
 }
 
 /// Holds blocks of `info`, of which the first is block `first`, against the weights they stand for.
@@ -33,20 +81,26 @@ pub(super) fn block_runs(
     for (block, (reference, weights)) in (first..).zip(blocks) {
         let expert = (block / blocks_of_expert) as usize;
         if runs.last().is_none_or(|run| run.expert != expert) {
-            runs.push(BlockRun {
-                expert,
-                compared: 0,
-                lost: 0,
-                first_lost: None,
-            });
+            let found = Found::default();
+            runs.push(BlockRun { expert, found });
         }
-        let Some(run) = runs.last_mut() else { continue };
-        run.compared += 1;
-        let is_lost = weights.iter().all(|weight| *weight == 0.0)
-            && reference.iter().any(|weight| weight.abs() >= SMALLEST);
-        if is_lost {
-            run.lost += 1;
-            run.first_lost.get_or_insert(block);
+        let Some(BlockRun { found, .. }) = runs.last_mut() else {
+            continue;
+        };
+        found.compared += 1;
+        if weights.iter().any(|weight| *weight != 0.0) {
+            continue;
+        }
+        found.zero += 1;
+        let this = Blocks {
+            count: 1,
+            first: Some(block),
+        };
+        let largest = reference.iter().fold(0.0, |top: f32, w| top.max(w.abs()));
+        if largest >= SMALLEST {
+            found.lost = found.lost.and(this);
+        } else if largest > 0.0 {
+            found.faded = found.faded.and(this);
         }
     }
     runs
@@ -57,32 +111,28 @@ fn blocks_of_expert(info: &TensorInfo) -> u64 {
     (of_expert / info.ty.block_len() as u64).max(1)
 }
 
-/// What was lost of a tensor so far.
+/// What was lost of a tensor so far, by its experts.
 #[derive(Clone, Debug, Default)]
-pub(super) struct LostBlocks {
-    first: Option<u64>,
-    /// Blocks of each expert: compared, and lost.
-    by_expert: BTreeMap<usize, (u64, u64)>,
-}
+pub(super) struct LostBlocks(BTreeMap<usize, Found>);
 
 impl LostBlocks {
     pub(super) fn add(&mut self, runs: Vec<BlockRun>) {
-        for run in runs {
-            let (compared, lost) = self.by_expert.entry(run.expert).or_default();
-            *compared += run.compared;
-            *lost += run.lost;
-            self.first = self.first.or(run.first_lost);
+        for BlockRun { expert, found } in runs {
+            let sum = self.0.entry(expert).or_default();
+            *sum = sum.and(found);
         }
     }
 
     /// What is to be told of it.
     pub(super) fn of(&self, info: &TensorInfo) -> Option<Lost> {
-        let is_whole = |(_, (compared, lost)): &(&usize, &(u64, u64))| compared == lost;
-        let whole = self.by_expert.iter().filter(is_whole);
+        let lost = self.0.values().map(Found::all_lost);
+        let lost = lost.fold(Blocks::default(), Blocks::and);
+        let is_whole = |found: &Found| found.compared == found.all_lost().count;
+        let whole = self.0.iter().filter(|(_, found)| is_whole(found));
         Some(Lost {
-            first: self.first?,
-            blocks: self.by_expert.values().map(|(_, lost)| lost).sum(),
-            compared: self.by_expert.values().map(|(compared, _)| compared).sum(),
+            first: lost.first?,
+            blocks: lost.count,
+            compared: self.0.values().map(|found| found.compared).sum(),
             experts: match experts(info) {
                 1 => Vec::new(),
                 _ => whole.map(|(expert, _)| *expert).collect(),
@@ -119,13 +169,18 @@ mod tests {
             experts: vec![2],
         };
         assert_eq!(lost(&stack, &reference, &weights), Some(expected));
-        // What is 0 in the checkpoint, or nearly, is not lost.
+        // What is 0 in the checkpoint, or nearly beside other blocks, is not lost.
         reference[32..64].fill(SMALLEST / 2.0);
         reference[128..].fill(0.0);
         assert_eq!(lost(&stack, &reference, &weights), None);
         reference[191] = -SMALLEST;
         let found = lost(&stack, &reference, &weights).unwrap();
         assert_eq!((found.first, found.blocks, found.experts), (5, 1, vec![]));
+
+        // Where nothing else is left of an expert it is lost, however small it was.
+        reference[128..].fill(SMALLEST / 1e6);
+        let found = lost(&stack, &reference, &weights).unwrap();
+        assert_eq!((found.first, found.blocks, found.experts), (4, 2, vec![2]));
 
         let matrix = TensorInfo::new("a".into(), vec![4], F32).unwrap();
         let found = lost(&matrix, &[1.0; 4], &[1.0, 0.0, 0.0, 1.0]).unwrap();
