@@ -13,7 +13,7 @@ mod write;
 
 pub use knobs::{KnobArgs, TensorTypeArg, TensorTypeArgs};
 pub use merge::{LayoutArg, MergeArgs};
-pub use run::{RunArgs, with_long_gpu_layers};
+pub use run::{EngineArgs, RunArgs, SamplingArgs, with_long_gpu_layers};
 pub use write::WriteArgs;
 
 /// A bf16 Mixture-of-Experts checkpoint goes in, a quantized GGUF comes out, and one talks to it.

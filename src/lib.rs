@@ -14,6 +14,7 @@
 //! - [`gguf`]: the format, read and written; [`inspect`] shows what a file holds
 //! - [`compare`]: two files, or a file and its checkpoint, held against each other
 //! - [`runner`]: runs a file through llama.cpp; [`chat`] is the conversation in the terminal
+//! - [`places`]: where the program keeps what it makes for itself
 //! - [`mod@bench`], [`synthetic`]: what is measured, and the checkpoints made for it
 //!
 //! The block formats are a crate of their own, [`swallow_quant`].
@@ -34,6 +35,7 @@ pub mod merge;
 pub mod mix;
 pub mod model;
 mod nearest;
+pub mod places;
 pub mod plan;
 pub mod runner;
 pub mod source;

@@ -17,6 +17,7 @@ use rustyline::{
 };
 
 use super::command;
+use crate::places;
 
 /// What stands before the typed line.
 const PROMPT: &str = "> ";
@@ -106,16 +107,7 @@ impl LineEditor {
 
 /// Where the history is kept: in the user's folder for what programs remember.
 fn history_file() -> Option<PathBuf> {
-    let folder = |name: &str| {
-        let path = PathBuf::from(std::env::var_os(name)?);
-        path.is_absolute().then_some(path)
-    };
-    let state = if cfg!(windows) {
-        folder("LOCALAPPDATA")
-    } else {
-        folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local").join("state")))
-    };
-    Some(state?.join("swallow-gguf").join("chat-history"))
+    Some(places::state()?.join("chat-history"))
 }
 
 /// Ctrl-C in a line with text removes the text, as in a shell. In an empty one it ends the line:

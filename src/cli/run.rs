@@ -1,11 +1,15 @@
 //! `swallow-gguf run`: its options, and the ranges they are held to.
 
 use std::ffi::OsString;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use clap::builder::NonEmptyStringValueParser;
-use clap::{Args, value_parser};
+use clap::Args;
+
+mod engine;
+mod sampling;
+
+pub use engine::EngineArgs;
+pub use sampling::SamplingArgs;
 
 const AFTER_HELP: &str = "\
 Without -p, a terminal becomes a chat; /help lists its commands. What is piped into stdin is read
@@ -46,53 +50,13 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME|FILE", conflicts_with = "raw")]
     pub chat_template: Option<String>,
 
-    /// End the answer before this text; may be given more than once
-    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new(), allow_hyphen_values = true)]
-    pub stop: Vec<String>,
+    /// How answers are made.
+    #[command(flatten)]
+    pub sampling: SamplingArgs,
 
-    /// Most tokens of an answer; -1 leaves its end to the model
-    #[arg(short, long, value_name = "N", default_value_t = -1, value_parser = parse_n_predict, allow_negative_numbers = true)]
-    pub n_predict: i32,
-
-    /// Let an answer go on that only repeats itself; so does --raw with -n
-    #[arg(long)]
-    pub no_loop_stop: bool,
-
-    /// Tokens of the context; 0 is what the model was trained for, at most 8192
-    #[arg(short, long, value_name = "N", default_value_t = 0, value_parser = value_parser!(u32).range(..=MAX_CONTEXT))]
-    pub ctx_size: u32,
-
-    /// Temperature; 0 always takes the most likely token
-    #[arg(long, value_name = "T", default_value_t = 0.8, value_parser = parse_temperature, allow_negative_numbers = true)]
-    pub temp: f32,
-
-    /// Choose among the K most likely tokens; 0 is all
-    #[arg(long, value_name = "K", default_value_t = 40)]
-    pub top_k: u32,
-
-    /// Choose among the most likely tokens that together have probability P
-    #[arg(long, value_name = "P", default_value_t = 0.95, value_parser = parse_probability, allow_negative_numbers = true)]
-    pub top_p: f32,
-
-    /// Choose among tokens at least P times as likely as the most likely one
-    #[arg(long, value_name = "P", default_value_t = 0.05, value_parser = parse_probability, allow_negative_numbers = true)]
-    pub min_p: f32,
-
-    /// Penalty on the last 64 tokens; 1 is none
-    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = parse_penalty, allow_negative_numbers = true)]
-    pub repeat_penalty: f32,
-
-    /// Seed of the random choice; -1 takes another one each time
-    #[arg(long, value_name = "N", default_value_t = -1, value_parser = value_parser!(i64).range(-1..=i64::from(u32::MAX)), allow_negative_numbers = true)]
-    pub seed: i64,
-
-    /// Threads to evaluate with [default: physical cores]
-    #[arg(short, long, value_name = "N", value_parser = value_parser!(u32).range(1..=512))]
-    pub threads: Option<u32>,
-
-    /// Layers to put on the GPU, or `all`; also -ngl N [default: all, where the build has a GPU]
-    #[arg(long, visible_alias = "n-gpu-layers", value_name = "N", value_parser = parse_gpu_layers)]
-    pub gpu_layers: Option<u32>,
+    /// Memory and devices.
+    #[command(flatten)]
+    pub engine: EngineArgs,
 
     /// Print load time, tokens/s, seed and GPUs on stderr
     #[arg(long)]
@@ -101,51 +65,6 @@ pub struct RunArgs {
     /// Show llama.cpp's log on stderr
     #[arg(short, long)]
     pub verbose: bool,
-}
-
-/// Positions are `i32` in llama.cpp, and no model is trained for so many tokens.
-const MAX_CONTEXT: i64 = 1 << 24;
-
-/// What `--gpu-layers all` stands for: more layers than a model can have.
-const ALL_LAYERS: u32 = 9999;
-
-fn parse_n_predict(text: &str) -> Result<i32, String> {
-    match text.parse() {
-        Ok(n) if n == -1 || n >= 1 => Ok(n),
-        _ => Err("expected a number from 1, or -1".to_owned()),
-    }
-}
-
-fn parse_f32(text: &str, range: RangeInclusive<f32>) -> Result<f32, String> {
-    match text.parse() {
-        Ok(x) if range.contains(&x) => Ok(x),
-        _ => Err(format!(
-            "expected a number from {} to {}",
-            range.start(),
-            range.end()
-        )),
-    }
-}
-
-fn parse_temperature(text: &str) -> Result<f32, String> {
-    parse_f32(text, 0.0..=100.0)
-}
-
-fn parse_probability(text: &str) -> Result<f32, String> {
-    parse_f32(text, 0.0..=1.0)
-}
-
-fn parse_penalty(text: &str) -> Result<f32, String> {
-    parse_f32(text, 0.01..=100.0)
-}
-
-fn parse_gpu_layers(text: &str) -> Result<u32, String> {
-    match text {
-        "all" => Ok(ALL_LAYERS),
-        number => number
-            .parse()
-            .map_err(|_| "expected a number from 0, or `all`".to_owned()),
-    }
 }
 
 /// Writes llama.cpp's `-ngl` as `--gpu-layers`, which clap could only read as `-n gl`.
@@ -185,15 +104,15 @@ mod tests {
 
     #[test]
     fn gpu_layers_as_llama_cpp_writes_them() {
-        let layers = |args: &[&str]| parse(args).unwrap().gpu_layers;
+        let layers = |args: &[&str]| parse(args).unwrap().engine.gpu_layers;
         assert_eq!(layers(&[]), None);
         assert_eq!(layers(&["-ngl", "20"]), Some(20));
         assert_eq!(layers(&["-ngl=20"]), Some(20));
         assert_eq!(layers(&["--gpu-layers", "0"]), Some(0));
-        assert_eq!(layers(&["--n-gpu-layers=all"]), Some(ALL_LAYERS));
+        assert_eq!(layers(&["--n-gpu-layers=all"]), Some(engine::ALL_LAYERS));
         assert!(parse(&["-ngl", "-1"]).is_err());
         // Still one short option with its value.
-        assert_eq!(parse(&["-n5"]).unwrap().n_predict, 5);
+        assert_eq!(parse(&["-n5"]).unwrap().sampling.n_predict, 5);
     }
 
     #[test]
@@ -228,6 +147,6 @@ mod tests {
         ]);
         let args = args.unwrap();
         assert_eq!(args.prompt.as_deref(), Some("- a"));
-        assert_eq!(args.stop, ["a", "-b"]);
+        assert_eq!(args.sampling.stop, ["a", "-b"]);
     }
 }

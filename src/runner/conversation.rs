@@ -4,10 +4,14 @@ use super::{Message, Role, Template, TemplateError};
 
 /// A question and its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Turn {
-    question: String,
+pub struct Turn {
+    /// What was asked.
+    pub question: String,
     /// Absent while it is being answered, and where the answer was stopped before its first word.
-    answer: Option<String>,
+    pub answer: Option<String>,
+    /// What the model thought before it answered, for templates that want to know; empty where it
+    /// did not think.
+    pub thoughts: String,
 }
 
 /// A system message and turns, with the template that makes a prompt of them.
@@ -42,6 +46,22 @@ impl Conversation {
         &self.template
     }
 
+    /// The system message.
+    pub fn system(&self) -> Option<&str> {
+        self.system.as_deref()
+    }
+
+    /// What was said and is not forgotten, the oldest first.
+    pub fn turns(&self) -> &[Turn] {
+        &self.turns
+    }
+
+    /// Takes up what was said before, in place of what is there.
+    pub fn restore(&mut self, system: Option<String>, turns: Vec<Turn>) {
+        self.system = system;
+        self.turns = turns;
+    }
+
     /// Sets the system message for what follows.
     pub fn set_system(&mut self, system: Option<String>) {
         self.system = system;
@@ -64,6 +84,7 @@ impl Conversation {
         self.turns.push(Turn {
             question: question.into(),
             answer: None,
+            thoughts: String::new(),
         });
     }
 
@@ -73,6 +94,7 @@ impl Conversation {
         match self.turns.last_mut() {
             Some(turn) => {
                 turn.answer = None;
+                turn.thoughts.clear();
                 true
             }
             None => false,

@@ -20,6 +20,22 @@ const BATCH_CPU: u32 = 128;
 /// The one sequence of a context.
 const SEQUENCE: u32 = 0;
 
+/// What a model is evaluated with.
+#[derive(Clone, Debug)]
+pub struct ContextOptions {
+    /// Tokens of the context; `None` is the model's training context, at most
+    /// [`ContextOptions::DEFAULT_SIZE`].
+    pub size: Option<u32>,
+    /// Threads that evaluate.
+    pub threads: u32,
+}
+
+impl ContextOptions {
+    /// The largest context made unasked. Keys and values take memory for every token of it, and
+    /// newer models were trained for a million.
+    pub const DEFAULT_SIZE: u32 = 8192;
+}
+
 /// Evaluates tokens; the keys and values of all evaluated tokens are kept, so that a prompt that
 /// begins like the last one costs only what is new.
 #[derive(Debug)]
@@ -35,9 +51,11 @@ pub(super) struct Engine<'m> {
 }
 
 impl<'m> Engine<'m> {
-    /// A context for `size` tokens, evaluated by `threads` threads.
-    pub(super) fn new(model: &'m Model, size: u32, threads: u32) -> Result<Self, RunnerError> {
-        let threads = i32::try_from(threads).unwrap_or(i32::MAX);
+    /// A context of `model`.
+    pub(super) fn new(model: &'m Model, options: &ContextOptions) -> Result<Self, RunnerError> {
+        let unasked = || model.trained_context().min(ContextOptions::DEFAULT_SIZE);
+        let size = options.size.unwrap_or_else(unasked);
+        let threads = i32::try_from(options.threads).unwrap_or(i32::MAX);
         let batch = match model.offloaded_layers() {
             (0, _) => BATCH_CPU,
             _ => BATCH_GPU,

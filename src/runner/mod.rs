@@ -24,7 +24,8 @@ mod template;
 mod tokenizer;
 
 pub use backend::backend;
-pub use conversation::Conversation;
+pub use conversation::{Conversation, Turn};
+pub use engine::ContextOptions;
 pub use error::RunnerError;
 pub use file::{ModelFile, ModelFileError};
 pub use layer_inputs::{Attention, LayerInputs, LayerModel, LayerReader};

@@ -4,8 +4,8 @@
 use std::ops::ControlFlow;
 
 use swallow_gguf::runner::{
-    Answer, Conversation, Ended, Event, LoadOptions, Model, ModelFile, RunnerError, Sampling,
-    Session, SessionOptions, Template,
+    Answer, ContextOptions, Conversation, Ended, Event, LoadOptions, Model, ModelFile, RunnerError,
+    Sampling, Session, SessionOptions, Template,
 };
 
 use crate::support::smollm2;
@@ -21,8 +21,10 @@ type Heard = (Answer, String, usize);
 impl<'m> Chat<'m> {
     fn new(model: &'m Model, file: &ModelFile, context: u32, limit: usize) -> Self {
         let options = SessionOptions {
-            context: Some(context),
-            threads: 1,
+            context: ContextOptions {
+                size: Some(context),
+                threads: 1,
+            },
             sampling: Sampling {
                 temperature: 0.0,
                 ..Sampling::default()
