@@ -6,14 +6,18 @@ use crate::{file_type::FileType, mix::tensor_type, model::SkipPattern, plan::Sea
 use clap::{Args, Parser, Subcommand};
 use swallow_quant::GgmlType;
 
+mod devices;
 mod knobs;
 mod merge;
 mod run;
 mod write;
 
+pub use devices::DevicesArgs;
 pub use knobs::{KnobArgs, TensorTypeArg, TensorTypeArgs};
 pub use merge::{LayoutArg, MergeArgs};
-pub use run::{EngineArgs, RunArgs, SamplingArgs, with_long_gpu_layers};
+pub use run::{
+    EngineArgs, GpuLayersArg, KvTypes, LoraArg, RepackArg, RunArgs, SamplingArgs, with_long_options,
+};
 pub use write::WriteArgs;
 
 /// A bf16 Mixture-of-Experts checkpoint goes in, a quantized GGUF comes out, and one talks to it.
@@ -36,6 +40,8 @@ pub enum Command {
     Quantize(QuantizeArgs),
     /// Chat with a GGUF model, or answer one prompt
     Run(RunArgs),
+    /// List what this build can compute with, and its memory
+    Devices(DevicesArgs),
     /// Show what is in a GGUF file
     Inspect(InspectArgs),
     /// Show what differs between two GGUF files

@@ -81,10 +81,10 @@ fn layers_go_to_a_device_from_the_last_one_and_experts_may_stay() {
     let embedding = tensors[0].size();
     let output = tensors[1].size() + NORM;
     let layer = Q + NORM + EXPERTS;
-    let on_devices = |gpu_layers, cpu_moe| {
+    let on_devices = |gpu_layers, layers_on_host| {
         let usage = Usage {
             gpu_layers,
-            cpu_moe,
+            placements: vec![Placement::experts_on_host(Some(layers_on_host)).unwrap()],
             ..Usage::on_cpu(256)
         };
         let demand = demand(&shape, &usage);

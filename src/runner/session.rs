@@ -26,6 +26,18 @@ pub struct SessionOptions {
     pub loop_stop: bool,
 }
 
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self {
+            context: ContextOptions::default(),
+            sampling: Sampling::default(),
+            limit: None,
+            stops: Vec::new(),
+            loop_stop: true,
+        }
+    }
+}
+
 /// What happens while an answer is made. Returning `Break` ends it.
 #[derive(Debug)]
 pub enum Event<'a> {
