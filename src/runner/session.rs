@@ -4,12 +4,17 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use llama_cpp_2::token::LlamaToken;
+use llama_cpp_2::token_type::LlamaTokenAttr;
 
 use super::engine::Engine;
 use super::repeats::Repetition;
 use super::{ContextOptions, Conversation, Model, RunnerError, Sampling};
 
+mod align;
 mod generate;
+mod state;
+
+pub use state::{State, StateError, StateIdentity};
 
 /// How answers are made.
 #[derive(Clone, Debug)]
@@ -162,7 +167,7 @@ impl<'m> Session<'m> {
         let mut stops = self.options.stops.clone();
         stops.extend_from_slice(conversation.template().stop_strings());
         let task = Task {
-            prompt: fitted.tokens,
+            prompt: self.as_held(fitted.tokens, room),
             stops,
             trim: true,
             conversation: Some(conversation),
@@ -193,6 +198,23 @@ impl<'m> Session<'m> {
             conversation: None,
         };
         self.generate(task, &mut on)
+    }
+
+    /// The prompt in the tokens that the context holds, as far as they are the same text; as it is
+    /// where that would take more than `room`.
+    fn as_held(&self, prompt: Vec<LlamaToken>, room: usize) -> Vec<LlamaToken> {
+        let vocab = self.model.llama.vocab();
+        let aligned = align::aligned(self.engine.held(), prompt.clone(), |token| align::Piece {
+            bytes: vocab.token_to_piece(token, true, None),
+            only_itself: !vocab
+                .attr(token)
+                .intersects(LlamaTokenAttr::Normal | LlamaTokenAttr::Byte),
+        });
+        if aligned.len() <= room {
+            aligned
+        } else {
+            prompt
+        }
     }
 
     fn check_length(&self, prompt: &[LlamaToken]) -> Result<(), RunnerError> {
