@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(layers(&["--n-gpu-layers=all"]), Some(engine::ALL_LAYERS));
         assert!(parse(&["-ngl", "-1"]).is_err());
         // Still one short option with its value.
-        assert_eq!(parse(&["-n5"]).unwrap().sampling.n_predict, 5);
+        assert_eq!(parse(&["-n5"]).unwrap().sampling.n_predict.0, Some(5));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::runner::{Answer, Ended, ModelFile, Session};
 mod conversation;
 mod load;
 mod prompt;
+mod sampling;
 
 /// What the model is to answer.
 enum Asked {

@@ -87,6 +87,11 @@ impl<'m> Engine<'m> {
         self.size
     }
 
+    /// Tokens whose keys and values it holds.
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
+    }
+
     /// Whether no further token can be appended.
     pub(super) fn is_full(&self) -> bool {
         self.held.len() >= self.size

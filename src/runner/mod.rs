@@ -19,6 +19,7 @@ mod model;
 mod repeats;
 mod sampler;
 mod session;
+pub mod settings;
 mod stop;
 mod template;
 mod tokenizer;

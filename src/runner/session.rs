@@ -138,6 +138,30 @@ impl<'m> Session<'m> {
         self.engine.size()
     }
 
+    /// How answers are made.
+    pub fn options(&self) -> &SessionOptions {
+        &self.options
+    }
+
+    /// How the next answers are made. The context stays what it is.
+    pub fn options_mut(&mut self) -> &mut SessionOptions {
+        &mut self.options
+    }
+
+    /// Tokens the context holds.
+    pub fn held(&self) -> usize {
+        self.engine.held()
+    }
+
+    /// How many tokens `text` is.
+    pub fn count_tokens(&self, text: &str) -> usize {
+        self.model
+            .llama
+            .vocab()
+            .tokenize(text.as_bytes(), false, false)
+            .len()
+    }
+
     /// Answers the last question of `conversation` and records the answer there. Where the
     /// context is full its oldest turns are forgotten.
     ///
