@@ -50,6 +50,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME|FILE", conflicts_with = "raw")]
     pub chat_template: Option<String>,
 
+    /// Do not show what a reasoning model thinks before it answers
+    #[arg(long)]
+    pub hide_thoughts: bool,
+
     /// How answers are made.
     #[command(flatten)]
     pub sampling: SamplingArgs,

@@ -59,7 +59,7 @@ pub(super) fn execute(args: RunArgs) -> anyhow::Result<()> {
     }
     let mut talk = Talk {
         session,
-        screen: Screen::new(),
+        screen: Screen::new(args.hide_thoughts),
         interrupts,
         stats: args.stats,
     };

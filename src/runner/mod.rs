@@ -22,6 +22,7 @@ mod session;
 pub mod settings;
 mod stop;
 mod template;
+mod thoughts;
 mod tokenizer;
 
 pub use backend::backend;
