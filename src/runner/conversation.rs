@@ -29,7 +29,9 @@ pub struct Conversation {
 /// A prompt that was cut to fit.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fitted<T> {
-    /// The tokens of the prompt.
+    /// The prompt.
+    pub(super) text: String,
+    /// Its tokens.
     pub(super) tokens: Vec<T>,
     /// How many of the turns that were not forgotten are not in it, the oldest of them.
     pub(super) dropped: usize,
@@ -125,23 +127,25 @@ impl Conversation {
     }
 
     /// Takes the last question back, with its answer.
-    pub fn take_back(&mut self) {
-        self.turns.pop();
+    pub fn take_back(&mut self) -> Option<Turn> {
+        let taken = self.turns.pop();
         if self.forgotten >= self.turns.len() {
             // With nothing left in the prompt, what was forgotten may fit again.
             self.forgotten = 0;
         }
+        taken
     }
 
-    /// Records the answer to the last question.
-    pub(super) fn answered(&mut self, answer: String) {
+    /// Records the answer to the last question, and what was thought before it.
+    pub(super) fn answered(&mut self, answer: String, thoughts: String) {
         if let Some(turn) = self.turns.last_mut() {
             turn.answer = Some(answer);
+            turn.thoughts = thoughts;
         }
     }
 
     /// Leaves `count` more of the oldest turns out of the prompts from here on.
-    pub(super) fn forget(&mut self, count: usize) {
+    pub fn forget(&mut self, count: usize) {
         self.forgotten = self.turns.len().min(self.forgotten + count);
     }
 
@@ -153,8 +157,13 @@ impl Conversation {
         tokenize: impl Fn(&str) -> Vec<T>,
     ) -> Result<Fitted<T>, TemplateError> {
         let fitted = |dropped| -> Result<Fitted<T>, TemplateError> {
-            let tokens = tokenize(&self.prompt(self.forgotten + dropped)?);
-            Ok(Fitted { tokens, dropped })
+            let text = self.prompt(self.forgotten + dropped)?;
+            let tokens = tokenize(&text);
+            Ok(Fitted {
+                text,
+                tokens,
+                dropped,
+            })
         };
         let mut best = fitted(0)?;
         // As many as may go. A chat of many years is taken up without making all its prompts: with
@@ -179,23 +188,19 @@ impl Conversation {
 
     /// The prompt without the `skip` oldest turns.
     fn prompt(&self, skip: usize) -> Result<String, TemplateError> {
-        let message = |role, content: &str| Message {
-            role,
-            content: content.to_owned(),
-        };
         let mut messages = Vec::new();
         messages.extend(
             self.system
                 .iter()
-                .map(|system| message(Role::System, system)),
+                .map(|system| Message::new(Role::System, system)),
         );
         for turn in self.turns.iter().skip(skip) {
-            messages.push(message(Role::User, &turn.question));
-            messages.extend(
-                turn.answer
-                    .iter()
-                    .map(|answer| message(Role::Assistant, answer)),
-            );
+            messages.push(Message::new(Role::User, &turn.question));
+            let answer = turn
+                .answer
+                .iter()
+                .map(|answer| Message::new(Role::Assistant, answer));
+            messages.extend(answer.map(|answer| answer.with_thoughts(&turn.thoughts)));
         }
         self.template.render(&messages)
     }
@@ -217,7 +222,7 @@ mod tests {
     fn talk(conversation: &mut Conversation, said: &[(&str, &str)]) {
         for (question, answer) in said {
             conversation.ask(*question);
-            conversation.answered((*answer).to_owned());
+            conversation.answered((*answer).to_owned(), String::new());
         }
     }
 
@@ -284,16 +289,34 @@ mod tests {
     }
 
     #[test]
+    fn a_template_is_told_what_was_thought() {
+        const SOURCE: &str = "{% for m in messages %}{{ m.content }}\
+            {% if m.reasoning_content is defined %}[{{ m.reasoning_content }}|{{ m.thinking }}]{% endif %};\
+            {% endfor %}";
+        let template = Template::new("test", SOURCE, SpecialTokens::default()).unwrap();
+        let mut c = Conversation::new(template, None);
+        c.ask("a");
+        c.answered("b".to_owned(), "hm".to_owned());
+        c.ask("c");
+        assert_eq!(fit(&c, 100).0, "a;b[hm|hm];c;");
+        // What is answered anew is thought about anew.
+        c.take_back();
+        assert!(c.ask_again());
+        c.answered("d".to_owned(), String::new());
+        assert_eq!(fit(&c, 100).0, "a;d;");
+    }
+
+    #[test]
     fn questions_and_answers_take_turns() {
         let mut c = conversation(None);
         assert!(!c.ask_again(), "nothing was asked");
         c.ask("stopped before its first word");
         c.ask("a");
         assert_eq!(fit(&c, 100).0, "u:a;");
-        c.answered("b".to_owned());
+        c.answered("b".to_owned(), String::new());
         assert!(c.ask_again());
         assert_eq!(fit(&c, 100).0, "u:a;");
-        c.answered("c".to_owned());
+        c.answered("c".to_owned(), String::new());
         c.ask("d");
         c.take_back();
         assert_eq!(fit(&c, 100).0, "u:a;a:c;");

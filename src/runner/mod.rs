@@ -19,8 +19,10 @@ mod model;
 mod repeats;
 mod sampler;
 mod session;
+pub mod settings;
 mod stop;
 mod template;
+mod thoughts;
 mod tokenizer;
 
 pub use backend::backend;

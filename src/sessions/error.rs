@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     /// The platform names no home.
-    #[error("there is no folder to keep chats in: set `HOME` or `XDG_STATE_HOME`, or chat with `--no-session`")]
+    #[error(
+        "there is no folder to keep chats in: set `HOME` or `XDG_STATE_HOME`, or chat with `--no-session`"
+    )]
     NoFolder,
 
     /// A file or folder cannot be used.
@@ -47,7 +49,9 @@ pub enum SessionError {
     },
 
     /// A name that another chat has.
-    #[error("there is a chat `{name}` already; choose another name, or take it up with `/load {name}`")]
+    #[error(
+        "there is a chat `{name}` already; choose another name, or take it up with `/load {name}`"
+    )]
     Taken {
         /// The name.
         name: String,
@@ -84,7 +88,11 @@ pub enum SessionError {
 impl SessionError {
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { action, path, source }
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
     }
 }
 

@@ -41,7 +41,11 @@ pub(super) struct Message {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) model: Option<String>,
     /// How it was chosen.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "if_possible")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "if_possible"
+    )]
     pub(super) sampling: Option<Sampling>,
 }
 
@@ -72,7 +76,10 @@ pub(super) struct Read {
 
 /// Reads all lines that can be read.
 pub(super) fn read(bytes: &[u8]) -> Read {
-    let mut found = Read { appendable: bytes.ends_with(b"\n"), ..Read::default() };
+    let mut found = Read {
+        appendable: bytes.ends_with(b"\n"),
+        ..Read::default()
+    };
     let mut lines: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').collect();
     let last_is_cut = lines.pop().is_some_and(|rest| {
         let cut = !rest.is_empty();
@@ -83,7 +90,10 @@ pub(super) fn read(bytes: &[u8]) -> Read {
     });
     let count = lines.len();
     for (index, line) in lines.into_iter().enumerate() {
-        let damage = |reason: String| Damage { line: index + 1, reason };
+        let damage = |reason: String| Damage {
+            line: index + 1,
+            reason,
+        };
         // Editors of other systems end lines so; blank ones are no harm.
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.iter().all(u8::is_ascii_whitespace) {
@@ -107,7 +117,7 @@ pub(super) fn read(bytes: &[u8]) -> Read {
             Err(error) => found.damage.push(damage(reason(&error, index == 0))),
         }
     }
-    found.appendable &= found.damage.is_empty() && found.is_in_order();
+    found.appendable &= found.loses_nothing();
     found
 }
 
@@ -124,7 +134,10 @@ fn reason(error: &serde_json::Error, first: bool) -> String {
 impl Read {
     /// The system message: the first.
     pub(super) fn system(&self) -> Option<&str> {
-        let system = self.messages.iter().find(|message| message.role == Role::System);
+        let system = self
+            .messages
+            .iter()
+            .find(|message| message.role == Role::System);
         system.map(|message| message.content.as_str())
     }
 
@@ -150,6 +163,11 @@ impl Read {
         turns
     }
 
+    /// Whether all that the file has is in the conversation that is made of it.
+    pub(super) fn loses_nothing(&self) -> bool {
+        self.damage.is_empty() && self.is_in_order()
+    }
+
     /// Whether the messages are what a conversation is written as.
     fn is_in_order(&self) -> bool {
         let roles: Vec<Role> = self.messages.iter().map(|message| message.role).collect();
@@ -162,7 +180,11 @@ impl Read {
 /// What a conversation is written as: roles, contents and thoughts.
 pub(super) fn said(conversation: &Conversation) -> Vec<(Role, &str, &str)> {
     let mut said = Vec::new();
-    said.extend(conversation.system().map(|system| (Role::System, system, "")));
+    said.extend(
+        conversation
+            .system()
+            .map(|system| (Role::System, system, "")),
+    );
     for turn in conversation.turns() {
         said.push((Role::User, turn.question.as_str(), ""));
         let answer = turn.answer.as_deref();
@@ -213,14 +235,21 @@ mod tests {
         let whole = whole();
         for end in 0..whole.len() {
             let found = read(&whole.as_bytes()[..end]);
-            let lines = whole[..whole.floor_char_boundary(end)].matches('\n').count();
-            // A line is there without its end, too.
-            assert!(found.messages.len() + 2 >= lines, "{end}");
+            let lines = whole[..whole.floor_char_boundary(end)]
+                .matches('\n')
+                .count();
+            assert!(found.messages.len() >= lines.saturating_sub(1), "{end}");
             assert!(found.damage.len() <= 1);
             if let [damage] = &found.damage[..] {
-                assert_eq!((damage.line, damage.reason.as_str()), (lines + 1, "it is cut"));
+                assert_eq!(
+                    (damage.line, damage.reason.as_str()),
+                    (lines + 1, "it is cut")
+                );
             }
-            assert_eq!(found.appendable, end > 0 && whole.as_bytes()[end - 1] == b'\n');
+            assert_eq!(
+                found.appendable,
+                end > 0 && whole.as_bytes()[end - 1] == b'\n'
+            );
         }
     }
 
@@ -248,7 +277,10 @@ mod tests {
     fn sampling_that_is_none_is_left_out() {
         let line = r#"{"role":"user","content":"q","sampling":{"temperature":"hot"}}"#;
         let found = read(format!("{HEAD}\n{line}\n").as_bytes());
-        assert_eq!((found.messages.len(), &found.messages[0].sampling), (1, &None));
+        assert_eq!(
+            (found.messages.len(), &found.messages[0].sampling),
+            (1, &None)
+        );
         let line = r#"{"role":"user","content":"q","sampling":{"temperature":0.5,"later":1}}"#;
         let found = read(format!("{HEAD}\n{line}\n").as_bytes());
         let sampling = found.messages[0].sampling.as_ref().unwrap();

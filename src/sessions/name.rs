@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jiff::Zoned;
+use jiff::ZonedDateTime;
 
 use super::SessionError;
 
@@ -26,14 +26,18 @@ impl SessionName {
         match wrong_with(name) {
             None => Ok(Self(name.to_owned())),
             Some(reason) => Err(SessionError::Name {
-                name: name.chars().flat_map(char::escape_debug).take(2 * MAX_CHARS).collect(),
+                name: name
+                    .chars()
+                    .flat_map(char::escape_debug)
+                    .take(2 * MAX_CHARS)
+                    .collect(),
                 reason,
             }),
         }
     }
 
     /// The name of a chat that nobody named: when it began; of several in a minute the `nth`, from 1.
-    pub(super) fn by_time(when: &Zoned, nth: u32) -> Self {
+    pub(super) fn by_time(when: &ZonedDateTime, nth: u32) -> Self {
         let minute = when.strftime("%Y-%m-%d-%H%M");
         Self(match nth {
             1 => minute.to_string(),
@@ -43,7 +47,10 @@ impl SessionName {
 
     /// Whether nobody chose it.
     pub(super) fn is_by_time(&self) -> bool {
-        let digits = self.0.chars().map(|c| if c.is_ascii_digit() { '0' } else { c });
+        let digits = self
+            .0
+            .chars()
+            .map(|c| if c.is_ascii_digit() { '0' } else { c });
         digits.collect::<String>().starts_with("0000-00-00-0000")
     }
 
@@ -87,13 +94,39 @@ mod tests {
 
     #[test]
     fn names() {
-        for good in ["trip", "旅行 2026", "v1.2", "a.jsonl", "console", "com10", "2026-11-26-0930"] {
+        for good in [
+            "trip",
+            "旅行 2026",
+            "v1.2",
+            "a.jsonl",
+            "console",
+            "com10",
+            "2026-11-26-0930",
+        ] {
             assert!(SessionName::new(good).is_ok(), "{good}");
         }
         let long = "長".repeat(61);
         let bad = [
-            "", ".", "..", "../x", "a/b", "a\\b", "c:", "-p", ".hidden", " a", "a ", "a.", "a\nb", "\u{1b}[2J",
-            "CON", "nul.txt", "com1", "LPT9.x", &long, "a\u{3000}",
+            "",
+            ".",
+            "..",
+            "../x",
+            "a/b",
+            "a\\b",
+            "c:",
+            "-p",
+            ".hidden",
+            " a",
+            "a ",
+            "a.",
+            "a\nb",
+            "\u{1b}[2J",
+            "CON",
+            "nul.txt",
+            "com1",
+            "LPT9.x",
+            &long,
+            "a\u{3000}",
         ];
         for name in bad {
             let error = SessionName::new(name).unwrap_err().to_string();
@@ -104,7 +137,7 @@ mod tests {
 
     #[test]
     fn names_by_time_are_in_the_order_of_time() {
-        let when: Zoned = "2026-11-26T09:30:59+09:00[Asia/Tokyo]".parse().unwrap();
+        let when: ZonedDateTime = "2026-11-26T09:30:59+09:00[Asia/Tokyo]".parse().unwrap();
         let names = [1, 2, 3].map(|nth| SessionName::by_time(&when, nth));
         assert_eq!(names[0].as_str(), "2026-11-26-0930");
         assert_eq!(names[1].as_str(), "2026-11-26-0930-2");

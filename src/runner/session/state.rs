@@ -155,11 +155,6 @@ struct Label {
 }
 
 impl Session<'_> {
-    /// Tokens whose keys and values the context holds.
-    pub fn held(&self) -> usize {
-        self.engine.held().len()
-    }
-
     /// Bytes that [`Session::save_state`] would write, about.
     pub fn state_size(&self) -> u64 {
         self.engine.state_size()
