@@ -10,14 +10,16 @@ mod devices;
 mod knobs;
 mod merge;
 mod run;
+mod sessions;
 mod write;
 
 pub use devices::DevicesArgs;
 pub use knobs::{KnobArgs, TensorTypeArg, TensorTypeArgs};
 pub use merge::{LayoutArg, MergeArgs};
 pub use run::{
-    EngineArgs, GpuLayersArg, KvTypes, LoraArg, RepackArg, RunArgs, SamplingArgs, with_long_options,
+    EngineArgs, GpuLayersArg, KvTypes, LoraArg, RepackArg, RunArgs, SamplingArgs, SessionArgs, with_long_options,
 };
+pub use sessions::{SessionsArgs, SessionsCommand};
 pub use write::WriteArgs;
 
 /// A bf16 Mixture-of-Experts checkpoint goes in, a quantized GGUF comes out, and one talks to it.
@@ -42,6 +44,8 @@ pub enum Command {
     Run(RunArgs),
     /// List what this build can compute with, and its memory
     Devices(DevicesArgs),
+    /// List, show, export and remove the chats that are kept
+    Sessions(SessionsArgs),
     /// Show what is in a GGUF file
     Inspect(InspectArgs),
     /// Show what differs between two GGUF files

@@ -7,9 +7,11 @@ use clap::Args;
 
 mod engine;
 mod sampling;
+mod session;
 
 pub use engine::{EngineArgs, GpuLayersArg, KvTypes, LoraArg, RepackArg};
 pub use sampling::SamplingArgs;
+pub use session::SessionArgs;
 
 const AFTER_HELP: &str = "\
 Without -p, a terminal becomes a chat; /help lists its commands. What is piped into stdin is read
@@ -49,6 +51,14 @@ pub struct RunArgs {
     /// file's own]
     #[arg(long, value_name = "NAME|FILE", conflicts_with = "raw")]
     pub chat_template: Option<String>,
+
+    /// Do not show what a reasoning model thinks before it answers
+    #[arg(long)]
+    pub hide_thoughts: bool,
+
+    /// What is kept.
+    #[command(flatten)]
+    pub session: SessionArgs,
 
     /// How answers are made.
     #[command(flatten)]
@@ -136,7 +146,7 @@ mod tests {
         assert_eq!(layers(&["-ngl", "auto"]), Some(GpuLayers::Auto));
         assert!(parse(&["-ngl", "-1"]).is_err());
         // Still one short option with its value.
-        assert_eq!(parse(&["-n5"]).unwrap().sampling.n_predict, 5);
+        assert_eq!(parse(&["-n5"]).unwrap().sampling.n_predict.0, Some(5));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod inspect;
 mod merge;
 mod quantize;
 mod run;
+mod sessions;
 mod verify;
 mod write;
 
@@ -35,6 +36,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Quantize(args) => quantize::execute(&args),
         Command::Run(args) => run::execute(args),
         Command::Devices(args) => devices::execute(&args),
+        Command::Sessions(args) => sessions::execute(args),
         Command::Inspect(args) => inspect::execute(args),
         Command::Diff(args) => return diff::execute(&args),
         Command::Verify(args) => return verify::execute(&args),

@@ -23,8 +23,10 @@ mod model;
 mod repeats;
 mod sampler;
 mod session;
+pub mod settings;
 mod stop;
 mod template;
+mod thoughts;
 mod tokenizer;
 
 pub use backend::backend;
@@ -38,6 +40,8 @@ pub use load::{GpuLayers, LoadOptions, SplitMode};
 pub use model::Model;
 pub use repeats::Repetition;
 pub use sampler::Sampling;
-pub use session::{Answer, Ended, Event, Figures, Session, SessionOptions};
+pub use session::{
+    Answer, Ended, Event, Figures, Session, SessionOptions, State, StateError, StateIdentity,
+};
 pub use template::{Message, Role, SpecialTokens, Template, TemplateError};
 pub use tokenizer::Tokenizer;

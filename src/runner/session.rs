@@ -4,12 +4,19 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use llama_cpp_2::token::LlamaToken;
+use llama_cpp_2::token_type::LlamaTokenAttr;
 
 use super::engine::Engine;
 use super::repeats::Repetition;
+use super::stop::AnswerText;
+use super::thoughts::Marks;
 use super::{ContextOptions, Conversation, Model, RunnerError, Sampling};
 
+mod align;
 mod generate;
+mod state;
+
+pub use state::{State, StateError, StateIdentity};
 
 /// How answers are made.
 #[derive(Clone, Debug)]
@@ -48,6 +55,8 @@ pub enum Event<'a> {
         /// Tokens to evaluate.
         total: usize,
     },
+    /// The next piece of what the model thinks before it answers.
+    Thought(&'a str),
     /// The next piece of the answer; may be empty.
     Text(&'a str),
     /// The context is full, and so many of the oldest turns were forgotten.
@@ -79,6 +88,8 @@ pub enum Ended {
 pub struct Answer {
     /// Its text, which was also given piece by piece.
     pub text: String,
+    /// What was thought before it, which was also given piece by piece.
+    pub thoughts: String,
     /// Why it ended.
     pub ended: Ended,
     /// What it took.
@@ -125,8 +136,9 @@ pub struct Session<'m> {
 /// How a generation begins and what it is held to.
 struct Task<'a> {
     prompt: Vec<LlamaToken>,
-    stops: Vec<String>,
-    trim: bool,
+    text: AnswerText,
+    /// Tokens that mark thoughts.
+    marks: Vec<LlamaToken>,
     /// The conversation whose oldest turns go when the context is full.
     conversation: Option<&'a mut Conversation>,
 }
@@ -148,6 +160,30 @@ impl<'m> Session<'m> {
     /// Tokens the context has room for.
     pub fn context(&self) -> usize {
         self.engine.size()
+    }
+
+    /// How answers are made.
+    pub fn options(&self) -> &SessionOptions {
+        &self.options
+    }
+
+    /// How the next answers are made. The context stays what it is.
+    pub fn options_mut(&mut self) -> &mut SessionOptions {
+        &mut self.options
+    }
+
+    /// Tokens the context holds.
+    pub fn held(&self) -> usize {
+        self.engine.held().len()
+    }
+
+    /// How many tokens `text` is.
+    pub fn count_tokens(&self, text: &str) -> usize {
+        self.model
+            .llama
+            .vocab()
+            .tokenize(text.as_bytes(), false, false)
+            .len()
     }
 
     /// Answers the last question of `conversation` and records the answer there. Where the
@@ -173,16 +209,20 @@ impl<'m> Session<'m> {
         }
         let mut stops = self.options.stops.clone();
         stops.extend_from_slice(conversation.template().stop_strings());
+        let template = conversation.template().source();
+        let marks = Marks::of(template, |mark| self.model.token(mark).is_some());
+        let tokens = marks.into_iter().flat_map(Marks::all);
         let task = Task {
-            prompt: fitted.tokens,
-            stops,
-            trim: true,
+            prompt: self.as_held(fitted.tokens, room),
+            text: AnswerText::new(stops, true).with_thoughts(marks, &fitted.text),
+            marks: tokens.filter_map(|mark| self.model.token(mark)).collect(),
             conversation: Some(conversation),
         };
         let answer = self.generate(task, &mut on)?;
-        // An answer stopped before its first word is none.
-        if answer.ended != Ended::Interrupted || !answer.text.is_empty() {
-            conversation.answered(answer.remembered().to_owned());
+        // An answer stopped before its first word is none, and thoughts alone are none either.
+        let whole = matches!(answer.ended, Ended::EndOfGeneration | Ended::StopString);
+        if !answer.text.is_empty() || whole && answer.thoughts.is_empty() {
+            conversation.answered(answer.remembered().to_owned(), answer.thoughts.clone());
         }
         Ok(answer)
     }
@@ -200,11 +240,28 @@ impl<'m> Session<'m> {
         self.check_length(&prompt)?;
         let task = Task {
             prompt,
-            stops: self.options.stops.clone(),
-            trim: false,
+            text: AnswerText::new(self.options.stops.clone(), false),
+            marks: Vec::new(),
             conversation: None,
         };
         self.generate(task, &mut on)
+    }
+
+    /// The prompt in the tokens that the context holds, as far as they are the same text; as it is
+    /// where that would take more than `room`.
+    fn as_held(&self, prompt: Vec<LlamaToken>, room: usize) -> Vec<LlamaToken> {
+        let vocab = self.model.llama.vocab();
+        let aligned = align::aligned(self.engine.held(), prompt.clone(), |token| align::Piece {
+            bytes: vocab.token_to_piece(token, true, None),
+            only_itself: !vocab
+                .attr(token)
+                .intersects(LlamaTokenAttr::Normal | LlamaTokenAttr::Byte),
+        });
+        if aligned.len() <= room {
+            aligned
+        } else {
+            prompt
+        }
     }
 
     fn check_length(&self, prompt: &[LlamaToken]) -> Result<(), RunnerError> {

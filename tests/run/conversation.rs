@@ -47,7 +47,7 @@ impl<'m> Chat<'m> {
             match event {
                 Event::Text(text) => streamed.push_str(text),
                 Event::Forgot { turns } => forgotten += turns,
-                Event::Reading { .. } => {}
+                Event::Reading { .. } | Event::Thought(_) => {}
             }
             ControlFlow::Continue(())
         })?;

@@ -2,17 +2,15 @@
 
 mod fit;
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-
 use indicatif::DecimalBytes;
 
 use self::fit::{check, fewer_layers, is_for_want_of_memory, load_options, say_repacking};
+use super::sampling::sampling;
 use crate::chat::{StatusLine, note};
 use crate::cli::RunArgs;
 use crate::memory::Resident;
 use crate::runner::{
-    ContextOptions, GpuLayers, LoadOptions, Model, ModelFile, RunnerError, Sampling, Session,
-    SessionOptions,
+    ContextOptions, GpuLayers, LoadOptions, Model, ModelFile, RunnerError, Session, SessionOptions,
 };
 
 /// Loads the model, with fewer layers on devices where as many as asked for do not fit there after all.
@@ -93,18 +91,11 @@ pub(super) fn context_options(args: &RunArgs) -> ContextOptions {
 pub(super) fn session_options(args: &RunArgs) -> SessionOptions {
     SessionOptions {
         context: context_options(args),
-        sampling: Sampling {
-            temperature: args.sampling.temp,
-            top_k: args.sampling.top_k,
-            top_p: args.sampling.top_p,
-            min_p: args.sampling.min_p,
-            repeat_penalty: args.sampling.repeat_penalty,
-            seed: u32::try_from(args.sampling.seed).unwrap_or_else(|_| random_seed()),
-        },
-        limit: usize::try_from(args.sampling.n_predict).ok(),
+        sampling: sampling(&args.sampling),
+        limit: args.sampling.n_predict.0,
         stops: args.sampling.stop.clone(),
         // With both, a certain number of tokens is asked for, whatever they are.
-        loop_stop: !(args.sampling.no_loop_stop || args.raw && args.sampling.n_predict > 0),
+        loop_stop: !(args.sampling.no_loop_stop || args.raw && args.sampling.n_predict.0.is_some()),
     }
 }
 
@@ -114,11 +105,6 @@ fn default_threads() -> u32 {
     let allowed = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = num_cpus::get_physical().clamp(1, allowed);
     u32::try_from(threads).unwrap_or(1)
-}
-
-/// The standard library seeds its hash maps from the system's random source.
-fn random_seed() -> u32 {
-    RandomState::new().build_hasher().finish() as u32
 }
 
 /// Says where the model runs otherwise than asked or expected.

@@ -8,7 +8,7 @@ use llama_cpp_2::token::LlamaToken;
 use super::{Answer, Ended, Event, Figures, Session, Task};
 use crate::runner::RunnerError;
 use crate::runner::repeats::{Repetition, RepetitionFinder, Said};
-use crate::runner::stop::AnswerText;
+use crate::runner::stop::Shown;
 
 impl Session<'_> {
     pub(super) fn generate(
@@ -23,8 +23,8 @@ impl Session<'_> {
             sampler.accept_many(&task.prompt);
         }
         let mut figures = Figures::default();
-        let mut filter = AnswerText::new(std::mem::take(&mut task.stops), task.trim);
         let mut text = String::new();
+        let mut thoughts = String::new();
         let mut generated = Vec::new();
         // Bytes of the text after each token.
         let mut ends = Vec::new();
@@ -36,6 +36,7 @@ impl Session<'_> {
         let Some(reused) = reused else {
             return Ok(Answer {
                 text,
+                thoughts,
                 ended: Ended::Interrupted,
                 figures,
                 once: 0,
@@ -67,11 +68,10 @@ impl Session<'_> {
                 break Ended::EndOfGeneration;
             }
             generated.push(token);
-            let piece = vocab.token_to_piece(token, false, None);
-            let (shown, stopped) = filter.push(&piece);
-            text.push_str(&shown);
+            let piece = vocab.token_to_piece(token, task.marks.contains(&token), None);
+            let (shown, stopped) = task.text.push(&piece);
+            let heard = give(&shown, &mut thoughts, &mut text, on);
             ends.push(text.len());
-            let heard = on(Event::Text(&shown));
             if stopped {
                 break Ended::StopString;
             }
@@ -85,10 +85,9 @@ impl Session<'_> {
             }
         };
         if ended != Ended::StopString {
-            let held = filter.finish();
-            text.push_str(&held);
+            let (held, _) = task.text.finish();
             // Nothing more is coming, so there is nothing left to end.
-            let _ = on(Event::Text(&held));
+            let _ = give(&held, &mut thoughts, &mut text, on);
         }
         figures.answer_tokens = generated.len();
         figures.answer_time = began.elapsed();
@@ -100,6 +99,7 @@ impl Session<'_> {
         };
         Ok(Answer {
             text,
+            thoughts,
             ended,
             figures,
             once,
@@ -141,5 +141,24 @@ impl Session<'_> {
         tokens.extend(generated.iter().rev().skip(1).rev());
         let reused = self.read(&tokens, on)?;
         Ok(reused.map(|_| ()).ok_or(Ended::Interrupted))
+    }
+}
+
+/// Tells what is shown, and keeps it.
+fn give(
+    shown: &Shown,
+    thoughts: &mut String,
+    text: &mut String,
+    on: &mut impl FnMut(Event<'_>) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    let mut heard = ControlFlow::Continue(());
+    if !shown.thought.is_empty() {
+        thoughts.push_str(&shown.thought);
+        heard = on(Event::Thought(&shown.thought));
+    }
+    text.push_str(&shown.answer);
+    match on(Event::Text(&shown.answer)) {
+        ControlFlow::Continue(()) => heard,
+        stop => stop,
     }
 }
