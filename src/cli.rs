@@ -8,12 +8,14 @@ use swallow_quant::GgmlType;
 
 mod knobs;
 mod merge;
+mod rpc_worker;
 mod run;
 mod write;
 
 pub use knobs::{KnobArgs, TensorTypeArg, TensorTypeArgs};
 pub use merge::{LayoutArg, MergeArgs};
-pub use run::{EngineArgs, RunArgs, SamplingArgs, with_long_gpu_layers};
+pub use rpc_worker::RpcWorkerArgs;
+pub use run::{EngineArgs, RpcArgs, RunArgs, SamplingArgs, with_long_gpu_layers};
 pub use write::WriteArgs;
 
 /// A bf16 Mixture-of-Experts checkpoint goes in, a quantized GGUF comes out, and one talks to it.
@@ -36,6 +38,8 @@ pub enum Command {
     Quantize(QuantizeArgs),
     /// Chat with a GGUF model, or answer one prompt
     Run(RunArgs),
+    /// Lend this machine's memory and processors to a model that another machine runs
+    RpcWorker(RpcWorkerArgs),
     /// Show what is in a GGUF file
     Inspect(InspectArgs),
     /// Show what differs between two GGUF files

@@ -17,6 +17,7 @@ mod layer_inputs;
 mod log;
 mod model;
 mod repeats;
+pub mod rpc;
 mod sampler;
 mod session;
 mod stop;

@@ -5,7 +5,7 @@ use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::{LlamaBackendDeviceType, LlamaModelLoadError, list_llama_ggml_backend_devices};
 
-use super::{ModelFile, RunnerError, backend, log};
+use super::{ModelFile, RunnerError, backend, log, rpc};
 
 /// How to load a model.
 #[derive(Clone, Debug, Default)]
@@ -45,6 +45,7 @@ impl Model {
         mut progress: impl FnMut(f32) + 'static,
     ) -> Result<Self, RunnerError> {
         log::install(options.verbose);
+        let _computing = rpc::computing();
         let backend = backend()?;
         let devices = gpus();
         let mut params = LlamaModelParams::default().with_progress_callback(move |done| {
