@@ -77,7 +77,8 @@ impl Place {
         let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.left.wait_timeout_while(taken, WAIT, |taken| *taken);
         let (mut taken, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        (!std::mem::replace(&mut *taken, true)).then_some(Taken(self))
+        // Not `then_some`, which would make a place only to give it up again.
+        (!std::mem::replace(&mut *taken, true)).then(|| Taken(self))
     }
 }
 
