@@ -8,12 +8,12 @@ use super::write::split_bytes;
 use crate::runner::rpc::Endpoint;
 
 const AFTER_HELP: &str = "\
-On the machine with the model: swallow-gguf run MODEL --rpc HOST:PORT. The model's file is needed there
-alone; the worker gets its layers over the network. It serves one program at a time.
+On the machine with the model: swallow-gguf run MODEL --rpc HOST:PORT. The model's file is needed
+there alone; the worker gets its layers over the network. It serves one program at a time.
 
 A worker asks nobody who they are, and nothing on the way is encrypted: whoever reaches it can run
-computations on it, and read and write its memory. Let it listen to other machines only in a network
-that is yours.";
+computations on it, and read and write its memory. Let it listen to other machines only in a
+network that is yours.";
 
 /// `swallow-gguf rpc-worker`
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 mod bench;
 mod convert;
+mod devices;
 mod diff;
 mod fetch;
 mod inspect;
@@ -35,6 +36,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Quantize(args) => quantize::execute(&args),
         Command::Run(args) => run::execute(args),
         Command::RpcWorker(args) => rpc_worker::execute(args),
+        Command::Devices(args) => devices::execute(&args),
         Command::Inspect(args) => inspect::execute(args),
         Command::Diff(args) => return diff::execute(&args),
         Command::Verify(args) => return verify::execute(&args),

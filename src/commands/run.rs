@@ -8,7 +8,7 @@ use indicatif::DecimalBytes;
 
 use self::{
     conversation::new_conversation,
-    load::{list_devices, load, say_what_differs, session_options},
+    load::{list_devices, load, say_resident, say_what_differs, session_options},
     prompt::one_prompt,
 };
 use crate::chat::{self, Interrupts, Screen, Talk, TypeAhead, note};
@@ -55,6 +55,7 @@ pub(super) fn execute(args: RunArgs) -> anyhow::Result<()> {
     if args.stats {
         note(&format!("load: {:.2} s", load_time.as_secs_f64()));
         note(&format!("seed: {seed}"));
+        say_resident();
     }
     if args.stats || args.verbose {
         list_devices(&model);

@@ -1,4 +1,4 @@
-//! The options of `run` for other machines.
+//! The options of `run` and `devices` for other machines.
 
 use clap::Args;
 
@@ -7,8 +7,8 @@ use crate::runner::rpc::Endpoint;
 /// Other machines.
 #[derive(Debug, Args)]
 pub struct RpcArgs {
-    /// Put layers on these workers, which `swallow-gguf rpc-worker` starts; the port is 50052 unless given.
-    /// What goes to a worker and comes back is neither encrypted nor checked
+    /// Use these workers, too, which `swallow-gguf rpc-worker` starts on other machines; the port is 50052
+    /// unless given. What goes to a worker and comes back is not encrypted
     #[arg(long = "rpc", value_name = "HOST[:PORT]", value_delimiter = ',')]
     pub workers: Vec<Endpoint>,
 }

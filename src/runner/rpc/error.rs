@@ -4,6 +4,8 @@ use std::io;
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
 
+use indicatif::DecimalBytes;
+
 use super::Endpoint;
 use super::protocol::{Failure, VERSION};
 use crate::runner::RunnerError;
@@ -39,8 +41,17 @@ pub enum RpcError {
     },
 
     /// llama.cpp's RPC backend knows IPv4 alone.
-    #[error("`{host}` has no IPv4 address, which llama.cpp's workers need")]
+    #[error("the worker {endpoint} has no IPv4 address, which llama.cpp needs")]
     NotIpv4 {
+        /// The worker.
+        endpoint: Endpoint,
+    },
+
+    /// A worker is to listen on something that is no address.
+    #[error(
+        "cannot listen on `{host}`: expected an IPv4 address of this machine, or 0.0.0.0 for all of them"
+    )]
+    NoAddress {
         /// The host.
         host: String,
     },
@@ -126,7 +137,7 @@ pub enum RpcError {
     },
 
     /// More is offered than there is.
-    #[error("`--mem {wanted}` is more than is free for {device}: {free} bytes")]
+    #[error("{} of memory are more than {device} has free, which is {}", DecimalBytes(*.wanted), DecimalBytes(*.free))]
     Memory {
         /// Bytes asked for.
         wanted: u64,

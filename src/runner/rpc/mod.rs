@@ -17,7 +17,8 @@ mod protocol;
 mod watch;
 mod worker;
 
-use std::net::{SocketAddrV4, ToSocketAddrs};
+use std::io;
+use std::net::{SocketAddr, SocketAddrV4, ToSocketAddrs};
 use std::time::Duration;
 
 pub use endpoint::Endpoint;
@@ -68,7 +69,13 @@ pub fn connect(endpoints: &[Endpoint], on_loss: Loss) -> Result<Vec<Remote>, Rpc
 
 /// Asks a worker who it is.
 fn meet(endpoint: &Endpoint) -> Result<Remote, RpcError> {
-    let address = resolve(endpoint)?;
+    let address = resolve(&endpoint.host, endpoint.port).map_err(|error| RpcError::Unresolved {
+        endpoint: endpoint.clone(),
+        reason: error.to_string(),
+    })?;
+    let address = address.ok_or_else(|| RpcError::NotIpv4 {
+        endpoint: endpoint.clone(),
+    })?;
     let failed = |error| RpcError::of_meeting(endpoint, error);
     let mut connection = Connection::open(address, PATIENCE).map_err(failed)?;
     let devices = connection.devices().map_err(|_| RpcError::Busy {
@@ -85,19 +92,13 @@ fn meet(endpoint: &Endpoint) -> Result<Remote, RpcError> {
     })
 }
 
-/// The address of a host by which llama.cpp can reach it: it knows IPv4 alone.
-fn resolve(endpoint: &Endpoint) -> Result<SocketAddrV4, RpcError> {
-    let found = (endpoint.host.as_str(), endpoint.port)
-        .to_socket_addrs()
-        .map_err(|error| RpcError::Unresolved {
-            endpoint: endpoint.clone(),
-            reason: error.to_string(),
-        })?;
-    let mut found = found.filter_map(|address| match address {
-        std::net::SocketAddr::V4(address) => Some(address),
-        std::net::SocketAddr::V6(_) => None,
-    });
-    found.next().ok_or_else(|| RpcError::NotIpv4 {
-        host: endpoint.host.clone(),
-    })
+/// The address of a host by which llama.cpp can reach it, which is an IPv4 one; `None` where it has others.
+fn resolve(host: &str, port: u16) -> io::Result<Option<SocketAddrV4>> {
+    let mut found = (host, port)
+        .to_socket_addrs()?
+        .filter_map(|address| match address {
+            SocketAddr::V4(address) => Some(address),
+            SocketAddr::V6(_) => None,
+        });
+    Ok(found.next())
 }

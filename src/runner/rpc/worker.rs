@@ -11,7 +11,8 @@ use super::door::Door;
 pub use super::door::Visit;
 use super::ggml::{Device, Rpc};
 use super::protocol::{Connection, HELLO_ANSWER};
-use super::{Endpoint, RpcError, resolve};
+use super::{RpcError, resolve};
+use crate::memory::Machine;
 use crate::nearest;
 use crate::runner::log;
 
@@ -117,11 +118,11 @@ impl Worker {
 }
 
 fn listen(options: &WorkerOptions) -> Result<(TcpListener, SocketAddrV4), RpcError> {
-    let endpoint = Endpoint {
-        host: options.host.clone(),
-        port: options.port,
-    };
-    let mut address = resolve(&endpoint)?;
+    let host = &options.host;
+    let mut address = resolve(host, options.port)
+        .ok()
+        .flatten()
+        .ok_or_else(|| RpcError::NoAddress { host: host.clone() })?;
     if !address.ip().is_loopback() && !options.open {
         return Err(RpcError::Open {
             host: options.host.clone(),
@@ -195,9 +196,7 @@ fn offer(device: &Device, wanted: Option<u64>) -> Result<Offer, RpcError> {
 
 /// Bytes of memory that the system could give us now.
 fn free_memory() -> u64 {
-    let mut system = sysinfo::System::new();
-    system.refresh_memory();
-    system.available_memory()
+    Machine::now(Vec::new()).free
 }
 
 /// A port of this machine alone, for llama.cpp's server behind the door.
