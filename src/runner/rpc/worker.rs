@@ -85,6 +85,11 @@ impl Worker {
         let cached = cache.as_ref().map_or(0, |cache| cache.check());
 
         silence_stdout();
+        if let Some(most) = options.memory
+            && devices.iter().any(|device| !device.is_gpu)
+        {
+            limit_memory(most);
+        }
         let server = free_address().map_err(|_| RpcError::Server)?;
         let threads = options.threads;
         let folder = cache.as_ref().map(|cache| cache.folder().to_owned());
@@ -198,6 +203,35 @@ fn offer(device: &Device, wanted: Option<u64>) -> Result<Offer, RpcError> {
 fn free_memory() -> u64 {
     Machine::now(Vec::new()).free
 }
+
+/// Memory beyond what is offered: for tensors on their way, threads and the program itself.
+#[cfg(target_os = "linux")]
+const BESIDES: u64 = 1 << 30;
+
+/// Lets the system refuse what a client takes beyond `most` bytes: llama.cpp's server then tells it that there
+/// is no more, where otherwise the machine would begin to swap.
+#[cfg(target_os = "linux")]
+fn limit_memory(most: u64) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    // The pages of data that the program has now are the sixth number.
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split(' ').nth(5).and_then(|pages| pages.parse().ok());
+    let Some(now) =
+        pages.and_then(|pages: u64| pages.checked_mul(rustix::param::page_size() as u64))
+    else {
+        return;
+    };
+    let limit = Rlimit {
+        current: Some(now.saturating_add(most).saturating_add(BESIDES)),
+        ..getrlimit(Resource::Data)
+    };
+    // A stricter limit stands already, perhaps.
+    let _ = setrlimit(Resource::Data, limit);
+}
+
+#[cfg(not(target_os = "linux"))]
+fn limit_memory(_most: u64) {}
 
 /// A port of this machine alone, for llama.cpp's server behind the door.
 fn free_address() -> std::io::Result<SocketAddrV4> {
