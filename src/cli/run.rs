@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use clap::Args;
 
 mod engine;
+mod rpc;
 mod sampling;
 
 pub use engine::{EngineArgs, GpuLayersArg, KvTypes, LoraArg, RepackArg};
+pub use rpc::RpcArgs;
 pub use sampling::SamplingArgs;
 
 const AFTER_HELP: &str = "\
@@ -57,6 +59,10 @@ pub struct RunArgs {
     /// Memory and devices.
     #[command(flatten)]
     pub engine: EngineArgs,
+
+    /// Other machines.
+    #[command(flatten)]
+    pub rpc: RpcArgs,
 
     /// Print load time, tokens/s, seed and GPUs on stderr
     #[arg(long)]

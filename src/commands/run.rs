@@ -13,11 +13,13 @@ use self::{
 };
 use crate::chat::{self, Interrupts, Screen, Talk, TypeAhead, note};
 use crate::cli::RunArgs;
-use crate::runner::{Answer, Ended, ModelFile, Session};
+use crate::runner::{Answer, Ended, ModelFile, Session, rpc};
 
 mod conversation;
 mod load;
 mod prompt;
+
+pub(super) use load::default_threads;
 
 /// What the model is to answer.
 enum Asked {
@@ -41,6 +43,7 @@ pub(super) fn execute(args: RunArgs) -> anyhow::Result<()> {
         false => Some(new_conversation(&args, &file)?),
     };
 
+    rpc::connect(&args.rpc.workers, chat::fail)?;
     let began = Instant::now();
     let model = load(&args, &file)?;
     let options = session_options(&args);

@@ -21,6 +21,7 @@ mod log;
 mod lora;
 mod model;
 mod repeats;
+pub mod rpc;
 mod sampler;
 mod session;
 mod stop;

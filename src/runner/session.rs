@@ -7,7 +7,7 @@ use llama_cpp_2::token::LlamaToken;
 
 use super::engine::Engine;
 use super::repeats::Repetition;
-use super::{ContextOptions, Conversation, Model, RunnerError, Sampling};
+use super::{ContextOptions, Conversation, Model, RunnerError, Sampling, rpc};
 
 mod generate;
 
@@ -137,6 +137,7 @@ impl<'m> Session<'m> {
     /// # Errors
     /// Where there is no memory for it.
     pub fn new(model: &'m Model, options: SessionOptions) -> Result<Self, RunnerError> {
+        let _computing = rpc::computing();
         Ok(Self {
             model,
             engine: Engine::new(model, &options.context)?,

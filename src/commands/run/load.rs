@@ -110,7 +110,7 @@ pub(super) fn session_options(args: &RunArgs) -> SessionOptions {
 
 /// Physical cores, but no more than this process may use: two threads of one core share its
 /// arithmetic units, and gain nothing.
-fn default_threads() -> u32 {
+pub(in crate::commands) fn default_threads() -> u32 {
     let allowed = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = num_cpus::get_physical().clamp(1, allowed);
     u32::try_from(threads).unwrap_or(1)
