@@ -9,6 +9,7 @@ use swallow_quant::GgmlType;
 mod devices;
 mod knobs;
 mod merge;
+mod rpc_worker;
 mod run;
 mod sessions;
 mod write;
@@ -16,8 +17,10 @@ mod write;
 pub use devices::DevicesArgs;
 pub use knobs::{KnobArgs, TensorTypeArg, TensorTypeArgs};
 pub use merge::{LayoutArg, MergeArgs};
+pub use rpc_worker::RpcWorkerArgs;
 pub use run::{
-    EngineArgs, GpuLayersArg, KvTypes, LoraArg, RepackArg, RunArgs, SamplingArgs, SessionArgs, with_long_options,
+    EngineArgs, GpuLayersArg, KvTypes, LoraArg, RepackArg, RpcArgs, RunArgs, SamplingArgs,
+    SessionArgs, with_long_options,
 };
 pub use sessions::{SessionsArgs, SessionsCommand};
 pub use write::WriteArgs;
@@ -42,6 +45,8 @@ pub enum Command {
     Quantize(QuantizeArgs),
     /// Chat with a GGUF model, or answer one prompt
     Run(RunArgs),
+    /// Lend this machine's memory and processors to a model that another machine runs
+    RpcWorker(RpcWorkerArgs),
     /// List what this build can compute with, and its memory
     Devices(DevicesArgs),
     /// List, show, export and remove the chats that are kept

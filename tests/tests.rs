@@ -22,6 +22,8 @@ mod quantize;
 mod real_models;
 #[cfg(unix)]
 mod resume;
+#[cfg(unix)]
+mod rpc;
 mod run;
 mod support;
 mod tokenizer;

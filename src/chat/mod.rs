@@ -12,7 +12,7 @@ mod type_ahead;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-pub use interrupts::Interrupts;
+pub use interrupts::{Interrupts, fail};
 pub use keeping::Keeping;
 pub use markdown::markdown;
 pub use screen::{Screen, StatusLine, note};

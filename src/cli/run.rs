@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use clap::Args;
 
 mod engine;
+mod rpc;
 mod sampling;
 mod session;
 
 pub use engine::{EngineArgs, GpuLayersArg, KvTypes, LoraArg, RepackArg};
+pub use rpc::RpcArgs;
 pub use sampling::SamplingArgs;
 pub use session::SessionArgs;
 
@@ -67,6 +69,10 @@ pub struct RunArgs {
     /// Memory and devices.
     #[command(flatten)]
     pub engine: EngineArgs,
+
+    /// Other machines.
+    #[command(flatten)]
+    pub rpc: RpcArgs,
 
     /// Print load time, tokens/s, seed and GPUs on stderr
     #[arg(long)]

@@ -4,16 +4,18 @@ use indicatif::DecimalBytes;
 use serde_json::json;
 
 use crate::{
-    chat::note,
+    chat::{fail, note},
     cli::DevicesArgs,
     runner::{
         Device,
         devices::{GPU_FEATURES, HAS_GPU_BACKEND, devices},
+        rpc,
     },
     table::{Cell, aligned},
 };
 
 pub(super) fn execute(args: &DevicesArgs) -> anyhow::Result<()> {
+    rpc::connect(&args.rpc.workers, fail)?;
     let devices = devices()?;
     match args.json {
         true => super::print(&as_json(&devices)?)?,

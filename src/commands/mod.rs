@@ -8,6 +8,7 @@ mod fetch;
 mod inspect;
 mod merge;
 mod quantize;
+mod rpc_worker;
 mod run;
 mod sessions;
 mod verify;
@@ -35,6 +36,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Merge(args) => merge::execute(&args),
         Command::Quantize(args) => quantize::execute(&args),
         Command::Run(args) => run::execute(args),
+        Command::RpcWorker(args) => rpc_worker::execute(args),
         Command::Devices(args) => devices::execute(&args),
         Command::Sessions(args) => sessions::execute(args),
         Command::Inspect(args) => inspect::execute(args),

@@ -14,13 +14,15 @@ use self::{
 };
 use crate::chat::{self, Interrupts, Screen, Talk, TypeAhead, note};
 use crate::cli::RunArgs;
-use crate::runner::{Answer, Ended, ModelFile, Session};
+use crate::runner::{Answer, Ended, ModelFile, Session, rpc};
 
 mod conversation;
 mod keeping;
 mod load;
 mod prompt;
 mod sampling;
+
+pub(super) use load::default_threads;
 
 /// What the model is to answer.
 enum Asked {
@@ -51,7 +53,7 @@ pub(super) fn execute(args: RunArgs) -> anyhow::Result<()> {
         conversation.as_ref(),
         matches!(asked, Asked::Chat(_)),
     )?;
-
+    rpc::connect(&args.rpc.workers, chat::fail)?;
     let began = Instant::now();
     let model = load(&args, &file)?;
     let options = session_options(&args);

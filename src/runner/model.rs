@@ -8,7 +8,7 @@ use llama_cpp_2::token::LlamaToken;
 use super::devices::{self, Device};
 use super::load::{GpuLayers, LoadOptions, Params, c_path};
 use super::lora::{self, Lora};
-use super::{ModelFile, RunnerError, backend, log};
+use super::{ModelFile, RunnerError, backend, log, rpc};
 use crate::memory::{Machine, Shape, layers_that_fit};
 
 /// A model in memory.
@@ -33,6 +33,7 @@ impl Model {
         progress: impl FnMut(f32),
     ) -> Result<Self, RunnerError> {
         log::install(options.verbose);
+        let _computing = rpc::computing();
         backend()?;
         let path = c_path(&file.path)?;
         let devices = match &options.devices {

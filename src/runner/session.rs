@@ -10,7 +10,7 @@ use super::engine::Engine;
 use super::repeats::Repetition;
 use super::stop::AnswerText;
 use super::thoughts::Marks;
-use super::{ContextOptions, Conversation, Model, RunnerError, Sampling};
+use super::{ContextOptions, Conversation, Model, RunnerError, Sampling, rpc};
 
 mod align;
 mod generate;
@@ -149,6 +149,7 @@ impl<'m> Session<'m> {
     /// # Errors
     /// Where there is no memory for it.
     pub fn new(model: &'m Model, options: SessionOptions) -> Result<Self, RunnerError> {
+        let _computing = rpc::computing();
         Ok(Self {
             model,
             engine: Engine::new(model, &options.context)?,

@@ -339,10 +339,7 @@ mod tests {
 
     fn options() -> SessionOptions {
         SessionOptions {
-            context: ContextOptions {
-                size: None,
-                threads: 1,
-            },
+            context: ContextOptions::default(),
             sampling: Sampling::default(),
             limit: None,
             stops: Vec::new(),

@@ -1,6 +1,8 @@
 //! Memory and devices of `run`, and `swallow-gguf devices`, on a build for the CPU.
 
 mod estimates;
+#[cfg(unix)]
+mod layers;
 mod lora;
 mod options;
 

@@ -119,10 +119,7 @@ mod tests {
     #[test]
     fn the_chat_and_the_command_line_have_the_same_options() {
         let mut options = SessionOptions {
-            context: ContextOptions {
-                size: None,
-                threads: 1,
-            },
+            context: ContextOptions::default(),
             sampling: Sampling::default(),
             limit: None,
             stops: Vec::new(),
