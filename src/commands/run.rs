@@ -11,7 +11,7 @@ use self::{
     load::{list_devices, load, say_what_differs, session_options},
     prompt::one_prompt,
 };
-use crate::chat::{self, Interrupts, Screen, Talk, TypeAhead, note};
+use crate::chat::{self, Interrupts, Screen, Talk, Totals, TypeAhead, note};
 use crate::cli::RunArgs;
 use crate::runner::{Answer, Ended, ModelFile, Session};
 
@@ -62,6 +62,7 @@ pub(super) fn execute(args: RunArgs) -> anyhow::Result<()> {
         screen: Screen::new(args.hide_thoughts),
         interrupts,
         stats: args.stats,
+        totals: Totals::default(),
     };
     match (asked, conversation) {
         (Asked::Once(prompt), Some(mut conversation)) => {
