@@ -131,6 +131,7 @@ mod tests {
             );
         }
         let quoted = complete(&format!("/read \"{dir}/メモ 二")).remove(0);
-        assert_eq!(quoted, format!("/read \"{dir}/メモ 二.txt\""));
+        let path = super::super::paths::typed(quoted.strip_prefix("/read ").unwrap());
+        assert_eq!(path.display().to_string(), format!("{dir}/メモ 二.txt"));
     }
 }

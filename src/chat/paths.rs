@@ -24,8 +24,12 @@ pub(super) fn typed(text: &str) -> PathBuf {
     }
 }
 
+/// What a quote stands before; it need not end, because completion does not end it.
 fn without_quotes(text: &str) -> &str {
-    let inner = |quote| text.strip_prefix(quote)?.strip_suffix(quote);
+    let inner = |quote| {
+        let inner = text.strip_prefix(quote)?;
+        Some(inner.strip_suffix(quote).unwrap_or(inner))
+    };
     inner('"').or_else(|| inner('\'')).unwrap_or(text)
 }
 
@@ -49,6 +53,7 @@ mod tests {
         assert_eq!(typed("日本語 の.txt"), plain("日本語 の.txt"));
         assert_eq!(typed("'a b.txt'"), plain("a b.txt"));
         assert_eq!(typed("\"a b.txt\""), plain("a b.txt"));
+        assert_eq!(typed("\"a b.txt"), plain("a b.txt"));
         assert_eq!(typed("it's.txt"), plain("it's.txt"));
         assert_eq!(typed("~/a.txt"), home.join("a.txt"));
         assert_eq!(typed("~a.txt"), plain("~a.txt"));

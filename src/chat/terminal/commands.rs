@@ -11,7 +11,7 @@ use super::{Chat, Next, print};
 use crate::chat::markdown::markdown;
 use crate::chat::text_editor::TextEditor;
 use crate::chat::{figures, note, paths};
-use crate::runner::settings::{SETTINGS, Seed, Setting, seed};
+use crate::runner::settings::{SETTINGS, Setting};
 
 impl Chat<'_, '_> {
     pub(super) fn answer_again(&mut self) -> anyhow::Result<Next> {
@@ -24,21 +24,15 @@ impl Chat<'_, '_> {
 
     /// Another seed, the one given or a random one, and the last question again.
     pub(super) fn retry(&mut self, given: &str) -> anyhow::Result<Next> {
-        let chosen = match given {
-            "" => Seed(None),
-            given => match seed(given) {
-                Ok(seed) => seed,
-                Err(expected) => {
-                    note(&format!("`/retry {given}`: {expected}"));
-                    return Ok(Next::Line);
-                }
-            },
-        };
         if self.conversation.is_empty() {
             return self.answer_again();
         }
         let options = self.talk.session.options_mut();
-        options.sampling.seed = chosen.value();
+        let chosen = if given.is_empty() { "-1" } else { given };
+        if let Err(expected) = Setting::SEED.set(options, chosen) {
+            note(&format!("`/retry {given}`: {expected}"));
+            return Ok(Next::Line);
+        }
         note(&format!("seed {}", options.sampling.seed));
         if options.sampling.temperature <= 0.0 {
             note("at temperature 0 every seed gives the same; `/set temp 0.8` makes it random");
@@ -216,7 +210,7 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
     written
 }
 
-/// How a message begins, in quotes, for a note of one line.
+/// How a message begins, for a note of one line.
 fn beginning(text: &str) -> String {
     let line = text.trim().lines().next().unwrap_or_default();
     let short = console::truncate_str(line, 60, "…");
@@ -225,5 +219,5 @@ fn beginning(text: &str) -> String {
     } else {
         ""
     };
-    format!("`{short}{dots}`")
+    format!("{short}{dots}")
 }
