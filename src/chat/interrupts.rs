@@ -20,6 +20,8 @@ struct State {
     answering: AtomicBool,
     /// It is asked to stop.
     stop: AtomicBool,
+    /// Another program has the terminal, and Ctrl-C is for that one.
+    lent: AtomicBool,
 }
 
 impl Interrupts {
@@ -31,6 +33,9 @@ impl Interrupts {
         let state = Arc::new(State::default());
         let heard = Arc::clone(&state);
         ctrlc::set_handler(move || {
+            if heard.lent.load(Ordering::SeqCst) {
+                return;
+            }
             let answering = heard.answering.load(Ordering::SeqCst);
             if !answering || heard.stop.swap(true, Ordering::SeqCst) {
                 leave();
@@ -44,6 +49,14 @@ impl Interrupts {
         self.0.stop.store(false, Ordering::SeqCst);
         self.0.answering.store(true, Ordering::SeqCst);
         Answering(Arc::clone(&self.0))
+    }
+
+    /// While `other` runs, Ctrl-C is for the program that has the terminal then.
+    pub(super) fn lend<T>(&self, other: impl FnOnce() -> T) -> T {
+        self.0.lent.store(true, Ordering::SeqCst);
+        let done = other();
+        self.0.lent.store(false, Ordering::SeqCst);
+        done
     }
 
     /// Ends the program as Ctrl-C does.

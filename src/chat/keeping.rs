@@ -400,6 +400,9 @@ fn tell_where_it_stood(file: Option<&SessionFile>, conversation: &Conversation) 
             note("…");
         }
         lines[hidden..].iter().for_each(|line| note(line));
+        if turn.answer.is_none() {
+            note("it has no answer yet; /regen answers it");
+        }
     }
 }
 

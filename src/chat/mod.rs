@@ -1,17 +1,23 @@
 //! Talking with a model: one prompt, or a chat in the terminal.
 
+mod attachments;
+mod block;
 mod command;
+mod completion;
 mod editor;
+mod figures;
 mod interrupts;
 mod keeping;
 mod markdown;
+mod paths;
 mod screen;
 mod terminal;
+mod text_editor;
 mod type_ahead;
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
+pub use figures::Totals;
 pub use interrupts::{Interrupts, fail};
 pub use keeping::Keeping;
 pub use markdown::markdown;
@@ -19,9 +25,7 @@ pub use screen::{Screen, StatusLine, note};
 pub use terminal::chat;
 pub use type_ahead::TypeAhead;
 
-use crate::runner::{
-    Answer, Conversation, Ended, Event, Figures, Repetition, RunnerError, Session,
-};
+use crate::runner::{Answer, Conversation, Ended, Event, Repetition, RunnerError, Session};
 
 /// A model that is ready, and the means to show and to stop what it says.
 #[derive(Debug)]
@@ -36,6 +40,8 @@ pub struct Talk<'m> {
     pub stats: bool,
     /// What keeps the conversation.
     pub keeping: Keeping,
+    /// What the answers took so far.
+    pub totals: Totals,
 }
 
 impl Talk<'_> {
@@ -94,25 +100,11 @@ impl Talk<'_> {
                 )),
                 _ => {}
             }
+            self.totals.add(&answer.figures);
             if self.stats {
-                print_figures(&answer.figures);
+                figures::print(&answer.figures);
             }
         }
         answer
     }
-}
-
-fn print_figures(figures: &Figures) {
-    let rate = |tokens: usize, time: Duration| tokens as f64 / time.as_secs_f64().max(1e-9);
-    note(&format!(
-        "prompt: {} tokens, {:.1} tokens/s, {} more were in the context",
-        figures.prompt_tokens,
-        rate(figures.prompt_tokens, figures.prompt_time),
-        figures.reused_tokens,
-    ));
-    note(&format!(
-        "answer: {} tokens, {:.1} tokens/s",
-        figures.answer_tokens,
-        rate(figures.answer_tokens, figures.answer_time),
-    ));
 }

@@ -1,13 +1,16 @@
-//! The chat in the terminal.
+//! The chat in the terminal: lines in, answers and the effects of commands out.
 
 use std::io::{self, Write};
 
 use anyhow::Context as _;
 
-use super::command::{HELP, Line};
+use super::attachments::Attachments;
+use super::command::{Line, help, near};
 use super::editor::{LineEditor, Typed};
 use super::{Talk, TypeAhead, note};
 use crate::runner::{Conversation, Ended};
+
+mod commands;
 
 /// Reads lines, those of `type_ahead` first, and answers them until the user leaves.
 ///
@@ -18,108 +21,153 @@ pub fn chat(
     conversation: &mut Conversation,
     type_ahead: TypeAhead,
 ) -> anyhow::Result<()> {
-    let left = answer_lines(talk, conversation, &type_ahead);
-    talk.keeping.end(conversation, &talk.session);
+    let editor = LineEditor::new().context("cannot edit lines in this terminal")?;
+    let mut chat = Chat {
+        talk,
+        conversation,
+        type_ahead: &type_ahead,
+        editor,
+        attachments: Attachments::default(),
+    };
+    let left = chat.answer_lines();
+    chat.talk.keeping.end(chat.conversation, &chat.talk.session);
     if left.is_ok() {
         type_ahead.release();
     }
     left
 }
 
-fn answer_lines(
-    talk: &mut Talk<'_>,
-    conversation: &mut Conversation,
-    type_ahead: &TypeAhead,
-) -> anyhow::Result<()> {
-    let mut editor = LineEditor::new().context("cannot edit lines in this terminal")?;
-    // Ctrl-C leaves where the one before was not followed by anything else.
-    let mut ctrl_c_leaves = false;
-    loop {
-        // Whatever the line before has changed.
-        talk.keeping.keep(conversation, &talk.session);
-        let typed = type_ahead.give(|| editor.read());
-        let line = match typed.context("cannot read from the terminal")? {
-            Typed::End => return Ok(()),
-            Typed::Interrupted if ctrl_c_leaves => return Ok(()),
-            Typed::Interrupted => {
-                ctrl_c_leaves = true;
-                note("Ctrl-C once more leaves; so do Ctrl-D and /quit");
-                continue;
-            }
-            Typed::NotUtf8 => {
-                note("the line is not UTF-8 and cannot be read; set the terminal to UTF-8");
-                continue;
-            }
-            Typed::Line(line) => line,
-        };
-        ctrl_c_leaves = false;
-        match Line::parse(&line) {
+/// A chat that goes on.
+struct Chat<'a, 'm> {
+    talk: &'a mut Talk<'m>,
+    conversation: &'a mut Conversation,
+    type_ahead: &'a TypeAhead,
+    editor: LineEditor,
+    /// Files for the next question.
+    attachments: Attachments,
+}
+
+/// What comes after a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// The next line.
+    Line,
+    /// The same, but Ctrl-C stopped the answer, so that another one leaves.
+    CtrlCLeaves,
+    /// The end of the chat.
+    Leave,
+}
+
+impl Chat<'_, '_> {
+    fn answer_lines(&mut self) -> anyhow::Result<()> {
+        let mut next = Next::Line;
+        while next != Next::Leave {
+            // Whatever the line before has changed.
+            self.talk
+                .keeping
+                .keep(self.conversation, &self.talk.session);
+            let typed = self.type_ahead.give(|| self.editor.read());
+            next = match typed.context("cannot read from the terminal")? {
+                Typed::End => Next::Leave,
+                Typed::Interrupted if next == Next::CtrlCLeaves => Next::Leave,
+                Typed::Interrupted => {
+                    note("Ctrl-C once more leaves; so do Ctrl-D and /quit");
+                    Next::CtrlCLeaves
+                }
+                Typed::LeftMessage => Next::Line,
+                Typed::NotUtf8 => {
+                    note("the line is not UTF-8 and cannot be read; set the terminal to UTF-8");
+                    next
+                }
+                Typed::Message(input) if input.quoted && !input.text.trim().is_empty() => {
+                    self.obey(Line::Say(&input.text))?
+                }
+                Typed::Message(input) => self.obey(Line::parse(&input.text))?,
+            };
+        }
+        Ok(())
+    }
+
+    /// Does what a line asks for.
+    fn obey(&mut self, line: Line<'_>) -> anyhow::Result<Next> {
+        match line {
             Line::Blank => {}
-            Line::Quit => return Ok(()),
-            Line::Help => writeln!(io::stdout(), "{HELP}").context("cannot write to stdout")?,
+            Line::Quit => return Ok(Next::Leave),
+            Line::Say(question) => return self.ask(question),
+            Line::Regenerate => return self.answer_again(),
+            Line::Retry(seed) => return self.retry(seed),
+            Line::Edit => return self.edit(),
+            Line::Undo => self.undo(),
+            Line::System(text) => self.set_system(text),
+            Line::Set("") => self.show_settings()?,
+            Line::Set(text) => self.set(text),
+            Line::Read("") => self.list_attachments(),
+            Line::Read(path) => self.attach(path),
+            Line::Export("") => note("`/export` needs the name of a new file"),
+            Line::Export(path) => self.export(path),
+            Line::Save(name) => self.save_as(name),
+            Line::Load(name) => self.load(name),
+            Line::Sessions => self.list_chats()?,
+            Line::Stats => self.show_stats()?,
             Line::Clear => {
-                conversation.clear();
+                self.conversation.clear();
+                self.attachments.clear();
                 note("what was said is forgotten");
             }
-            Line::System(text) => set_system(conversation, text),
-            Line::Save(name) => talk.keeping.save_as(name, conversation, &talk.session),
-            Line::Load(name) => talk.keeping.load(name, conversation, &mut talk.session),
-            Line::Sessions => match talk.keeping.list() {
-                Some(table) => write!(io::stdout(), "{table}").context("cannot write to stdout")?,
-                None => note("no chat is kept yet"),
-            },
-            Line::Unknown(name) => note(&format!("there is no `{name}`; /help lists the commands")),
-            Line::Regenerate => {
-                if conversation.ask_again() {
-                    ctrl_c_leaves = answer(talk, conversation)?;
-                } else {
-                    note("nothing was asked yet");
-                }
-            }
-            Line::Say(question) => {
-                conversation.ask(question);
-                ctrl_c_leaves = answer(talk, conversation)?;
-            }
+            Line::Help => print(&help())?,
+            Line::Superfluous(name) => note(&format!("`{name}` takes nothing behind it")),
+            Line::Unknown(name) => note(&match near(name) {
+                Some(near) => format!("there is no `{name}`; is `{near}` meant?"),
+                None => format!("there is no `{name}`; /help lists the commands"),
+            }),
         }
+        Ok(Next::Line)
+    }
+
+    /// Asks a question, with the files that wait for it.
+    fn ask(&mut self, question: &str) -> anyhow::Result<Next> {
+        self.conversation.ask(self.attachments.with(question));
+        let answered = self.answer()?;
+        if answered.is_some() {
+            self.attachments.clear();
+        }
+        Ok(answered.unwrap_or(Next::Line))
+    }
+
+    /// Answers the last question. `None` where that fails, and the question is taken back.
+    fn answer(&mut self) -> anyhow::Result<Option<Next>> {
+        let answer = match self.talk.answer(self.conversation) {
+            Ok(answer) => answer,
+            Err(error) => {
+                // The chat goes on: the next question may be shorter.
+                self.conversation.take_back();
+                let error = anyhow::Error::new(error);
+                let _ = writeln!(io::stderr(), "error: {error:#}");
+                return Ok(None);
+            }
+        };
+        if let Some(error) = self.talk.screen.take_error() {
+            return Err(error).context("cannot write to stdout");
+        }
+        match answer.ended {
+            Ended::Interrupted => note("stopped; Ctrl-C once more leaves"),
+            Ended::Limit => note("stopped at the most tokens that `-n` allows"),
+            _ if answer.text.is_empty() => note("the model has no answer"),
+            _ => {}
+        }
+        let _ = writeln!(io::stdout());
+        Ok(Some(match answer.ended {
+            Ended::Interrupted => Next::CtrlCLeaves,
+            _ => Next::Line,
+        }))
     }
 }
 
-/// Answers the last question. True where Ctrl-C stopped the answer.
-fn answer(talk: &mut Talk<'_>, conversation: &mut Conversation) -> anyhow::Result<bool> {
-    let answer = match talk.answer(conversation) {
-        Ok(answer) => answer,
-        Err(error) => {
-            // The chat goes on: the next question may be shorter.
-            conversation.take_back();
-            let error = anyhow::Error::new(error);
-            let _ = writeln!(io::stderr(), "error: {error:#}");
-            return Ok(false);
-        }
-    };
-    if let Some(error) = talk.screen.take_error() {
-        return Err(error).context("cannot write to stdout");
-    }
-    match answer.ended {
-        Ended::Interrupted => note("stopped; Ctrl-C once more leaves"),
-        Ended::Limit => note("stopped at the most tokens that `-n` allows"),
-        _ if answer.text.is_empty() => note("the model has no answer"),
-        _ => {}
-    }
-    let _ = writeln!(io::stdout());
-    Ok(answer.ended == Ended::Interrupted)
-}
-
-fn set_system(conversation: &mut Conversation, text: &str) {
-    if text.is_empty() {
-        conversation.set_system(None);
-        note("there is no system message now");
-    } else if conversation.template().takes_system() {
-        conversation.set_system(Some(text.to_owned()));
-        note("the system message holds from the next answer on");
-    } else {
-        let template = conversation.template().name();
-        note(&format!(
-            "the chat template `{template}` has no place for a system message"
-        ));
-    }
+/// Writes what was asked for.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(text.as_bytes());
+    written
+        .and_then(|()| stdout.flush())
+        .context("cannot write to stdout")
 }

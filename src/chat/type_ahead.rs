@@ -52,6 +52,17 @@ impl TypeAhead {
         found
     }
 
+    /// Lends the terminal, as it was before the chat, to the program that `run` runs. What waits goes to
+    /// that program.
+    pub(super) fn lend<T>(&self, run: impl FnOnce() -> T) -> T {
+        let lent = system::lend();
+        let done = run();
+        if lent {
+            system::take_back();
+        }
+        done
+    }
+
     /// The chat is over, and what is typed from here on is for whoever comes next.
     pub fn release(self) {
         system::release(false);

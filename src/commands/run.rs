@@ -12,7 +12,7 @@ use self::{
     load::{list_devices, load, say_resident, say_what_differs, session_options},
     prompt::one_prompt,
 };
-use crate::chat::{self, Interrupts, Screen, Talk, TypeAhead, note};
+use crate::chat::{self, Interrupts, Screen, Talk, Totals, TypeAhead, note};
 use crate::cli::RunArgs;
 use crate::runner::{Answer, Ended, ModelFile, Session, rpc};
 
@@ -76,6 +76,7 @@ pub(super) fn execute(args: RunArgs) -> anyhow::Result<()> {
         interrupts,
         stats: args.stats,
         keeping,
+        totals: Totals::default(),
     };
     if let Some(conversation) = &mut conversation {
         talk.keeping

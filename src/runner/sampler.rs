@@ -35,6 +35,8 @@ pub struct Sampling {
     /// Seed of the random choice. Each answer of a conversation adds one, so that the same
     /// question can be answered anew.
     pub seed: u32,
+    /// Answers made with the seed so far.
+    pub answers: u32,
 }
 
 impl Default for Sampling {
@@ -53,13 +55,14 @@ impl Default for Sampling {
             presence_penalty: 0.0,
             frequency_penalty: 0.0,
             seed: 0,
+            answers: 0,
         }
     }
 }
 
 impl Sampling {
-    /// The sampler of the `nth` answer for a vocabulary of `n_vocab` tokens.
-    pub(super) fn chain(&self, n_vocab: i32, nth: u32) -> LlamaSampler {
+    /// The sampler of the next answer for a vocabulary of `n_vocab` tokens.
+    pub(super) fn chain(&self, n_vocab: i32) -> LlamaSampler {
         let mut steps = Vec::new();
         if self.penalizes() {
             steps.push(LlamaSampler::penalties(
@@ -74,7 +77,7 @@ impl Sampling {
             steps.push(LlamaSampler::greedy());
         } else {
             let top_k = i32::try_from(self.top_k).unwrap_or(i32::MAX);
-            let seed = self.nth_seed(nth);
+            let seed = self.next_seed();
             if self.top_n_sigma > 0.0 {
                 steps.push(LlamaSampler::top_n_sigma(self.top_n_sigma));
             }
@@ -98,9 +101,9 @@ impl Sampling {
         LlamaSampler::chain(steps, true)
     }
 
-    /// The seed of the `nth` answer. llama.cpp takes its largest seed to mean "another each time".
-    fn nth_seed(&self, nth: u32) -> u32 {
-        match self.seed.wrapping_add(nth) {
+    /// The seed of the next answer. llama.cpp takes its largest seed to mean "another each time".
+    fn next_seed(&self) -> u32 {
+        match self.seed.wrapping_add(self.answers) {
             u32::MAX => 0,
             seed => seed,
         }
@@ -130,7 +133,11 @@ mod tests {
             candidates.map(|(id, logit)| LlamaTokenData::new(LlamaToken(id), logit, 0.0)),
             false,
         );
-        let mut chain = sampling.chain(5, nth);
+        let sampling = Sampling {
+            answers: nth,
+            ..sampling.clone()
+        };
+        let mut chain = sampling.chain(5);
         chain.accept_many(accepted.iter().map(|&id| LlamaToken(id)));
         candidates.apply_sampler(&mut chain);
         candidates.selected_token().unwrap().0

@@ -129,8 +129,6 @@ pub struct Session<'m> {
     model: &'m Model,
     engine: Engine<'m>,
     options: SessionOptions,
-    /// Answers made so far.
-    answers: u32,
 }
 
 /// How a generation begins and what it is held to.
@@ -154,7 +152,6 @@ impl<'m> Session<'m> {
             model,
             engine: Engine::new(model, &options.context)?,
             options,
-            answers: 0,
         })
     }
 

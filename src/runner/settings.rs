@@ -189,7 +189,7 @@ pub const SETTINGS: &[Setting] = &[
         "top-n-sigma",
         N_SIGMA,
         |o| &mut o.sampling.top_n_sigma,
-        "logits within so many standard deviations of the highest; 0 is off",
+        "within so many standard deviations; 0 is off",
     ),
     real(
         "xtc-probability",
@@ -227,7 +227,7 @@ pub const SETTINGS: &[Setting] = &[
         |o| &mut o.sampling.frequency_penalty,
         "the same, for each time they came; 0 is off",
     ),
-    other("seed", Kind::Seed, "of the random choice; -1 draws one"),
+    Setting::SEED,
     other(
         "n-predict",
         Kind::Limit,
@@ -255,6 +255,9 @@ const ALSO: &[(&str, &str)] = &[
 ];
 
 impl Setting {
+    /// The seed.
+    pub const SEED: Self = other("seed", Kind::Seed, "of the random choice; -1 draws one");
+
     /// The option of this name, with or without `--`, and with `_` for `-` where that is written.
     ///
     /// # Errors
@@ -307,7 +310,11 @@ impl Setting {
         match &self.kind {
             Kind::Real(range, field) => *field(options) = number(text, range)?,
             Kind::Whole(range, field) => *field(options) = number(text, range)?,
-            Kind::Seed => options.sampling.seed = seed(text)?.value(),
+            Kind::Seed => {
+                options.sampling.seed = seed(text)?.value();
+                // The next answer is the first with it, as in a program that begins with it.
+                options.sampling.answers = 0;
+            }
             Kind::Limit => options.limit = limit(text)?.0,
             Kind::LoopStop => {
                 options.loop_stop = match text {

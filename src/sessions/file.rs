@@ -222,6 +222,8 @@ impl SessionFile {
         if self.is_kept() {
             let path = self.path();
             fs::remove_file(&path).map_err(SessionError::io("remove", &path))?;
+            // There may be none.
+            let _ = fs::remove_file(self.state_path());
             self.disk = Disk::None;
             self.messages.clear();
         }

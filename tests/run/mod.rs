@@ -5,7 +5,7 @@ mod conversation;
 mod errors;
 mod repeats;
 #[cfg(unix)]
-mod terminal;
+pub(crate) mod terminal;
 #[cfg(unix)]
 mod typed;
 #[cfg(unix)]

@@ -7,3 +7,9 @@ pub(super) fn before_reading() {}
 pub(super) fn after_reading() {}
 
 pub(super) fn release(_flush: bool) {}
+
+pub(super) fn lend() -> bool {
+    false
+}
+
+pub(super) fn take_back() {}

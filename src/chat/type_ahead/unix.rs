@@ -76,6 +76,19 @@ pub(super) fn pause() {
     with_terminal(|modes| put_back(modes, OptionalActions::Flush));
 }
 
+/// Leaves the terminal to a program that we wait for, whose signals are no concern of ours. False where
+/// there was nothing to leave.
+pub(super) fn lend() -> bool {
+    with_terminal(|modes| put_back(modes, OptionalActions::Now));
+    HELD.swap(false, Ordering::SeqCst)
+}
+
+/// Takes the terminal back that was lent.
+pub(super) fn take_back() {
+    HELD.store(true, Ordering::SeqCst);
+    resume();
+}
+
 /// Leaves the terminal for good; with `flush`, without what waits in it.
 pub(super) fn release(flush: bool) {
     let action = match flush {

@@ -18,5 +18,6 @@ pub(super) fn sampling(args: &SamplingArgs) -> Sampling {
         presence_penalty: args.presence_penalty,
         frequency_penalty: args.frequency_penalty,
         seed: args.seed.value(),
+        answers: 0,
     }
 }

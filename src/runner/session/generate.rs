@@ -19,8 +19,9 @@ impl Session<'_> {
     ) -> Result<Answer, RunnerError> {
         let _computing = rpc::computing();
         let vocab = self.model.llama.vocab();
-        let mut sampler = self.options.sampling.chain(vocab.n_tokens(), self.answers);
-        self.answers = self.answers.wrapping_add(1);
+        let mut sampler = self.options.sampling.chain(vocab.n_tokens());
+        let answers = &mut self.options.sampling.answers;
+        *answers = answers.wrapping_add(1);
         if self.options.sampling.penalizes() {
             sampler.accept_many(&task.prompt);
         }
