@@ -4,6 +4,7 @@ mod bench;
 mod best_search;
 mod convert;
 mod converter;
+mod devices;
 mod diff;
 mod edited;
 mod errors;

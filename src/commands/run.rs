@@ -91,6 +91,9 @@ pub(super) fn execute(args: RunArgs) -> anyhow::Result<()> {
 
 /// Ends the program after one answer.
 fn finish(talk: &mut Talk<'_>, answer: &Answer) -> anyhow::Result<()> {
+    if talk.stats {
+        say_resident();
+    }
     match talk.screen.take_error() {
         // The reader of the pipe has what it wanted.
         Some(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

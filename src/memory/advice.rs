@@ -93,7 +93,8 @@ impl fmt::Display for Shortage {
             DecimalBytes(self.free),
         )?;
         match self.help.split_last() {
-            None => write!(f, "; a smaller file type would help"),
+            None if weights > 0 => write!(f, "; a smaller file type would help"),
+            None => Ok(()),
             Some((one, [])) => write!(f, "; {one} would do"),
             Some((last, others)) => write!(f, "; {} or {last} would do", others.join(", ")),
         }

@@ -182,20 +182,17 @@ pub fn demand(shape: &Shape, usage: &Usage) -> Demand {
             demand.on_devices.kv_cache = demand.on_devices.kv_cache.saturating_add(bytes);
         }
     }
-    let compute = compute::graph(shape, usage);
+    let compute = compute::graph(shape, usage, true);
+    demand.compute = compute;
     if output_on_device {
         demand.on_devices.compute = compute;
-        // Layers that stay compute as much as those that go; a model that goes whole leaves inputs.
-        let placed = usage.placements.iter().any(Placement::is_host);
-        let stays = first_on_device > 0 || placed;
-        let host = if stays {
-            compute
-        } else {
-            compute::inputs(shape, usage)
+        // Layers and experts that stay are computed here; a model that goes whole leaves inputs.
+        let stays = first_on_device > 0 || usage.placements.iter().any(Placement::is_host);
+        let host = match stays {
+            true => compute::graph(shape, usage, false),
+            false => compute::inputs(shape, usage),
         };
         demand.compute = compute.saturating_add(host);
-    } else {
-        demand.compute = compute;
     }
     demand
 }

@@ -36,6 +36,7 @@ pub use error::RunnerError;
 pub use file::{ModelFile, ModelFileError};
 pub use layer_inputs::{Attention, LayerInputs, LayerModel, LayerReader};
 pub use load::{GpuLayers, LoadOptions, SplitMode};
+pub use log::take_unlocked;
 pub use model::Model;
 pub use repeats::Repetition;
 pub use sampler::Sampling;

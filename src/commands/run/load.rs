@@ -6,41 +6,37 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use indicatif::DecimalBytes;
 
-use self::fit::{check, fewer_layers, is_for_want_of_memory, load_options, say_repacking};
+use self::fit::{check, load_options, say_repacking, with_fewer_layers};
 use crate::chat::{StatusLine, note};
 use crate::cli::RunArgs;
 use crate::memory::Resident;
 use crate::runner::{
     ContextOptions, GpuLayers, LoadOptions, Model, ModelFile, RunnerError, Sampling, Session,
-    SessionOptions,
+    SessionOptions, take_unlocked,
 };
 
 /// Loads the model, with fewer layers on devices where as many as asked for do not fit there after all.
 pub(super) fn load(args: &RunArgs, file: &ModelFile) -> anyhow::Result<Model> {
-    let mut options = load_options(args, file)?;
-    check(args, file, &options)?;
-    loop {
-        let error = match try_to_load(file, &options) {
-            Ok(model) => {
-                say_repacking(args, &options, file);
-                return Ok(model);
-            }
-            Err((error, layers)) => match fewer_layers(layers) {
-                Some(fewer) if is_for_want_of_memory(&error) => {
-                    note(&format!("{error}; trying with {fewer} layers on devices"));
-                    options.gpu_layers = GpuLayers::Count(fewer);
-                    continue;
-                }
-                _ => error,
-            },
-        };
-        return Err(error.into());
+    let options = load_options(args, file)?;
+    let layers = check(args, file, &options)?;
+    let with = |gpu_layers| LoadOptions {
+        gpu_layers,
+        ..options.clone()
+    };
+    let load = |layers| try_to_load(file, &with(layers));
+    let model = with_fewer_layers(options.gpu_layers, layers, load, note)?;
+    if args.stats {
+        say_repacking(&options, file);
     }
+    if take_unlocked() {
+        note("the system does not keep all weights in memory: `ulimit -l` says how much it would");
+    }
+    Ok(model)
 }
 
 /// Loads the model, and where layers lie on devices makes a context, because that may be what has no
-/// room there. With an error come the layers that were to lie on devices.
-fn try_to_load(file: &ModelFile, options: &LoadOptions) -> Result<Model, (RunnerError, u32)> {
+/// room there.
+fn try_to_load(file: &ModelFile, options: &LoadOptions) -> Result<Model, RunnerError> {
     let mut status = StatusLine::new();
     let (name, size) = (file.name.clone(), DecimalBytes(file.size));
     let progress = move |done: f32| {
@@ -50,25 +46,13 @@ fn try_to_load(file: &ModelFile, options: &LoadOptions) -> Result<Model, (Runner
             status.clear();
         }
     };
-    let asked = match options.gpu_layers {
-        GpuLayers::Count(layers) => layers.min(file.shape.layers() + 1),
-        GpuLayers::Auto | GpuLayers::All => file.shape.layers() + 1,
-    };
-    let asked = if fit::used_devices(options).is_ok_and(|devices| devices.is_empty()) {
-        0
-    } else {
-        asked
-    };
-    let model = Model::load(file, options, progress).map_err(|error| (error, asked))?;
-    let (layers, _) = model.offloaded_layers();
-    if layers > 0 {
+    let model = Model::load(file, options, progress)?;
+    if model.offloaded_layers().0 > 0 {
         let probe = SessionOptions {
             context: options.context.clone(),
             ..SessionOptions::default()
         };
-        if let Err(error) = Session::new(&model, probe) {
-            return Err((error, layers));
-        }
+        Session::new(&model, probe)?;
     }
     Ok(model)
 }

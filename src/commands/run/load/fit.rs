@@ -41,6 +41,7 @@ pub(super) fn load_options(args: &RunArgs, file: &ModelFile) -> anyhow::Result<L
         let usage = usage(file, &options, &devices);
         options.repack = repacking_pays(&file.shape, &usage, &machine(&devices));
     }
+    check_division(&options, &devices)?;
     say_what_is_in_vain(engine.cpu_moe, &options, file);
     Ok(options)
 }
@@ -74,8 +75,12 @@ fn usage(file: &ModelFile, options: &LoadOptions, devices: &[Device]) -> Usage {
 }
 
 /// Refuses a model that cannot be in the machine's memory, and warns of one whose weights the system
-/// would have to read again and again.
-pub(super) fn check(args: &RunArgs, file: &ModelFile, options: &LoadOptions) -> anyhow::Result<()> {
+/// would have to read again and again. Gives the layers that are expected on devices.
+pub(super) fn check(
+    args: &RunArgs,
+    file: &ModelFile,
+    options: &LoadOptions,
+) -> anyhow::Result<u32> {
     let devices = used_devices(options)?;
     let machine = machine(&devices);
     let usage = usage(file, options, &devices);
@@ -97,7 +102,7 @@ pub(super) fn check(args: &RunArgs, file: &ModelFile, options: &LoadOptions) -> 
             DecimalBytes(machine.free_on_host(&demand).saturating_sub(demand.held())),
         ));
     }
-    Ok(())
+    Ok(usage.gpu_layers)
 }
 
 /// What a model needs and the machine has, in a line.
@@ -122,6 +127,23 @@ fn needs(demand: &Demand, machine: &Machine) -> String {
     line + &format!("; the machine has {} free", DecimalBytes(machine.free))
 }
 
+/// Fails where a model is to be divided among other devices than there are.
+fn check_division(options: &LoadOptions, devices: &[Device]) -> anyhow::Result<()> {
+    let names: Vec<&str> = devices.iter().map(|device| device.name.as_str()).collect();
+    let there = match names.as_slice() {
+        [] => "none takes layers".to_owned(),
+        names => format!("the devices are {}", names.join(", ")),
+    };
+    let (main, shares) = (options.main_gpu, options.tensor_split.len());
+    if main as usize >= devices.len().max(1) {
+        bail!("`--main-gpu {main}` is not there, counted from 0: {there}");
+    }
+    if shares > devices.len().max(1) {
+        bail!("`--tensor-split` has {shares} shares: {there}");
+    }
+    Ok(())
+}
+
 /// Says which options change nothing for this model.
 fn say_what_is_in_vain(cpu_moe: Option<u32>, options: &LoadOptions, file: &ModelFile) {
     if cpu_moe.is_some() && !file.shape.has_experts() {
@@ -138,14 +160,13 @@ fn say_what_is_in_vain(cpu_moe: Option<u32>, options: &LoadOptions, file: &Model
     }
 }
 
-/// Says whether weights were repacked, where it was left to us.
-pub(super) fn say_repacking(args: &RunArgs, options: &LoadOptions, file: &ModelFile) {
+/// Says whether weights were repacked, where some could be.
+pub(super) fn say_repacking(options: &LoadOptions, file: &ModelFile) {
     let all = LoadOptions {
         repack: true,
         ..options.clone()
     };
-    let has_some = demand(&file.shape, &all.usage(&file.shape, false)).repacked > 0;
-    if args.stats && has_some {
+    if demand(&file.shape, &all.usage(&file.shape, false)).repacked > 0 {
         note(match options.repack {
             true => "weights are repacked for the CPU's kernels",
             false => "weights are used as the file has them (`--repack on` repacks them)",
@@ -153,15 +174,88 @@ pub(super) fn say_repacking(args: &RunArgs, options: &LoadOptions, file: &ModelF
     }
 }
 
-/// The layers that are tried next where so many did not fit.
-pub(super) fn fewer_layers(layers: u32) -> Option<u32> {
-    (layers > 0).then_some(layers / 2)
+/// Loads with `asked`, and where memory is wanting and `layers` were to lie on devices, with half as many
+/// of them until it goes, saying so.
+pub(super) fn with_fewer_layers<T>(
+    asked: GpuLayers,
+    mut layers: u32,
+    mut load: impl FnMut(GpuLayers) -> Result<T, RunnerError>,
+    mut say: impl FnMut(&str),
+) -> Result<T, RunnerError> {
+    let mut now = asked;
+    loop {
+        match load(now) {
+            // What is wrong with an adapter or a name is not healed by fewer layers.
+            Err(error @ (RunnerError::Load { .. } | RunnerError::Context { .. })) if layers > 0 => {
+                layers /= 2;
+                now = GpuLayers::Count(layers);
+                say(&match layers {
+                    0 => format!("{error}. Trying with all layers on the CPU"),
+                    some => format!("{error}. Trying with {some} layers on devices"),
+                });
+            }
+            result => return result,
+        }
+    }
 }
 
-/// Whether fewer layers may help. What is wrong with an adapter or a name they do not.
-pub(super) fn is_for_want_of_memory(error: &RunnerError) -> bool {
-    matches!(
-        error,
-        RunnerError::Load { .. } | RunnerError::Context { .. }
-    )
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full() -> RunnerError {
+        RunnerError::Load {
+            path: "m.gguf".into(),
+            reason: "no memory".to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_on_a_device_is_tried_with_half_as_many_layers() {
+        let mut said = Vec::new();
+        let loaded = with_fewer_layers(
+            GpuLayers::All,
+            33,
+            |layers| match layers {
+                GpuLayers::Count(8) => Ok(layers),
+                _ => Err(full()),
+            },
+            |line| said.push(line.to_owned()),
+        );
+        assert_eq!(loaded.unwrap(), GpuLayers::Count(8));
+        let tried = "llama.cpp cannot load `m.gguf`: no memory. Trying with";
+        assert_eq!(
+            said,
+            [
+                format!("{tried} 16 layers on devices"),
+                format!("{tried} 8 layers on devices")
+            ]
+        );
+    }
+
+    #[test]
+    fn on_the_cpu_and_for_other_reasons_the_error_stands() {
+        let mut tries = Vec::new();
+        let mut said = String::new();
+        let load = |layers| {
+            tries.push(layers);
+            Err::<(), _>(full())
+        };
+        let error = with_fewer_layers(GpuLayers::Auto, 3, load, |line| said = line.to_owned());
+        assert!(error.is_err());
+        let counts = [1, 0].map(GpuLayers::Count);
+        assert_eq!(tries, [&[GpuLayers::Auto], &counts[..]].concat());
+        assert!(
+            said.ends_with("Trying with all layers on the CPU"),
+            "{said}"
+        );
+
+        let mut tries = 0;
+        let load = |_| {
+            tries += 1;
+            Err::<(), _>(RunnerError::EmptyPrompt)
+        };
+        assert!(with_fewer_layers(GpuLayers::All, 3, load, |_| {}).is_err());
+        assert_eq!(tries, 1);
+    }
 }
