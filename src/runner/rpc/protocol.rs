@@ -35,7 +35,7 @@ pub(super) struct Version(pub(super) u8, pub(super) u8, pub(super) u8);
 impl Version {
     /// What llama.cpp's client asks of a worker.
     fn is_understood(self) -> bool {
-        self.0 == VERSION.0 && self.1 <= VERSION.1
+        self.0 == VERSION.0 && self.1.cmp(&VERSION.1).is_le()
     }
 }
 
