@@ -78,10 +78,9 @@ fn what_was_said_can_be_taken_back_and_changed() {
     );
     assert_eq!(said(&mut chat), edited);
     ask(&mut chat, "/regen");
-    enter(&mut chat, "/retry 7", "seed 7\r\n");
-    chat.terminal
-        .wait_for("at temperature 0 every seed gives the same");
-    ask(&mut chat, "");
+    ask(&mut chat, "/retry 7");
+    let shown = chat.terminal.shown();
+    assert!(shown.contains("/retry 7\r\nseed 7\r\nat temperature 0 every seed gives the same"));
     // At temperature 0 it is the same answer.
     assert_eq!(said(&mut chat), edited);
     enter(&mut chat, "/system 短く", "the system message holds");
