@@ -9,11 +9,13 @@ use swallow_quant::GgmlType;
 mod knobs;
 mod merge;
 mod run;
+mod sessions;
 mod write;
 
 pub use knobs::{KnobArgs, TensorTypeArg, TensorTypeArgs};
 pub use merge::{LayoutArg, MergeArgs};
-pub use run::{EngineArgs, RunArgs, SamplingArgs, with_long_gpu_layers};
+pub use run::{EngineArgs, RunArgs, SamplingArgs, SessionArgs, with_long_gpu_layers};
+pub use sessions::{SessionsArgs, SessionsCommand};
 pub use write::WriteArgs;
 
 /// A bf16 Mixture-of-Experts checkpoint goes in, a quantized GGUF comes out, and one talks to it.
@@ -36,6 +38,8 @@ pub enum Command {
     Quantize(QuantizeArgs),
     /// Chat with a GGUF model, or answer one prompt
     Run(RunArgs),
+    /// List, show, export and remove the chats that are kept
+    Sessions(SessionsArgs),
     /// Show what is in a GGUF file
     Inspect(InspectArgs),
     /// Show what differs between two GGUF files

@@ -14,6 +14,7 @@
 //! - [`gguf`]: the format, read and written; [`inspect`] shows what a file holds
 //! - [`compare`]: two files, or a file and its checkpoint, held against each other
 //! - [`runner`]: runs a file through llama.cpp; [`chat`] is the conversation in the terminal
+//! - [`sessions`]: the chats that are kept, and taken up again
 //! - [`places`]: where the program keeps what it makes for itself
 //! - [`mod@bench`], [`synthetic`]: what is measured, and the checkpoints made for it
 //!
@@ -38,6 +39,7 @@ mod nearest;
 pub mod places;
 pub mod plan;
 pub mod runner;
+pub mod sessions;
 pub mod source;
 pub mod synthetic;
 mod table;

@@ -27,6 +27,12 @@ pub(super) enum Line<'a> {
     Read(&'a str),
     /// `/export`, with a path.
     Export(&'a str),
+    /// `/save`, with a name.
+    Save(&'a str),
+    /// `/load`, with a name.
+    Load(&'a str),
+    /// `/sessions`
+    Sessions,
     /// `/stats`
     Stats,
     /// `/clear`
@@ -50,6 +56,8 @@ pub(super) enum Takes {
     Setting,
     /// A file's name.
     Path,
+    /// The name of a chat.
+    Chat,
 }
 
 /// A command.
@@ -119,6 +127,27 @@ pub(super) const COMMANDS: &[Command] = &[
         argument: " FILE",
         about: "write the chat into a new file, as Markdown",
         line: |text| Line::Export(text),
+    },
+    Command {
+        name: "/save",
+        takes: Takes::Text,
+        argument: " NAME",
+        about: "keep this chat by that name",
+        line: |text| Line::Save(text),
+    },
+    Command {
+        name: "/load",
+        takes: Takes::Chat,
+        argument: " NAME",
+        about: "take up another chat; this one is kept",
+        line: |text| Line::Load(text),
+    },
+    Command {
+        name: "/sessions",
+        takes: Takes::Nothing,
+        argument: "",
+        about: "list the chats that are kept",
+        line: |_| Line::Sessions,
     },
     Command {
         name: "/stats",
@@ -238,6 +267,10 @@ mod tests {
             ("/read  a b.txt ", Line::Read("a b.txt")),
             ("/retry 7", Line::Retry("7")),
             ("/retry", Line::Retry("")),
+            ("/save 旅行", Line::Save("旅行")),
+            ("/load a b", Line::Load("a b")),
+            ("/save", Line::Save("")),
+            ("/sessions", Line::Sessions),
             ("/quti", Line::Unknown("/quti")),
             ("/quit now", Line::Superfluous("/quit")),
             ("/etc/passwd is what?", Line::Say("/etc/passwd is what?")),

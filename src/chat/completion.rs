@@ -9,6 +9,7 @@ use rustyline::{Context, Helper};
 
 use super::command::{COMMANDS, Takes};
 use crate::runner::settings::SETTINGS;
+use crate::sessions::Sessions;
 
 /// Completes what stands before the cursor.
 #[derive(Default)]
@@ -46,13 +47,19 @@ impl Completer for Completions {
                 let names = SETTINGS.iter().map(|setting| (setting.name, true));
                 Ok((begins, matching(&typed[begins..], names)))
             }
+            Some(Takes::Chat) => {
+                let chats = Sessions::open().map(|sessions| sessions.names());
+                let chats = chats.unwrap_or_default();
+                let names = chats.iter().map(|name| (name.as_str(), false));
+                Ok((begins, matching(&typed[begins..], names)))
+            }
             _ => Ok((position, Vec::new())),
         }
     }
 }
 
 /// The names that begin with what is `typed`, with a space where something follows them.
-fn matching(typed: &str, names: impl Iterator<Item = (&'static str, bool)>) -> Vec<Pair> {
+fn matching<'n>(typed: &str, names: impl Iterator<Item = (&'n str, bool)>) -> Vec<Pair> {
     names
         .filter(|(name, _)| name.starts_with(typed))
         .map(|(name, goes_on)| Pair {

@@ -7,6 +7,7 @@ mod completion;
 mod editor;
 mod figures;
 mod interrupts;
+mod keeping;
 mod markdown;
 mod paths;
 mod screen;
@@ -18,6 +19,7 @@ use std::ops::ControlFlow;
 
 pub use figures::Totals;
 pub use interrupts::Interrupts;
+pub use keeping::Keeping;
 pub use markdown::markdown;
 pub use screen::{Screen, StatusLine, note};
 pub use terminal::chat;
@@ -36,6 +38,8 @@ pub struct Talk<'m> {
     pub interrupts: Interrupts,
     /// Whether to print figures after each answer.
     pub stats: bool,
+    /// What keeps the conversation.
+    pub keeping: Keeping,
     /// What the answers took so far.
     pub totals: Totals,
 }
@@ -46,7 +50,11 @@ impl Talk<'_> {
     /// # Errors
     /// Those of [`Session::answer`].
     pub fn answer(&mut self, conversation: &mut Conversation) -> Result<Answer, RunnerError> {
-        self.show(|session, on| session.answer(conversation, on))
+        // The question is kept before it is answered: nothing but an answer is ever lost.
+        self.keeping.keep(conversation, &self.session);
+        let answer = self.show(|session, on| session.answer(conversation, on));
+        self.keeping.keep_answer(conversation, &self.session);
+        answer
     }
 
     /// Continues `prompt` on the screen.

@@ -22,14 +22,15 @@ pub fn chat(
     type_ahead: TypeAhead,
 ) -> anyhow::Result<()> {
     let editor = LineEditor::new().context("cannot edit lines in this terminal")?;
-    let left = Chat {
+    let mut chat = Chat {
         talk,
         conversation,
         type_ahead: &type_ahead,
         editor,
         attachments: Attachments::default(),
-    }
-    .answer_lines();
+    };
+    let left = chat.answer_lines();
+    chat.talk.keeping.end(chat.conversation, &chat.talk.session);
     if left.is_ok() {
         type_ahead.release();
     }
@@ -61,6 +62,10 @@ impl Chat<'_, '_> {
     fn answer_lines(&mut self) -> anyhow::Result<()> {
         let mut next = Next::Line;
         while next != Next::Leave {
+            // Whatever the line before has changed.
+            self.talk
+                .keeping
+                .keep(self.conversation, &self.talk.session);
             let typed = self.type_ahead.give(|| self.editor.read());
             next = match typed.context("cannot read from the terminal")? {
                 Typed::End => Next::Leave,
@@ -100,6 +105,9 @@ impl Chat<'_, '_> {
             Line::Read(path) => self.attach(path),
             Line::Export("") => note("`/export` needs the name of a new file"),
             Line::Export(path) => self.export(path),
+            Line::Save(name) => self.save_as(name),
+            Line::Load(name) => self.load(name),
+            Line::Sessions => self.list_chats()?,
             Line::Stats => self.show_stats()?,
             Line::Clear => {
                 self.conversation.clear();

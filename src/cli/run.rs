@@ -7,9 +7,11 @@ use clap::Args;
 
 mod engine;
 mod sampling;
+mod session;
 
 pub use engine::EngineArgs;
 pub use sampling::SamplingArgs;
+pub use session::SessionArgs;
 
 const AFTER_HELP: &str = "\
 Without -p, a terminal becomes a chat; /help lists its commands. What is piped into stdin is read
@@ -53,6 +55,10 @@ pub struct RunArgs {
     /// Do not show what a reasoning model thinks before it answers
     #[arg(long)]
     pub hide_thoughts: bool,
+
+    /// What is kept.
+    #[command(flatten)]
+    pub session: SessionArgs,
 
     /// How answers are made.
     #[command(flatten)]

@@ -8,6 +8,7 @@ mod inspect;
 mod merge;
 mod quantize;
 mod run;
+mod sessions;
 mod verify;
 mod write;
 
@@ -33,6 +34,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Merge(args) => merge::execute(&args),
         Command::Quantize(args) => quantize::execute(&args),
         Command::Run(args) => run::execute(args),
+        Command::Sessions(args) => sessions::execute(args),
         Command::Inspect(args) => inspect::execute(args),
         Command::Diff(args) => return diff::execute(&args),
         Command::Verify(args) => return verify::execute(&args),

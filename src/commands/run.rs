@@ -8,6 +8,7 @@ use indicatif::DecimalBytes;
 
 use self::{
     conversation::new_conversation,
+    keeping::keeping,
     load::{list_devices, load, say_what_differs, session_options},
     prompt::one_prompt,
 };
@@ -16,6 +17,7 @@ use crate::cli::RunArgs;
 use crate::runner::{Answer, Ended, ModelFile, Session};
 
 mod conversation;
+mod keeping;
 mod load;
 mod prompt;
 mod sampling;
@@ -37,10 +39,18 @@ pub(super) fn execute(args: RunArgs) -> anyhow::Result<()> {
         None => Asked::Chat(TypeAhead::hold()),
     };
     let file = ModelFile::open(&super::fetch::gguf(&args.model)?)?;
-    let conversation = match args.raw {
+    let mut conversation = match args.raw {
         true => None,
         false => Some(new_conversation(&args, &file)?),
     };
+
+    // Before the model is loaded: a name that is none should not take so long to be told.
+    let keeping = keeping(
+        &args,
+        &file,
+        conversation.as_ref(),
+        matches!(asked, Asked::Chat(_)),
+    )?;
 
     let began = Instant::now();
     let model = load(&args, &file)?;
@@ -62,12 +72,18 @@ pub(super) fn execute(args: RunArgs) -> anyhow::Result<()> {
         screen: Screen::new(args.hide_thoughts),
         interrupts,
         stats: args.stats,
+        keeping,
         totals: Totals::default(),
     };
+    if let Some(conversation) = &mut conversation {
+        talk.keeping
+            .take_up(conversation, &mut talk.session, args.system.clone());
+    }
     match (asked, conversation) {
         (Asked::Once(prompt), Some(mut conversation)) => {
             conversation.ask(prompt);
             let answer = talk.answer(&mut conversation)?;
+            talk.keeping.end(&conversation, &talk.session);
             finish(&mut talk, &answer)
         }
         (Asked::Once(prompt), None) => {
@@ -81,6 +97,7 @@ pub(super) fn execute(args: RunArgs) -> anyhow::Result<()> {
                 DecimalBytes(file.size),
                 talk.session.context()
             ));
+            talk.keeping.tell_where_it_stood(&conversation);
             chat::chat(&mut talk, &mut conversation, type_ahead)
         }
         (Asked::Chat(_), None) => bail!("`--raw` needs a prompt: give `-p`"),

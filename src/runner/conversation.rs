@@ -20,6 +20,10 @@ pub struct Conversation {
     template: Template,
     system: Option<String>,
     turns: Vec<Turn>,
+    /// How many of the oldest turns no longer fit the context: no prompt has them.
+    forgotten: usize,
+    /// How often everything that was said was cleared.
+    clearings: usize,
 }
 
 /// A prompt that was cut to fit.
@@ -29,7 +33,7 @@ pub(super) struct Fitted<T> {
     pub(super) text: String,
     /// Its tokens.
     pub(super) tokens: Vec<T>,
-    /// How many of the oldest turns are not in it.
+    /// How many of the turns that were not forgotten are not in it, the oldest of them.
     pub(super) dropped: usize,
 }
 
@@ -40,6 +44,8 @@ impl Conversation {
             template,
             system,
             turns: Vec::new(),
+            forgotten: 0,
+            clearings: 0,
         }
     }
 
@@ -53,15 +59,30 @@ impl Conversation {
         self.system.as_deref()
     }
 
-    /// What was said and is not forgotten, the oldest first.
+    /// What was said, the oldest first; also what the context has no room for any more.
     pub fn turns(&self) -> &[Turn] {
         &self.turns
     }
 
-    /// Takes up what was said before, in place of what is there.
-    pub fn restore(&mut self, system: Option<String>, turns: Vec<Turn>) {
+    /// How many of the oldest turns the prompts leave out, because the context has no room for them.
+    pub fn forgotten(&self) -> usize {
+        self.forgotten
+    }
+
+    /// How often everything that was said was cleared: what is said after that is another talk.
+    pub fn clearings(&self) -> usize {
+        self.clearings
+    }
+
+    /// Takes up what was said before, in place of what is there. A question without an answer is not
+    /// taken up, but for the last: templates want the two in turn.
+    pub fn restore(&mut self, system: Option<String>, mut turns: Vec<Turn>) {
+        let last = turns.pop();
+        turns.retain(|turn| turn.answer.is_some());
+        turns.extend(last);
         self.system = system;
         self.turns = turns;
+        self.forgotten = 0;
     }
 
     /// Sets the system message for what follows.
@@ -72,6 +93,8 @@ impl Conversation {
     /// Forgets all turns; the system message stays.
     pub fn clear(&mut self) {
         self.turns.clear();
+        self.forgotten = 0;
+        self.clearings += 1;
     }
 
     /// Whether there is a question that could be answered anew.
@@ -105,7 +128,12 @@ impl Conversation {
 
     /// Takes the last question back, with its answer.
     pub fn take_back(&mut self) -> Option<Turn> {
-        self.turns.pop()
+        let taken = self.turns.pop();
+        if self.forgotten >= self.turns.len() {
+            // With nothing left in the prompt, what was forgotten may fit again.
+            self.forgotten = 0;
+        }
+        taken
     }
 
     /// Records the answer to the last question, and what was thought before it.
@@ -116,9 +144,9 @@ impl Conversation {
         }
     }
 
-    /// Forgets the `count` oldest turns.
-    pub(super) fn forget(&mut self, count: usize) {
-        self.turns.drain(..count.min(self.turns.len()));
+    /// Leaves `count` more of the oldest turns out of the prompts from here on.
+    pub fn forget(&mut self, count: usize) {
+        self.forgotten = self.turns.len().min(self.forgotten + count);
     }
 
     /// The prompt of the newest turns that has at most `room` tokens. The last turn always stays,
@@ -128,19 +156,34 @@ impl Conversation {
         room: usize,
         tokenize: impl Fn(&str) -> Vec<T>,
     ) -> Result<Fitted<T>, TemplateError> {
-        let mut dropped = 0;
-        loop {
-            let text = self.prompt(dropped)?;
+        let fitted = |dropped| -> Result<Fitted<T>, TemplateError> {
+            let text = self.prompt(self.forgotten + dropped)?;
             let tokens = tokenize(&text);
-            if tokens.len() <= room || dropped + 1 >= self.turns.len() {
-                return Ok(Fitted {
-                    text,
-                    tokens,
-                    dropped,
-                });
-            }
-            dropped += 1;
+            Ok(Fitted {
+                text,
+                tokens,
+                dropped,
+            })
+        };
+        let mut best = fitted(0)?;
+        // As many as may go. A chat of many years is taken up without making all its prompts: with
+        // fewer turns a prompt is shorter, so the first that fits is found by halving.
+        let most = (self.turns.len() - self.forgotten).saturating_sub(1);
+        if best.tokens.len() <= room || most == 0 {
+            return Ok(best);
         }
+        let (mut too_few, mut enough) = (0, most);
+        best = fitted(most)?;
+        while enough - too_few > 1 {
+            let middle = too_few + (enough - too_few) / 2;
+            let tried = fitted(middle)?;
+            if tried.tokens.len() <= room {
+                (best, enough) = (tried, middle);
+            } else {
+                too_few = middle;
+            }
+        }
+        Ok(best)
     }
 
     /// The prompt without the `skip` oldest turns.
@@ -226,6 +269,23 @@ mod tests {
         assert_eq!(fit(&c, 100), ("u:a;a:b;u:c;".to_owned(), 0));
         c.forget(1);
         assert_eq!(fit(&c, 100), ("u:c;".to_owned(), 0));
+        // It is still known what was said.
+        assert_eq!((c.turns().len(), c.forgotten()), (2, 1));
+        c.take_back();
+        c.ask("d");
+        assert_eq!(fit(&c, 100), ("u:a;a:b;u:d;".to_owned(), 0));
+    }
+
+    #[test]
+    fn the_first_prompt_that_fits_is_found_in_a_long_conversation() {
+        let mut c = conversation(None);
+        let said: Vec<_> = (0..100).map(|_| ("q", "a")).collect();
+        talk(&mut c, &said);
+        c.ask("q");
+        for room in [4, 7, 8, 12, 100, 795, 796, 803, 804, 900] {
+            let turns = ((room - 4) / 8).min(100);
+            assert_eq!(fit(&c, room).1, 100 - turns, "room for {room}");
+        }
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use std::num::NonZeroU32;
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::context::params::LlamaContextParams;
+use llama_cpp_2::context::session::{LlamaStateSeqFlags, SaveSeqStateError};
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::sampling::LlamaSampler;
 use llama_cpp_2::token::LlamaToken;
@@ -48,6 +50,9 @@ pub(super) struct Engine<'m> {
     held: Vec<LlamaToken>,
     /// Tokens the context has room for. llama.cpp rounds its own up to a multiple of 256.
     size: usize,
+    /// As many of the first tokens can only be held together: they came from a state in which a
+    /// sliding window has left out what is needed to go on from the middle of them.
+    together: usize,
 }
 
 impl<'m> Engine<'m> {
@@ -79,17 +84,13 @@ impl<'m> Engine<'m> {
             batch_size,
             held: Vec::new(),
             size: size as usize,
+            together: 0,
         })
     }
 
     /// Tokens the context has room for.
     pub(super) fn size(&self) -> usize {
         self.size
-    }
-
-    /// Tokens whose keys and values it holds.
-    pub(super) fn held(&self) -> usize {
-        self.held.len()
     }
 
     /// Whether no further token can be appended.
@@ -162,15 +163,62 @@ impl<'m> Engine<'m> {
     fn keep(&mut self, count: usize) -> usize {
         if count < self.held.len() {
             let from = u32::try_from(count).ok();
-            let cleared = self.context.clear_kv_cache_seq(Some(SEQUENCE), from, None);
-            if count > 0 && matches!(cleared, Ok(true)) {
+            let can = count > 0 && count >= self.together;
+            if can
+                && matches!(
+                    self.context.clear_kv_cache_seq(Some(SEQUENCE), from, None),
+                    Ok(true)
+                )
+            {
                 self.held.truncate(count);
             } else {
                 self.context.clear_kv_cache();
                 self.held.clear();
+                self.together = 0;
             }
         }
         self.held.len()
+    }
+
+    /// The tokens whose keys and values are in the context.
+    pub(super) fn held(&self) -> &[LlamaToken] {
+        &self.held
+    }
+
+    /// Bytes that [`Engine::save`] would write, about.
+    pub(super) fn state_size(&self) -> u64 {
+        let flags = LlamaStateSeqFlags::empty();
+        self.context.state_seq_get_size_ext(SEQUENCE as i32, flags) as u64
+    }
+
+    /// Writes the tokens it holds, and their keys and values, into the file at `path`, in llama.cpp's
+    /// form; gives the bytes written.
+    pub(super) fn save(&self, path: &Path) -> Result<u64, SaveSeqStateError> {
+        let saved = self
+            .context
+            .state_seq_save_file(path, SEQUENCE as i32, &self.held);
+        saved.map(|bytes| bytes as u64)
+    }
+
+    /// Reads what [`Engine::save`] wrote of so many tokens, in place of what it holds. The file must
+    /// be known to be whole. False where llama.cpp does not take it; nothing is held then.
+    pub(super) fn load(&mut self, path: &Path, tokens: usize) -> bool {
+        self.keep(0);
+        let read = self
+            .context
+            .state_seq_load_file(path, SEQUENCE as i32, tokens);
+        match read {
+            Ok((read, _)) if read.len() == tokens && tokens <= self.size => {
+                let all = self.context.kv_cache_seq_pos_min(SEQUENCE as i32) <= 0;
+                self.together = if all { 0 } else { tokens };
+                self.held = read;
+                true
+            }
+            _ => {
+                self.context.clear_kv_cache();
+                false
+            }
+        }
     }
 }
 

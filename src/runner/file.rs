@@ -3,8 +3,10 @@
 //! llama.cpp answers a file it cannot use with a null pointer, and some broken ones with an
 //! abort of the whole program. What can be said in plain words is said here.
 
+mod fingerprint;
 mod parts;
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use bstr::{BStr, ByteSlice};
@@ -35,6 +37,8 @@ pub struct ModelFile {
     pub is_swallow: bool,
     /// The tokens that a chat template writes.
     pub special: SpecialTokens,
+    /// The other parts of a model in parts.
+    parts: Vec<PathBuf>,
 }
 
 /// Why a model file cannot be run.
@@ -176,7 +180,8 @@ impl ModelFile {
         let gguf = Gguf::open(path)?;
         let architecture = required_str(&gguf, path, "general.architecture")?;
         check_generative(&gguf, path, architecture)?;
-        let size = gguf.file_len + parts::size_of_others(&gguf, path)?;
+        let (parts, size_of_others) = parts::others(&gguf, path)?;
+        let size = gguf.file_len + size_of_others;
         check_hyperparameters(&gguf, path, architecture)?;
         check_tokens(&gguf, path)?;
         let named = gguf.get_str("general.name").map(str::trim);
@@ -199,7 +204,17 @@ impl ModelFile {
                 bos: token_text(&gguf, "tokenizer.ggml.bos_token_id"),
                 eos: token_text(&gguf, "tokenizer.ggml.eos_token_id"),
             },
+            parts,
         })
+    }
+
+    /// A digest that tells this model from any other, at this place too, without reading all of it.
+    ///
+    /// # Errors
+    /// Where its files cannot be read.
+    pub fn fingerprint(&self) -> io::Result<String> {
+        let others = self.parts.iter().map(PathBuf::as_path);
+        fingerprint::fingerprint([self.path.as_path()].into_iter().chain(others))
     }
 }
 

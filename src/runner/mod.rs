@@ -34,6 +34,8 @@ pub use layer_inputs::{Attention, LayerInputs, LayerModel, LayerReader};
 pub use model::{Device, LoadOptions, Model};
 pub use repeats::Repetition;
 pub use sampler::Sampling;
-pub use session::{Answer, Ended, Event, Figures, Session, SessionOptions};
+pub use session::{
+    Answer, Ended, Event, Figures, Session, SessionOptions, State, StateError, StateIdentity,
+};
 pub use template::{Message, Role, SpecialTokens, Template, TemplateError};
 pub use tokenizer::Tokenizer;

@@ -1,9 +1,11 @@
 //! How the next token is chosen.
 
 use llama_cpp_2::sampling::LlamaSampler;
+use serde::{Deserialize, Serialize};
 
 /// Sampling options. The defaults and the order of the steps are llama.cpp's.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Sampling {
     /// Temperature, at least 0. At 0 the most likely token is taken, and nothing is random.
     pub temperature: f32,

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use llama_cpp_2::token::LlamaToken;
+use llama_cpp_2::token_type::LlamaTokenAttr;
 
 use super::engine::Engine;
 use super::repeats::Repetition;
@@ -11,7 +12,11 @@ use super::stop::AnswerText;
 use super::thoughts::Marks;
 use super::{ContextOptions, Conversation, Model, RunnerError, Sampling};
 
+mod align;
 mod generate;
+mod state;
+
+pub use state::{State, StateError, StateIdentity};
 
 /// How answers are made.
 #[derive(Clone, Debug)]
@@ -154,7 +159,7 @@ impl<'m> Session<'m> {
 
     /// Tokens the context holds.
     pub fn held(&self) -> usize {
-        self.engine.held()
+        self.engine.held().len()
     }
 
     /// How many tokens `text` is.
@@ -193,7 +198,7 @@ impl<'m> Session<'m> {
         let marks = Marks::of(template, |mark| self.model.token(mark).is_some());
         let tokens = marks.into_iter().flat_map(Marks::all);
         let task = Task {
-            prompt: fitted.tokens,
+            prompt: self.as_held(fitted.tokens, room),
             text: AnswerText::new(stops, true).with_thoughts(marks, &fitted.text),
             marks: tokens.filter_map(|mark| self.model.token(mark)).collect(),
             conversation: Some(conversation),
@@ -225,6 +230,23 @@ impl<'m> Session<'m> {
             conversation: None,
         };
         self.generate(task, &mut on)
+    }
+
+    /// The prompt in the tokens that the context holds, as far as they are the same text; as it is
+    /// where that would take more than `room`.
+    fn as_held(&self, prompt: Vec<LlamaToken>, room: usize) -> Vec<LlamaToken> {
+        let vocab = self.model.llama.vocab();
+        let aligned = align::aligned(self.engine.held(), prompt.clone(), |token| align::Piece {
+            bytes: vocab.token_to_piece(token, true, None),
+            only_itself: !vocab
+                .attr(token)
+                .intersects(LlamaTokenAttr::Normal | LlamaTokenAttr::Byte),
+        });
+        if aligned.len() <= room {
+            aligned
+        } else {
+            prompt
+        }
     }
 
     fn check_length(&self, prompt: &[LlamaToken]) -> Result<(), RunnerError> {

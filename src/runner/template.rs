@@ -4,7 +4,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Serde, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Output, State, Value, context};
 use minijinja_contrib::pycompat::unknown_method_callback;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::chat_template::without_generation_tags;
 
@@ -28,7 +28,7 @@ pub struct TemplateError {
 }
 
 /// Who says a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Instructions that hold for the whole conversation.

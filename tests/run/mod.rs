@@ -11,7 +11,7 @@ mod room;
 #[cfg(unix)]
 mod screen;
 #[cfg(unix)]
-mod terminal;
+pub(crate) mod terminal;
 mod thoughts;
 #[cfg(unix)]
 mod typed;
@@ -56,7 +56,7 @@ fn fail(model: &Path, args: &[&str]) -> String {
 }
 
 /// A model that says numbered words, and soon the same one for ever.
-fn talkative(dir: &Path) -> PathBuf {
+pub(crate) fn talkative(dir: &Path) -> PathBuf {
     let source = checkpoint(dir, "source", &small_moe());
     let model = dir.join("talkative.gguf");
     let mut bytes = converted(&source, &model, &["-t", "f16"]);

@@ -19,7 +19,7 @@ use crate::support::text;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A terminal, its keyboard and its screen.
-pub(super) struct Terminal {
+pub(crate) struct Terminal {
     keyboard: File,
     /// Kept open, so that the modes can be looked at when the program has ended.
     line: OwnedFd,
@@ -33,13 +33,13 @@ struct Screen {
 }
 
 /// A program in a terminal.
-pub(super) struct Running {
-    pub(super) terminal: Terminal,
+pub(crate) struct Running {
+    pub(crate) terminal: Terminal,
     child: Child,
 }
 
 impl Terminal {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -69,7 +69,7 @@ impl Terminal {
     }
 
     /// Starts `command` with this terminal as its own.
-    pub(super) fn run(self, command: &mut Command) -> Running {
+    pub(crate) fn run(self, command: &mut Command) -> Running {
         self.run_as("xterm", command)
     }
 
@@ -80,7 +80,7 @@ impl Terminal {
     }
 
     /// As [`Self::run`], with a terminal of this kind.
-    pub(super) fn run_as(self, kind: &str, command: &mut Command) -> Running {
+    pub(crate) fn run_as(self, kind: &str, command: &mut Command) -> Running {
         self.start(kind, command.env("NO_COLOR", "1"))
     }
 
@@ -106,16 +106,16 @@ impl Terminal {
         }
     }
 
-    pub(super) fn type_in(&mut self, keys: impl AsRef<[u8]>) {
+    pub(crate) fn type_in(&mut self, keys: impl AsRef<[u8]>) {
         self.keyboard.write_all(keys.as_ref()).unwrap();
     }
 
     /// Bytes that were typed and read by nobody.
-    pub(super) fn waiting(&self) -> u64 {
+    pub(crate) fn waiting(&self) -> u64 {
         rustix::io::ioctl_fionread(&self.line).unwrap()
     }
 
-    pub(super) fn modes(&self) -> Termios {
+    pub(crate) fn modes(&self) -> Termios {
         tcgetattr(&self.line).unwrap()
     }
 
@@ -131,12 +131,12 @@ impl Terminal {
     }
 
     /// Everything that was shown so far.
-    pub(super) fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         text(&self.screen.shown.lock().unwrap())
     }
 
     /// Waits until `expected` was shown so many times.
-    pub(super) fn wait_for_times(&self, times: usize, expected: &str) {
+    pub(crate) fn wait_for_times(&self, times: usize, expected: &str) {
         let began = Instant::now();
         let mut shown = self.screen.shown.lock().unwrap();
         let (mut found, mut looked_at) = (0, 0);
@@ -161,18 +161,18 @@ impl Terminal {
         }
     }
 
-    pub(super) fn wait_for(&self, expected: &str) {
+    pub(crate) fn wait_for(&self, expected: &str) {
         self.wait_for_times(1, expected);
     }
 }
 
 impl Running {
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         rustix::process::kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Waits until the terminal's modes are such.
-    pub(super) fn wait_for_modes(&self, what: &str, are: impl Fn(&Termios) -> bool) {
+    pub(crate) fn wait_for_modes(&self, what: &str, are: impl Fn(&Termios) -> bool) {
         let began = Instant::now();
         while !are(&self.terminal.modes()) {
             assert!(began.elapsed() < PATIENCE, "the terminal is never {what}");
@@ -181,7 +181,7 @@ impl Running {
     }
 
     /// Waits for the end of the program.
-    pub(super) fn end(&mut self) -> ExitStatus {
+    pub(crate) fn end(&mut self) -> ExitStatus {
         let began = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -203,7 +203,7 @@ impl Drop for Running {
 }
 
 /// Whether what is typed is shown and gathered to lines.
-pub(super) fn is_ordinary(modes: &Termios) -> bool {
+pub(crate) fn is_ordinary(modes: &Termios) -> bool {
     let ordinary = LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG | LocalModes::IEXTEN;
     modes.local_modes.contains(ordinary) && !modes.local_modes.contains(LocalModes::NOFLSH)
 }

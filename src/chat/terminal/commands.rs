@@ -40,6 +40,24 @@ impl Chat<'_, '_> {
         self.answer_again()
     }
 
+    pub(super) fn save_as(&mut self, name: &str) {
+        let session = &self.talk.session;
+        self.talk.keeping.save_as(name, self.conversation, session);
+    }
+
+    pub(super) fn load(&mut self, name: &str) {
+        let session = &mut self.talk.session;
+        self.talk.keeping.load(name, self.conversation, session);
+    }
+
+    pub(super) fn list_chats(&self) -> anyhow::Result<()> {
+        match self.talk.keeping.list() {
+            Some(table) => print(&table)?,
+            None => note("no chat is kept yet"),
+        }
+        Ok(())
+    }
+
     pub(super) fn undo(&mut self) {
         match self.conversation.take_back() {
             Some(turn) => note(&format!("taken back: {}", beginning(&turn.question))),
