@@ -14,6 +14,7 @@
 //! - [`gguf`]: the format, read and written; [`inspect`] shows what a file holds
 //! - [`compare`]: two files, or a file and its checkpoint, held against each other
 //! - [`runner`]: runs a file through llama.cpp; [`chat`] is the conversation in the terminal
+//! - [`store`]: the models that `run` has made, and how they are found again
 //! - [`places`]: where the program keeps what it makes for itself
 //! - [`mod@bench`], [`synthetic`]: what is measured, and the checkpoints made for it
 //!
@@ -31,6 +32,7 @@ pub mod gguf;
 pub mod hub;
 pub mod imatrix;
 pub mod inspect;
+mod lock;
 pub mod merge;
 pub mod mix;
 pub mod model;
@@ -39,5 +41,6 @@ pub mod places;
 pub mod plan;
 pub mod runner;
 pub mod source;
+pub mod store;
 pub mod synthetic;
 mod table;
