@@ -31,9 +31,8 @@ pub struct ContextOptions {
 }
 
 impl ContextOptions {
-    /// The largest context made unasked. Keys and values take memory for every token of it, and
-    /// newer models were trained for a million.
-    pub const DEFAULT_SIZE: u32 = 8192;
+    /// The largest context made unasked.
+    pub const DEFAULT_SIZE: u32 = crate::memory::DEFAULT_CONTEXT;
 }
 
 /// Evaluates tokens; the keys and values of all evaluated tokens are kept, so that a prompt that
