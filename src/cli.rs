@@ -8,12 +8,14 @@ use swallow_quant::GgmlType;
 
 mod knobs;
 mod merge;
+mod models;
 mod run;
 mod write;
 
 pub use knobs::{KnobArgs, TensorTypeArg, TensorTypeArgs};
 pub use merge::{LayoutArg, MergeArgs};
-pub use run::{EngineArgs, RunArgs, SamplingArgs, with_long_gpu_layers};
+pub use models::{ModelsAction, ModelsArgs};
+pub use run::{EngineArgs, RunArgs, SamplingArgs, StoreArgs, TypeArg, with_long_gpu_layers};
 pub use write::WriteArgs;
 
 /// A bf16 Mixture-of-Experts checkpoint goes in, a quantized GGUF comes out, and one talks to it.
@@ -34,8 +36,10 @@ pub enum Command {
     Merge(MergeArgs),
     /// Quantize a GGUF to another file type in one pass
     Quantize(QuantizeArgs),
-    /// Chat with a GGUF model, or answer one prompt
+    /// Chat with a model, or answer one prompt; a checkpoint is converted first, once
     Run(RunArgs),
+    /// List, find and remove the models that run has converted
+    Models(ModelsArgs),
     /// Show what is in a GGUF file
     Inspect(InspectArgs),
     /// Show what differs between two GGUF files

@@ -18,7 +18,7 @@ struct State {
     /// An answer is being made.
     answering: AtomicBool,
     /// It is asked to stop.
-    stop: AtomicBool,
+    stop: Arc<AtomicBool>,
 }
 
 impl Interrupts {
@@ -56,6 +56,11 @@ impl Interrupts {
 pub struct Answering(Arc<State>);
 
 impl Answering {
+    /// The flag that is set when it is asked to stop.
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0.stop)
+    }
+
     /// Whether it is asked to stop.
     pub fn stopped(&self) -> bool {
         self.0.stop.load(Ordering::SeqCst)

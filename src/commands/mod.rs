@@ -6,6 +6,7 @@ mod diff;
 mod fetch;
 mod inspect;
 mod merge;
+mod models;
 mod quantize;
 mod run;
 mod verify;
@@ -33,6 +34,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Merge(args) => merge::execute(&args),
         Command::Quantize(args) => quantize::execute(&args),
         Command::Run(args) => run::execute(args),
+        Command::Models(args) => models::execute(args),
         Command::Inspect(args) => inspect::execute(args),
         Command::Diff(args) => return diff::execute(&args),
         Command::Verify(args) => return verify::execute(&args),

@@ -17,7 +17,10 @@ use crate::runner::{Answer, Ended, ModelFile, Session};
 
 mod conversation;
 mod load;
+mod model;
 mod prompt;
+mod room;
+mod stored;
 
 /// What the model is to answer.
 enum Asked {
@@ -35,7 +38,7 @@ pub(super) fn execute(args: RunArgs) -> anyhow::Result<()> {
         // Before anything takes time, so that what is typed meanwhile is there at the first prompt.
         None => Asked::Chat(TypeAhead::hold()),
     };
-    let file = ModelFile::open(&super::fetch::gguf(&args.model)?)?;
+    let file = ModelFile::open(&model::gguf(&args, &interrupts)?)?;
     let conversation = match args.raw {
         true => None,
         false => Some(new_conversation(&args, &file)?),

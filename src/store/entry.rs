@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{Record, Store, StoreError};
-use crate::convert::{journal_path, partial_path};
+use crate::convert::{ConvertError, journal_path, partial_path};
 
 const ENTRY: &str = "entry.json";
 const UNFINISHED: &str = "unfinished.json";
@@ -221,11 +221,23 @@ impl Place {
         Ok(entry)
     }
 
-    /// Nothing was written, and there is nothing to go on with: it is as it was before.
-    pub fn give_up(self) {
-        let _ = Record::remove(&self.dir.join(UNFINISHED));
-        // Only where it is empty: what it was to replace is there.
-        let _ = fs::remove_dir(&self.dir);
+    /// The conversion ended with `error`: what there is of it waits to be gone on with, and where there is
+    /// nothing, all is as it was before.
+    pub fn ended_early(self, error: ConvertError) -> StoreError {
+        if !journal_path(&self.path).exists() {
+            let _ = Record::remove(&self.dir.join(UNFINISHED));
+            // Only where it is empty: what it was to replace may be there.
+            let _ = fs::remove_dir(&self.dir);
+            return error.into();
+        }
+        match error {
+            ConvertError::InterruptedKept { written, total } => StoreError::Interrupted {
+                name: self.name,
+                written,
+                total,
+            },
+            error => error.into(),
+        }
     }
 }
 

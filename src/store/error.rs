@@ -8,7 +8,7 @@ use std::{
 use indicatif::DecimalBytes;
 
 use super::VARIABLE;
-use crate::hub::quoted;
+use crate::{convert::ConvertError, hub::quoted};
 
 /// What stopped the work with the store.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +71,9 @@ pub enum StoreError {
         /// What it is made of.
         from: String,
     },
+    /// A conversion failed.
+    #[error(transparent)]
+    Conversion(#[from] ConvertError),
     /// The user interrupted a conversion.
     #[error(
         "interrupted: {} of {} of `{name}` are kept, and the same command goes on from there (`swallow-gguf models rm {name}` removes them)",
