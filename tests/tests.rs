@@ -22,6 +22,7 @@ mod real_models;
 #[cfg(unix)]
 mod resume;
 mod run;
+mod store;
 mod support;
 mod tokenizer;
 mod verify;

@@ -31,7 +31,7 @@ pub struct GgufModel {
 
 impl GgufModel {
     /// The models among `files`, each with its size where that is known, in the order of their names.
-    pub fn among<'a>(files: &[(&'a str, Option<u64>)]) -> Vec<Self> {
+    pub fn among(files: &[(&str, Option<u64>)]) -> Vec<Self> {
         let names = files.iter().map(|(name, _)| *name);
         let firsts = like::ggufs(names).into_iter().filter(|path| is_model(path));
         let size = |path: &String| files.iter().find(|(name, _)| name == path)?.1;

@@ -2,6 +2,8 @@
 
 mod answers;
 mod conversation;
+#[cfg(unix)]
+mod converted;
 mod errors;
 mod repeats;
 #[cfg(unix)]

@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -285,7 +286,7 @@ impl Stored<'_> {
                     "made `{}`, {}, in {}: the next run starts at once",
                     entry.name,
                     DecimalBytes(written.file_bytes),
-                    HumanDuration(written.elapsed)
+                    duration(written.elapsed)
                 ));
                 Ok(entry)
             }
@@ -403,6 +404,14 @@ fn types_before(entries: &[Entry], key: &Key) -> Vec<FileType> {
     }
     before.sort_by_key(|(is_whole, _)| *is_whole);
     before.into_iter().map(|(_, ty)| ty).collect()
+}
+
+/// So much time, for a sentence.
+fn duration(time: Duration) -> String {
+    match time.as_secs() {
+        0..60 => format!("{:.1} s", time.as_secs_f64()),
+        _ => HumanDuration(time).to_string(),
+    }
 }
 
 fn used(entry: &Entry) -> anyhow::Result<PathBuf> {
