@@ -32,7 +32,7 @@ pub(super) fn gguf(given: &Path) -> Result<Cow<'_, Path>, HubError> {
         return Ok(Cow::Borrowed(given));
     };
     if !text.starts_with("hf:") {
-        return match meant(given, text, DEFAULT_ENDPOINT) {
+        return match meant(given, text) {
             Some(meant) => Err(HubError::name(
                 text,
                 format!("there is no such file, {}", meant.as_gguf()),
@@ -93,7 +93,7 @@ pub(super) fn checkpoint(
         return Ok(folder());
     };
     if !Repo::is_remote(text) {
-        return match meant(given, text, DEFAULT_ENDPOINT) {
+        return match meant(given, text) {
             Some(meant) => Err(HubError::name(
                 text,
                 format!("there is no such folder, {}", meant.as_checkpoint()),
@@ -119,11 +119,11 @@ pub(super) fn text_of_nothing_here(given: &Path) -> Option<&str> {
 }
 
 /// What of the hub `text` may mean, unless it is a path in a folder that is there.
-fn meant(given: &Path, text: &str, endpoint: &str) -> Option<Meant> {
+pub(super) fn meant(given: &Path, text: &str) -> Option<Meant> {
     let parent = given.parent().filter(|parent| parent.file_name().is_some());
     match parent {
         Some(parent) if parent.is_dir() => None,
-        _ => Meant::of(text, endpoint),
+        _ => Meant::of(text, DEFAULT_ENDPOINT),
     }
 }
 

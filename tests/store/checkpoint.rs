@@ -49,7 +49,14 @@ fn it_is_converted_once() {
     let names = home.names();
     assert_eq!(names.len(), 3, "{names:?}");
     assert_eq!(names[1], format!("{}-2", names[0]));
-    assert!(home.runs("-m", &["Moe", "--type", "q4_k_m"]).is_empty());
+    let mut option = home.command(&["run", "-m", "Moe", "--raw", "-p", "a", "-n", "1"]);
+    let option = Said::of(
+        &option
+            .args(["-t", "1", "--type", "q4_k_m"])
+            .output()
+            .unwrap(),
+    );
+    assert_eq!((option.code, option.stderr.as_str()), (Some(0), ""));
 }
 
 #[test]
@@ -170,7 +177,7 @@ fn what_cannot_be_converted() {
     let gguf = converted(&folder, &home.path("x.gguf"), &["-t", "q4_k_m"]);
     fs::write(folder.join("config.json"), "{").unwrap();
     let error = home.fails("Moe", &[]);
-    assert!(error.contains("config.json` is"), "{error}");
+    assert!(error.contains("config.json`: broken JSON"), "{error}");
     assert!(home.names().is_empty());
     for (model, args, expected) in [
         (

@@ -66,10 +66,10 @@ fn it_is_converted_once_and_runs_without_the_hub() {
 fn a_hub_that_is_silent_is_not_waited_for() {
     let (hub, home) = hub();
     home.runs("hf:org/moe", &[]);
-    hub.fail(On::Info, 9, Fault::Stall(0, Duration::from_secs(600)));
+    hub.set_latency(Duration::from_secs(600));
     let said = home.runs("hf:org/moe", &[]);
     assert!(said.contains("what the store has is taken: "), "{said}");
-    hub.stop_failing();
+    hub.set_latency(Duration::ZERO);
     hub.fail(On::Info, 9, Fault::Status(401, Vec::new()));
     let said = home.runs("hf:org/moe", &[]);
     assert!(

@@ -5,7 +5,7 @@ use std::fs;
 use super::Home;
 use crate::{
     hub::server::{Content, File, Hub},
-    support::{converted, text},
+    support::{convert, converted, text},
 };
 
 /// A hub with a model at several types, one of them in parts.
@@ -28,11 +28,9 @@ fn hub() -> (Hub, Home) {
             put("m-v2-IQ4.gguf", bytes);
         }
     }
-    converted(
-        &source,
-        &home.path("m-Q6_K.gguf"),
-        &["-t", "q6_k", "--split-max-size", "1M"],
-    );
+    let args = ["-t", "q6_k", "--split-max-size", "1M"];
+    let split = convert(&source, &home.path("m-Q6_K.gguf"), &args);
+    assert!(split.status.success(), "{}", text(&split.stderr));
     for entry in fs::read_dir(home.dir.path()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         if name.starts_with("m-Q6_K-") {
@@ -101,7 +99,7 @@ fn what_cannot_be_picked() {
         (
             "hf:org/nothing",
             &[],
-            "`hf:org/nothing`: it has neither a checkpoint nor a GGUF file",
+            "hf:org/nothing has no file `config.json`: it has 1 file, none of them `.json`",
         ),
         (
             "hf:org/nothing:Q8_0",

@@ -16,7 +16,7 @@ use crate::{
     cli::RunArgs,
     commands::fetch::{self, Repository},
     file_type::FileType,
-    hub::{Client, Config, GgufModel, HubError, Repo, RepoFile, RetryPolicy, quoted},
+    hub::{Client, Config, GgufModel, HubError, Meant, Repo, RepoFile, RetryPolicy, quoted},
     nearest,
     store::{Store, StoreError, choice},
 };
@@ -52,7 +52,13 @@ pub(super) fn gguf(args: &RunArgs, interrupts: &Interrupts) -> anyhow::Result<Pa
                 Some(_) => as_it_is(args, given),
             }
         }
-        Err(_) => as_it_is(args, given),
+        Err(_) => match fetch::meant(given, text) {
+            Some(meant) => {
+                let hint = format!("there is no such file, {}", meant.as_model());
+                Err(HubError::name(text, hint).into())
+            }
+            None => as_it_is(args, given),
+        },
     }
 }
 
@@ -87,7 +93,11 @@ fn of_hub(stored: &Stored<'_>, given: &Path, text: &str) -> anyhow::Result<PathB
         Ok(_) => return as_it_is(args, given),
         Err(error) => match Repo::parse(text, &config.endpoint) {
             Ok(repo) => (repo, None),
-            Err(_) => return Err(error.into()),
+            Err(_) => {
+                let meant = Meant::of(text, &config.endpoint);
+                let meant = meant.map(|meant| HubError::name(text, meant.as_model()));
+                return Err(meant.unwrap_or(error).into());
+            }
         },
     };
     let source = Source::Hub(repo.clone());
@@ -110,7 +120,8 @@ fn of_hub(stored: &Stored<'_>, given: &Path, text: &str) -> anyhow::Result<PathB
             (None, Some(_)) if repository.is_checkpoint() => None,
             (None, _) => return Err(repository.without(tag).into()),
         },
-        None if repository.is_checkpoint() => None,
+        // Of what is neither the conversion says what it is.
+        None if repository.is_checkpoint() || repository.models().is_empty() => None,
         None => Some(chosen(&repository, text, args)?),
     };
     let Some(model) = model else {
@@ -132,9 +143,6 @@ fn chosen(repository: &Repository, text: &str, args: &RunArgs) -> anyhow::Result
     }
     let mut models = repository.models();
     match &models[..] {
-        [] => {
-            return Err(HubError::name(text, "it has neither a checkpoint nor a GGUF file").into());
-        }
         [one] => return Ok(one.clone()),
         _ => {}
     }
