@@ -6,16 +6,23 @@ use crate::{file_type::FileType, mix::tensor_type, model::SkipPattern, plan::Sea
 use clap::{Args, Parser, Subcommand};
 use swallow_quant::GgmlType;
 
+mod devices;
 mod knobs;
 mod merge;
 mod models;
+mod rpc_worker;
 mod run;
 mod write;
 
+pub use devices::DevicesArgs;
 pub use knobs::{KnobArgs, TensorTypeArg, TensorTypeArgs};
 pub use merge::{LayoutArg, MergeArgs};
 pub use models::{ModelsAction, ModelsArgs};
-pub use run::{EngineArgs, RunArgs, SamplingArgs, StoreArgs, TypeArg, with_long_gpu_layers};
+pub use rpc_worker::RpcWorkerArgs;
+pub use run::{
+    EngineArgs, GpuLayersArg, KvTypes, LoraArg, RepackArg, RpcArgs, RunArgs, SamplingArgs,
+    StoreArgs, TypeArg, with_long_options,
+};
 pub use write::WriteArgs;
 
 /// A bf16 Mixture-of-Experts checkpoint goes in, a quantized GGUF comes out, and one talks to it.
@@ -40,6 +47,10 @@ pub enum Command {
     Run(RunArgs),
     /// List, find and remove the models that run has converted
     Models(ModelsArgs),
+    /// Lend this machine's memory and processors to a model that another machine runs
+    RpcWorker(RpcWorkerArgs),
+    /// List what this build can compute with, and its memory
+    Devices(DevicesArgs),
     /// Show what is in a GGUF file
     Inspect(InspectArgs),
     /// Show what differs between two GGUF files

@@ -19,6 +19,13 @@ pub fn data() -> Option<PathBuf> {
     Some(folder.join(NAME))
 }
 
+/// The folder for what can be had again: `$XDG_CACHE_HOME/swallow-gguf` on Linux. `None` where the platform
+/// names no home.
+pub fn cache() -> Option<PathBuf> {
+    let platform = choose_native_strategy().ok()?;
+    Some(platform.cache_dir().join(NAME))
+}
+
 /// The folder for what the program remembers: `$XDG_STATE_HOME/swallow-gguf` on Linux. `None` where the
 /// platform names no home.
 pub fn state() -> Option<PathBuf> {

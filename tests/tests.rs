@@ -4,6 +4,7 @@ mod bench;
 mod best_search;
 mod convert;
 mod converter;
+mod devices;
 mod diff;
 mod edited;
 mod errors;
@@ -21,6 +22,8 @@ mod quantize;
 mod real_models;
 #[cfg(unix)]
 mod resume;
+#[cfg(unix)]
+mod rpc;
 mod run;
 mod store;
 mod support;

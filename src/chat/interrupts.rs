@@ -1,5 +1,6 @@
-//! Ctrl-C: the first stops the answer, the second leaves the program.
+//! Ctrl-C: the first stops the answer, the second leaves the program. And what else ends it at once.
 
+use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -76,18 +77,32 @@ impl Drop for Answering {
 /// Ends the program, and leaves the terminal as it was.
 fn leave() -> ! {
     type_ahead::abandon();
-    exit()
+    exit(EXIT_CODE)
+}
+
+/// Ends the program with an error, on whatever thread and whatever is under way, and leaves the terminal as
+/// it was.
+pub fn fail(error: &str) -> ! {
+    type_ahead::abandon();
+    // An answer or a status stands there without the end of its line, perhaps.
+    let line_end = match io::stdout().is_terminal() || io::stderr().is_terminal() {
+        true => "\n",
+        false => "",
+    };
+    // Not by `eprintln!`, which panics where stderr is closed.
+    let _ = writeln!(io::stderr(), "{line_end}error: {error}");
+    exit(1)
 }
 
 /// Ends the program at once. llama.cpp may be computing on other threads, which the clean-up of
 /// an ordinary exit would pull the floor from under.
 #[cfg(unix)]
-fn exit() -> ! {
+fn exit(code: i32) -> ! {
     // SAFETY: `_exit` has no precondition; it runs no handlers and no destructors.
-    unsafe { libc::_exit(EXIT_CODE) }
+    unsafe { libc::_exit(code) }
 }
 
 #[cfg(not(unix))]
-fn exit() -> ! {
-    std::process::exit(EXIT_CODE)
+fn exit(code: i32) -> ! {
+    std::process::exit(code)
 }

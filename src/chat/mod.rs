@@ -10,7 +10,7 @@ mod type_ahead;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-pub use interrupts::Interrupts;
+pub use interrupts::{Interrupts, fail};
 pub use screen::{Screen, StatusLine, note};
 pub use terminal::chat;
 pub use type_ahead::TypeAhead;

@@ -2,12 +2,14 @@
 
 mod bench;
 mod convert;
+mod devices;
 mod diff;
 mod fetch;
 mod inspect;
 mod merge;
 mod models;
 mod quantize;
+mod rpc_worker;
 mod run;
 mod verify;
 mod write;
@@ -35,6 +37,8 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Quantize(args) => quantize::execute(&args),
         Command::Run(args) => run::execute(args),
         Command::Models(args) => models::execute(args),
+        Command::RpcWorker(args) => rpc_worker::execute(args),
+        Command::Devices(args) => devices::execute(&args),
         Command::Inspect(args) => inspect::execute(args),
         Command::Diff(args) => return diff::execute(&args),
         Command::Verify(args) => return verify::execute(&args),

@@ -8,12 +8,12 @@ use indicatif::DecimalBytes;
 
 use self::{
     conversation::new_conversation,
-    load::{list_devices, load, say_what_differs, session_options},
+    load::{list_devices, load, say_resident, say_what_differs, session_options},
     prompt::one_prompt,
 };
 use crate::chat::{self, Interrupts, Screen, Talk, TypeAhead, note};
 use crate::cli::RunArgs;
-use crate::runner::{Answer, Ended, ModelFile, Session};
+use crate::runner::{Answer, Ended, ModelFile, Session, rpc};
 
 mod conversation;
 mod load;
@@ -21,6 +21,8 @@ mod model;
 mod prompt;
 mod room;
 mod stored;
+
+pub(super) use load::default_threads;
 
 /// What the model is to answer.
 enum Asked {
@@ -38,6 +40,8 @@ pub(super) fn execute(args: RunArgs) -> anyhow::Result<()> {
         // Before anything takes time, so that what is typed meanwhile is there at the first prompt.
         None => Asked::Chat(TypeAhead::hold()),
     };
+    // Before a model is chosen by the memory that there is.
+    rpc::connect(&args.rpc.workers, chat::fail)?;
     let file = ModelFile::open(&model::gguf(&args, &interrupts)?)?;
     let conversation = match args.raw {
         true => None,
@@ -55,6 +59,7 @@ pub(super) fn execute(args: RunArgs) -> anyhow::Result<()> {
     if args.stats {
         note(&format!("load: {:.2} s", load_time.as_secs_f64()));
         note(&format!("seed: {seed}"));
+        say_resident();
     }
     if args.stats || args.verbose {
         list_devices(&model);
@@ -90,6 +95,9 @@ pub(super) fn execute(args: RunArgs) -> anyhow::Result<()> {
 
 /// Ends the program after one answer.
 fn finish(talk: &mut Talk<'_>, answer: &Answer) -> anyhow::Result<()> {
+    if talk.stats {
+        say_resident();
+    }
     match talk.screen.take_error() {
         // The reader of the pipe has what it wanted.
         Some(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

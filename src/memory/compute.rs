@@ -6,8 +6,8 @@ use super::{Shape, Usage, cache};
 /// What a result is computed in: `f32`.
 const FLOAT: u64 = 4;
 
-/// Bytes of the buffer of a whole layer and of the logits.
-pub(super) fn graph(shape: &Shape, usage: &Usage) -> u64 {
+/// Bytes of the buffer of a whole layer, and of the logits where they are computed there.
+pub(super) fn graph(shape: &Shape, usage: &Usage, has_output: bool) -> u64 {
     let tokens = tokens(usage);
     let floats = |width: u64| width.saturating_mul(tokens).saturating_mul(FLOAT);
     let embedding = floats(shape.embedding);
@@ -22,7 +22,10 @@ pub(super) fn graph(shape: &Shape, usage: &Usage) -> u64 {
     // Gate, up, and their product.
     let feed_forward = floats(shape.feed_forward.saturating_mul(3));
     let state = shape.kv.iter().map(|kv| kv.state).max().unwrap_or(0);
-    let logits = floats(shape.vocabulary).saturating_add(embedding.saturating_mul(2));
+    let logits = match has_output {
+        true => floats(shape.vocabulary).saturating_add(embedding.saturating_mul(2)),
+        false => 0,
+    };
     attention
         .max(feed_forward)
         .max(logits)

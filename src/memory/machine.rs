@@ -65,21 +65,29 @@ impl Machine {
 
     /// How `demand` fits, devices included.
     pub fn fit(&self, demand: &Demand) -> Fit {
-        let on_devices = demand.on_devices.total();
-        let shared = self.devices.iter().any(|device| device.shared);
-        let free = match shared {
-            true => self.free.saturating_sub(on_devices),
-            false => self.free,
-        };
-        if demand.held() > free || on_devices > self.free_on_devices() {
+        match demand.on_devices.total() > self.free_on_devices() {
+            true => Fit::Refused,
+            false => self.fit_on_host(demand),
+        }
+    }
+
+    /// How `demand` fits into the machine's own memory, with that of devices that share it.
+    pub fn fit_on_host(&self, demand: &Demand) -> Fit {
+        let free = self.free_on_host(demand);
+        if demand.held() > free {
             return Fit::Refused;
         }
-        // What is repacked is read once; its mapped pages may go.
-        let weights = demand.on_host().weights.saturating_sub(demand.repacked);
-        let mapped = if demand.mapped { weights } else { 0 };
-        match demand.held().saturating_add(mapped) <= free {
+        match demand.held().saturating_add(demand.mapped_only()) <= free {
             true => Fit::Resident,
             false => Fit::Paged,
+        }
+    }
+
+    /// Bytes free for what does not lie on a device.
+    pub fn free_on_host(&self, demand: &Demand) -> u64 {
+        match self.devices.iter().any(|device| device.shared) {
+            true => self.free.saturating_sub(demand.on_devices.total()),
+            false => self.free,
         }
     }
 }

@@ -7,19 +7,26 @@
 //! - [`Usage`]: how the model is to be run
 //! - [`demand`]: the bytes of both, as llama.cpp's log names them: model, KV and compute buffers
 //! - [`Machine`], [`Fit`]: whether that is there
+//! - [`Shortage`], [`repacking_pays`], [`layers_that_fit`]: what is done about it
 
+mod advice;
 mod cache;
 mod compute;
 mod machine;
+mod placement;
 mod repacking;
+mod resident;
 mod shape;
 #[cfg(test)]
 mod tests;
 
 use swallow_quant::GgmlType;
 
+pub use advice::{Shortage, layers_that_fit, repacking_pays};
 pub use machine::{DeviceMemory, Fit, Machine};
+pub use placement::Placement;
 pub use repacking::Repacking;
+pub use resident::Resident;
 pub use shape::{DEFAULT_CONTEXT, Shape};
 
 /// How a model is run, as far as it decides about memory.
@@ -37,8 +44,8 @@ pub struct Usage {
     pub flash_attn: bool,
     /// Layers on a device, the output counted as one; 0 where all is on the CPU.
     pub gpu_layers: u32,
-    /// First layers whose experts stay in the machine's memory though the layer is on a device.
-    pub cpu_moe: u32,
+    /// Tensors that lie elsewhere than their layer.
+    pub placements: Vec<Placement>,
     /// What is repacked for the CPU's kernels.
     pub repack: Repacking,
     /// Whether the weights are mapped from the file, so that the system can take their pages back.
@@ -61,7 +68,7 @@ impl Usage {
             ubatch: Self::UBATCH_CPU,
             flash_attn: true,
             gpu_layers: 0,
-            cpu_moe: 0,
+            placements: Vec::new(),
             repack: Repacking::NONE,
             mmap: true,
         }
@@ -115,6 +122,15 @@ impl Demand {
         }
     }
 
+    /// Bytes of weights that are nothing but mapped pages while the model is used: what is repacked is
+    /// read once, and its pages may go.
+    pub fn mapped_only(&self) -> u64 {
+        match self.mapped {
+            true => self.on_host().weights.saturating_sub(self.repacked),
+            false => 0,
+        }
+    }
+
     /// Bytes of the machine's own memory that the system cannot take back while the model is used.
     pub fn held(&self) -> u64 {
         let host = self.on_host();
@@ -140,9 +156,11 @@ pub fn demand(shape: &Shape, usage: &Usage) -> Demand {
         ..Demand::default()
     };
     for tensor in shape.tensors() {
-        let on_device = match tensor.layer {
-            Some(layer) => layer >= first_on_device && !(tensor.is_expert && layer < usage.cpu_moe),
-            None => output_on_device && !tensor.is_input,
+        let placed = usage.placements.iter().find(|p| p.takes(&tensor.name));
+        let on_device = match (placed, tensor.layer) {
+            (Some(placement), _) => !placement.is_host(),
+            (None, Some(layer)) => layer >= first_on_device,
+            (None, None) => output_on_device && !tensor.is_input,
         };
         demand.weights = demand.weights.saturating_add(tensor.bytes);
         if on_device {
@@ -164,19 +182,17 @@ pub fn demand(shape: &Shape, usage: &Usage) -> Demand {
             demand.on_devices.kv_cache = demand.on_devices.kv_cache.saturating_add(bytes);
         }
     }
-    let compute = compute::graph(shape, usage);
+    let compute = compute::graph(shape, usage, true);
+    demand.compute = compute;
     if output_on_device {
         demand.on_devices.compute = compute;
-        // Layers that stay compute as much as those that go; a model that goes whole leaves inputs.
-        let stays = first_on_device > 0 || usage.cpu_moe > 0;
-        let host = if stays {
-            compute
-        } else {
-            compute::inputs(shape, usage)
+        // Layers and experts that stay are computed here; a model that goes whole leaves inputs.
+        let stays = first_on_device > 0 || usage.placements.iter().any(Placement::is_host);
+        let host = match stays {
+            true => compute::graph(shape, usage, false),
+            false => compute::inputs(shape, usage),
         };
         demand.compute = compute.saturating_add(host);
-    } else {
-        demand.compute = compute;
     }
     demand
 }

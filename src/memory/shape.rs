@@ -2,6 +2,7 @@
 
 use swallow_quant::GgmlType;
 
+use super::Placement;
 use crate::{
     gguf::{Gguf, TensorInfo, Value},
     mix::layer_of,
@@ -30,6 +31,8 @@ pub struct Shape {
     /// Width of the widest feed-forward network that a token goes through, all its experts together.
     pub(super) feed_forward: u64,
     pub(super) kv: Vec<Kv>,
+    /// Weights of a head's key, and of its value.
+    pub(super) head: (u64, u64),
     tensors: Vec<Tensor>,
 }
 
@@ -47,6 +50,7 @@ pub(super) struct Kv {
 /// A tensor, as far as it decides about memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Tensor {
+    pub(super) name: String,
     pub(super) bytes: u64,
     pub(super) ty: GgmlType,
     /// Extents in ne order, without those of 1 at the end.
@@ -87,6 +91,7 @@ impl Shape {
             experts: keys.number("expert_count"),
             heads: keys.largest("attention.head_count", layers),
             feed_forward: keys.feed_forward(layers),
+            head: keys.head(embedding),
             kv: (0..layers).map(|i| keys.kv(i, layers, embedding)).collect(),
             tensors,
         }
@@ -115,6 +120,13 @@ impl Shape {
         self.tensors.iter().any(|tensor| tensor.is_expert)
     }
 
+    /// Whether a placement is meant for one of its tensors.
+    pub fn has_tensor(&self, placement: &Placement) -> bool {
+        self.tensors
+            .iter()
+            .any(|tensor| placement.takes(&tensor.name))
+    }
+
     /// Tokens of the context that is made where `asked` are asked for; `None` is what the model was
     /// trained for, at most [`DEFAULT_CONTEXT`].
     pub fn context(&self, asked: Option<u32>) -> u32 {
@@ -122,6 +134,16 @@ impl Shape {
             0 => DEFAULT_CONTEXT,
             trained => trained.min(DEFAULT_CONTEXT),
         })
+    }
+
+    /// Weights of a head's key and of its value.
+    pub fn head_sizes(&self) -> (u64, u64) {
+        self.head
+    }
+
+    /// Whether one vector is kept for key and value (latent attention).
+    pub fn keeps_latent(&self) -> bool {
+        self.kv.iter().any(|kv| kv.key > 0 && kv.value == 0)
     }
 
     pub(super) fn tensors(&self) -> &[Tensor] {
@@ -156,6 +178,7 @@ impl Tensor {
         .iter()
         .any(|name| info.name.split('.').next() == Some(name));
         Self {
+            name: info.name.clone(),
             bytes: info.size(),
             ty: info.ty,
             layer: layer_of(&info.name),
@@ -228,6 +251,22 @@ impl<'a> Keys<'a> {
         dense.max(expert.saturating_mul(used))
     }
 
+    fn head(&self, embedding: u64) -> (u64, u64) {
+        let heads = self.of_layer("attention.head_count", 0).unwrap_or(0);
+        let width = |name| self.head_width(name, heads, embedding);
+        (
+            width("attention.key_length"),
+            width("attention.value_length"),
+        )
+    }
+
+    fn head_width(&self, name: &str, heads: u64, embedding: u64) -> u64 {
+        match self.number(name).max(self.number(&format!("{name}_swa"))) {
+            0 => embedding.checked_div(heads).unwrap_or(0),
+            width => width,
+        }
+    }
+
     /// What a layer keeps. Where an architecture is told in other keys than these, all layers count
     /// as if they attended to everything: rather too much than too little.
     fn kv(&self, layer: usize, layers: usize, embedding: u64) -> Kv {
@@ -235,13 +274,7 @@ impl<'a> Keys<'a> {
         let kv_heads = self
             .of_layer("attention.head_count_kv", layer)
             .unwrap_or(heads);
-        let width = |name: &str| {
-            let most = self.number(name).max(self.number(&format!("{name}_swa")));
-            match most {
-                0 => embedding.checked_div(heads).unwrap_or(0),
-                width => width,
-            }
-        };
+        let width = |name| self.head_width(name, heads, embedding);
         // Latent attention keeps one key for both.
         let latent = self.number("attention.key_length_mla") > 0;
         let state = self.state(embedding, heads);

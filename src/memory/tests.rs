@@ -81,10 +81,10 @@ fn layers_go_to_a_device_from_the_last_one_and_experts_may_stay() {
     let embedding = tensors[0].size();
     let output = tensors[1].size() + NORM;
     let layer = Q + NORM + EXPERTS;
-    let on_devices = |gpu_layers, cpu_moe| {
+    let on_devices = |gpu_layers, layers_on_host| {
         let usage = Usage {
             gpu_layers,
-            cpu_moe,
+            placements: vec![Placement::experts_on_host(Some(layers_on_host)).unwrap()],
             ..Usage::on_cpu(256)
         };
         let demand = demand(&shape, &usage);
@@ -232,4 +232,129 @@ fn a_header_of_absurd_numbers_is_only_large() {
     let demand = demand(&shape, &usage);
     assert_eq!(demand.kv_cache, u64::MAX);
     assert_eq!(Machine::default().fit(&demand), Fit::Refused);
+}
+
+/// What is advised where so much is free.
+fn advice(usage: &Usage, free: u64) -> Option<String> {
+    let (keys, tensors) = small();
+    let shape = Shape::new(&keys, &tensors);
+    let machine = Machine {
+        free,
+        total: free,
+        devices: Vec::new(),
+    };
+    let shortage = Shortage::of(&shape, usage, &machine)?;
+    for option in shortage.help.iter().flat_map(|help| help.split('`')) {
+        assert!(option.is_empty() || option.starts_with('-'), "{option}");
+    }
+    Some(shortage.to_string())
+}
+
+#[test]
+fn what_would_help_is_told_by_options_that_do() {
+    let long = Usage::on_cpu(65_536);
+    let kv = 128 << 20;
+    assert_eq!(advice(&long, 2 * kv), None);
+    let told = advice(&long, kv + (8 << 20)).unwrap();
+    assert_eq!(
+        told,
+        "154.93 MB of memory are needed (134.22 MB of keys and values, 20.71 MB to compute in), \
+         and 142.61 MB are free; `-c 32768`, `--kv-type q8_0` or `--ubatch 32` would do"
+    );
+    // No single step is enough.
+    let few = Usage {
+        key_type: GgmlType::F32,
+        value_type: GgmlType::F32,
+        ..Usage::on_cpu(256)
+    };
+    let told = advice(&few, 1_500_000).unwrap();
+    assert!(
+        told.ends_with("; `--kv-type q8_0 --ubatch 32` would do"),
+        "{told}"
+    );
+    let told = advice(&few, 1000).unwrap();
+    assert!(told.ends_with("1.00 kB are free"), "{told}");
+}
+
+#[test]
+fn weights_that_are_copied_can_be_mapped() {
+    let avx2 = Repacking {
+        avx2: true,
+        ..Repacking::NONE
+    };
+    let repacked = Usage {
+        repack: avx2,
+        ..Usage::on_cpu(256)
+    };
+    let free = 5_000_000;
+    assert_eq!(advice(&Usage::on_cpu(256), free), None);
+    let told = advice(&repacked, free).unwrap();
+    assert!(told.contains(" MB of weights"), "{told}");
+    assert!(told.contains("`--repack off`"), "{told}");
+    let read = Usage {
+        mmap: false,
+        ..repacked
+    };
+    let told = advice(&read, free).unwrap();
+    assert!(told.contains("`--mmap --repack off`"), "{told}");
+    let told = advice(&read, 1000).unwrap();
+    assert!(told.ends_with("; a smaller file type would help"), "{told}");
+}
+
+#[test]
+fn repacking_is_for_machines_with_plenty() {
+    let (keys, tensors) = small();
+    let shape = Shape::new(&keys, &tensors);
+    let usage = Usage {
+        repack: Repacking {
+            avx2: true,
+            ..Repacking::NONE
+        },
+        ..Usage::on_cpu(256)
+    };
+    let demand = demand(&shape, &usage);
+    let all = demand.on_host().total() + demand.repacked;
+    let pays = |usage: &Usage, free| {
+        let machine = Machine {
+            free,
+            total: free,
+            devices: Vec::new(),
+        };
+        repacking_pays(&shape, usage, &machine)
+    };
+    assert!(pays(&usage, all * 2));
+    assert!(!pays(&usage, all));
+    assert!(!pays(&Usage::on_cpu(256), all * 2), "nothing to repack");
+}
+
+#[test]
+fn as_many_layers_as_fit_and_no_more() {
+    let (keys, tensors) = small();
+    let shape = Shape::new(&keys, &tensors);
+    let fit = |free| {
+        let device = DeviceMemory {
+            name: "GPU0".to_owned(),
+            free,
+            total: free,
+            shared: false,
+        };
+        let machine = Machine {
+            free: 0,
+            total: 0,
+            devices: vec![device],
+        };
+        layers_that_fit(&shape, &Usage::on_cpu(256), &machine)
+    };
+    let margin = 1 << 30;
+    let on_device = |gpu_layers| {
+        let usage = Usage {
+            gpu_layers,
+            ..Usage::on_cpu(256)
+        };
+        demand(&shape, &usage).on_devices.total()
+    };
+    assert_eq!(fit(0), 0);
+    assert_eq!(fit(margin + on_device(2)), 2);
+    assert_eq!(fit(margin + on_device(3) - 1), 2);
+    assert_eq!(fit(margin + on_device(3)), 3);
 }

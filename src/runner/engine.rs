@@ -1,39 +1,16 @@
 //! A context of llama.cpp: it evaluates tokens, and keeps what it has evaluated.
 
-use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 
 use llama_cpp_2::context::LlamaContext;
-use llama_cpp_2::context::params::LlamaContextParams;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::sampling::LlamaSampler;
 use llama_cpp_2::token::LlamaToken;
 
-use super::{Model, RunnerError, backend, log};
-
-/// Tokens evaluated at once on a GPU, as llama.cpp's programs do.
-const BATCH_GPU: u32 = 512;
-
-/// Tokens evaluated at once on the CPU: no slower than more, and Ctrl-C is heard in between.
-const BATCH_CPU: u32 = 128;
+use super::{ContextOptions, Model, RunnerError, backend, log};
 
 /// The one sequence of a context.
 const SEQUENCE: u32 = 0;
-
-/// What a model is evaluated with.
-#[derive(Clone, Debug)]
-pub struct ContextOptions {
-    /// Tokens of the context; `None` is the model's training context, at most
-    /// [`ContextOptions::DEFAULT_SIZE`].
-    pub size: Option<u32>,
-    /// Threads that evaluate.
-    pub threads: u32,
-}
-
-impl ContextOptions {
-    /// The largest context made unasked.
-    pub const DEFAULT_SIZE: u32 = crate::memory::DEFAULT_CONTEXT;
-}
 
 /// Evaluates tokens; the keys and values of all evaluated tokens are kept, so that a prompt that
 /// begins like the last one costs only what is new.
@@ -52,25 +29,25 @@ pub(super) struct Engine<'m> {
 impl<'m> Engine<'m> {
     /// A context of `model`.
     pub(super) fn new(model: &'m Model, options: &ContextOptions) -> Result<Self, RunnerError> {
-        let unasked = || model.trained_context().min(ContextOptions::DEFAULT_SIZE);
-        let size = options.size.unwrap_or_else(unasked);
-        let threads = i32::try_from(options.threads).unwrap_or(i32::MAX);
-        let batch = match model.offloaded_layers() {
-            (0, _) => BATCH_CPU,
-            _ => BATCH_GPU,
-        };
-        let params = LlamaContextParams::default()
-            .with_n_ctx(NonZeroU32::new(size))
-            .with_n_batch(batch)
-            .with_n_ubatch(batch)
-            .with_n_threads(threads)
-            .with_n_threads_batch(threads)
-            .with_no_perf(true);
+        let size = model.shape.context(options.size);
+        options.check(&model.shape)?;
+        let on_device = model.offloaded_layers().0 > 0;
+        let params = options.params(size, on_device);
         let context = model.llama.new_context(backend()?, params);
-        let context = context.map_err(|error| RunnerError::Context {
+        let mut context = context.map_err(|error| RunnerError::Context {
             size,
             reason: log::take_first_error().unwrap_or_else(|| error.to_string()),
         })?;
+        if let Some(lora) = &model.lora {
+            let mut lora = lora.lock().unwrap_or_else(|poison| poison.into_inner());
+            let scale = lora.scale;
+            let set = context.lora_adapter_set(&mut lora.adapter, scale);
+            set.map_err(|error| RunnerError::Context {
+                size,
+                reason: error.to_string(),
+            })?;
+        }
+        let (batch, _) = options.batches(on_device);
         let batch_size = batch as usize;
         Ok(Self {
             context,

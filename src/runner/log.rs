@@ -15,6 +15,7 @@ use llama_cpp_sys_2::{
 };
 
 static VERBOSE: AtomicBool = AtomicBool::new(false);
+static UNLOCKED: AtomicBool = AtomicBool::new(false);
 static ERRORS: Mutex<Errors> = Mutex::new(Errors::new());
 
 /// Sends the log of llama.cpp and ggml, but for what is for its developers, to stderr (`verbose`)
@@ -24,6 +25,17 @@ pub(super) fn install(verbose: bool) {
     // SAFETY: the callback is a function that lives as long as the program and uses no user data;
     // llama_log_set hands it to ggml too.
     unsafe { llama_cpp_sys_2::llama_log_set(Some(on_log), std::ptr::null_mut()) };
+}
+
+/// Whether the log goes to stderr.
+pub(super) fn is_verbose() -> bool {
+    VERBOSE.load(Ordering::Relaxed)
+}
+
+/// Whether llama.cpp has said, since the last call, that the system does not keep memory for it. It goes
+/// on without.
+pub fn take_unlocked() -> bool {
+    UNLOCKED.swap(false, Ordering::Relaxed)
 }
 
 /// The first error logged since the last call, without the function that logged it.
@@ -39,7 +51,11 @@ unsafe extern "C" fn on_log(level: ggml_log_level, text: *const c_char, _user_da
     // SAFETY: llama.cpp gives a NUL-terminated string that lives for the length of this call.
     let text = unsafe { CStr::from_ptr(text) }.to_bytes();
     let mut errors = ERRORS.lock().unwrap_or_else(|poison| poison.into_inner());
-    errors.push(level, &String::from_utf8_lossy(text));
+    let words = String::from_utf8_lossy(text);
+    if words.contains("failed to mlock") {
+        UNLOCKED.store(true, Ordering::Relaxed);
+    }
+    errors.push(level, &words);
     if VERBOSE.load(Ordering::Relaxed) && errors.level != GGML_LOG_LEVEL_DEBUG {
         // A log that cannot be written is no reason to fail, nor to panic through C.
         let _ = std::io::stderr().write_all(text);

@@ -9,14 +9,19 @@
 //! goes into its layers.
 
 mod backend;
+mod context;
 mod conversation;
+pub mod devices;
 mod engine;
 mod error;
 mod file;
 mod layer_inputs;
+mod load;
 mod log;
+mod lora;
 mod model;
 mod repeats;
+pub mod rpc;
 mod sampler;
 mod session;
 mod stop;
@@ -24,12 +29,15 @@ mod template;
 mod tokenizer;
 
 pub use backend::backend;
+pub use context::{ContextOptions, FlashAttention};
 pub use conversation::{Conversation, Turn};
-pub use engine::ContextOptions;
+pub use devices::{Device, DeviceKind};
 pub use error::RunnerError;
 pub use file::{ModelFile, ModelFileError};
 pub use layer_inputs::{Attention, LayerInputs, LayerModel, LayerReader};
-pub use model::{Device, LoadOptions, Model};
+pub use load::{GpuLayers, LoadOptions, SplitMode};
+pub use log::take_unlocked;
+pub use model::Model;
 pub use repeats::Repetition;
 pub use sampler::Sampling;
 pub use session::{Answer, Ended, Event, Figures, Session, SessionOptions};

@@ -7,7 +7,7 @@ use llama_cpp_2::token::LlamaToken;
 
 use super::engine::Engine;
 use super::repeats::Repetition;
-use super::{ContextOptions, Conversation, Model, RunnerError, Sampling};
+use super::{ContextOptions, Conversation, Model, RunnerError, Sampling, rpc};
 
 mod generate;
 
@@ -24,6 +24,18 @@ pub struct SessionOptions {
     pub stops: Vec<String>,
     /// Whether an answer ends that only repeats itself.
     pub loop_stop: bool,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self {
+            context: ContextOptions::default(),
+            sampling: Sampling::default(),
+            limit: None,
+            stops: Vec::new(),
+            loop_stop: true,
+        }
+    }
 }
 
 /// What happens while an answer is made. Returning `Break` ends it.
@@ -125,6 +137,7 @@ impl<'m> Session<'m> {
     /// # Errors
     /// Where there is no memory for it.
     pub fn new(model: &'m Model, options: SessionOptions) -> Result<Self, RunnerError> {
+        let _computing = rpc::computing();
         Ok(Self {
             model,
             engine: Engine::new(model, &options.context)?,

@@ -23,7 +23,7 @@ impl<'m> Chat<'m> {
         let options = SessionOptions {
             context: ContextOptions {
                 size: Some(context),
-                threads: 1,
+                ..ContextOptions::default()
             },
             sampling: Sampling {
                 temperature: 0.0,

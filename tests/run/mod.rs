@@ -10,6 +10,8 @@ mod repeats;
 mod terminal;
 #[cfg(unix)]
 mod typed;
+#[cfg(unix)]
+mod workers;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -51,7 +53,7 @@ fn fail(model: &Path, args: &[&str]) -> String {
 }
 
 /// A model that says numbered words, and soon the same one for ever.
-fn talkative(dir: &Path) -> PathBuf {
+pub(crate) fn talkative(dir: &Path) -> PathBuf {
     let source = checkpoint(dir, "source", &small_moe());
     let model = dir.join("talkative.gguf");
     let mut bytes = converted(&source, &model, &["-t", "f16"]);

@@ -1,37 +1,82 @@
 //! The model in memory, and how its answers are made.
 
+pub(super) mod fit;
+
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 use indicatif::DecimalBytes;
 
+use self::fit::{check, load_options, say_repacking, with_fewer_layers};
 use crate::chat::{StatusLine, note};
 use crate::cli::RunArgs;
-use crate::runner::{ContextOptions, LoadOptions, Model, ModelFile, Sampling, SessionOptions};
+use crate::memory::Resident;
+use crate::runner::{
+    ContextOptions, GpuLayers, LoadOptions, Model, ModelFile, RunnerError, Sampling, Session,
+    SessionOptions, take_unlocked,
+};
 
+/// Loads the model, with fewer layers on devices where as many as asked for do not fit there after all.
 pub(super) fn load(args: &RunArgs, file: &ModelFile) -> anyhow::Result<Model> {
-    let options = LoadOptions {
-        gpu_layers: args.engine.gpu_layers,
-        verbose: args.verbose,
+    let options = load_options(args, file)?;
+    let layers = check(args, file, &options)?;
+    let with = |gpu_layers| LoadOptions {
+        gpu_layers,
+        ..options.clone()
     };
+    let load = |layers| try_to_load(file, &with(layers));
+    let model = with_fewer_layers(options.gpu_layers, layers, load, note)?;
+    if args.stats {
+        say_repacking(&options, file);
+    }
+    if take_unlocked() {
+        note("the system does not keep all weights in memory: `ulimit -l` says how much it would");
+    }
+    Ok(model)
+}
+
+/// Loads the model, and where layers lie on devices makes a context, because that may be what has no
+/// room there.
+fn try_to_load(file: &ModelFile, options: &LoadOptions) -> Result<Model, RunnerError> {
     let mut status = StatusLine::new();
-    let name = file.name.clone();
-    let size = DecimalBytes(file.size);
-    let model = Model::load(file, &options, move |done| {
+    let (name, size) = (file.name.clone(), DecimalBytes(file.size));
+    let progress = move |done: f32| {
         if done < 1.0 {
             status.show(&format!("loading {name}, {size}: {:.0} %", done * 100.0));
         } else {
             status.clear();
         }
-    })?;
+    };
+    let model = Model::load(file, options, progress)?;
+    if model.offloaded_layers().0 > 0 {
+        let probe = SessionOptions {
+            context: options.context.clone(),
+            ..SessionOptions::default()
+        };
+        Session::new(&model, probe)?;
+    }
     Ok(model)
+}
+
+/// What `run` evaluates with.
+pub(super) fn context_options(args: &RunArgs) -> ContextOptions {
+    let (key_type, value_type) = args.engine.cache_types();
+    ContextOptions {
+        size: (args.engine.ctx_size > 0).then_some(args.engine.ctx_size),
+        threads: args.engine.threads.unwrap_or_else(default_threads),
+        threads_batch: args.engine.threads_batch,
+        batch: args.engine.batch,
+        ubatch: args.engine.ubatch,
+        key_type,
+        value_type,
+        flash_attn: args.engine.flash_attn,
+        rope_freq_base: args.engine.rope_freq_base,
+        rope_freq_scale: args.engine.rope_freq_scale,
+    }
 }
 
 pub(super) fn session_options(args: &RunArgs) -> SessionOptions {
     SessionOptions {
-        context: ContextOptions {
-            size: (args.engine.ctx_size > 0).then_some(args.engine.ctx_size),
-            threads: args.engine.threads.unwrap_or_else(default_threads),
-        },
+        context: context_options(args),
         sampling: Sampling {
             temperature: args.sampling.temp,
             top_k: args.sampling.top_k,
@@ -49,7 +94,7 @@ pub(super) fn session_options(args: &RunArgs) -> SessionOptions {
 
 /// Physical cores, but no more than this process may use: two threads of one core share its
 /// arithmetic units, and gain nothing.
-fn default_threads() -> u32 {
+pub(in crate::commands) fn default_threads() -> u32 {
     let allowed = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = num_cpus::get_physical().clamp(1, allowed);
     u32::try_from(threads).unwrap_or(1)
@@ -74,17 +119,33 @@ pub(super) fn say_what_differs(args: &RunArgs, model: &Model) {
             args.engine.ctx_size
         ));
     }
-    if model.devices().is_empty() && args.engine.gpu_layers.is_some_and(|layers| layers > 0) {
-        let reason = match cfg!(any(feature = "cuda", feature = "vulkan", feature = "metal")) {
-            true => "llama.cpp finds no GPU on this machine",
-            false => {
-                "this build has no GPU support (the features `cuda`, `vulkan` and `metal` give it)"
-            }
-        };
+    let asked = args
+        .engine
+        .gpu_layers
+        .is_some_and(|arg| arg.0 != GpuLayers::Count(0));
+    if model.devices().is_empty() && asked && args.engine.devices() != Some(Vec::new()) {
         note(&format!(
-            "no layers go to a GPU: {reason}; all run on the CPU"
+            "no layers go to a GPU: {}; all run on the CPU",
+            super::super::devices::why_no_gpu()
         ));
     }
+}
+
+/// Says what the program holds of the memory.
+pub(super) fn say_resident() {
+    let Some(resident) = Resident::measure() else {
+        return;
+    };
+    let bytes = |name: &str, bytes: Option<u64>| match bytes {
+        Some(bytes) => format!(", {} {name}", DecimalBytes(bytes)),
+        None => String::new(),
+    };
+    note(&format!(
+        "resident: {}{}{}",
+        DecimalBytes(resident.now),
+        bytes("of it mapped from files", resident.mapped),
+        bytes("at most so far", resident.peak),
+    ));
 }
 
 pub(super) fn list_devices(model: &Model) {

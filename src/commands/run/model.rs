@@ -142,9 +142,8 @@ fn chosen(repository: &Repository, text: &str, args: &RunArgs) -> anyhow::Result
         return Ok(model.ok_or_else(|| repository.without(ty.name()))?);
     }
     let mut models = repository.models();
-    match &models[..] {
-        [one] => return Ok(one.clone()),
-        _ => {}
+    if let [one] = &models[..] {
+        return Ok(one.clone());
     }
     let names: Vec<String> = models
         .iter()
@@ -177,7 +176,7 @@ fn chosen(repository: &Repository, text: &str, args: &RunArgs) -> anyhow::Result
         )
         .into());
     };
-    let room = Room::now(args);
+    let room = Room::now(args)?;
     let bytes = |model: &GgufModel| model.bytes.unwrap_or(u64::MAX);
     let is_here = |model: &&GgufModel| {
         repository.is_cached(model) && room.has_place_for(&header, bytes(model))
@@ -188,6 +187,10 @@ fn chosen(repository: &Repository, text: &str, args: &RunArgs) -> anyhow::Result
     }
     let fits = |model: &&GgufModel| room.fits_file(model.first(), &header, bytes(model));
     let model = models.iter().find(fits).unwrap_or(&smallest).clone();
-    room.say_choice("file", &format!("`{text}:TYPE` takes one all the same"))?;
+    room.say_choice(
+        "file",
+        false,
+        &format!("`{text}:TYPE` takes one all the same"),
+    )?;
     Ok(model)
 }

@@ -5,18 +5,21 @@ use std::cell::RefCell;
 use anyhow::bail;
 use indicatif::DecimalBytes;
 
+use super::load::fit::{asked, machine, usage, used_devices};
 use crate::{
     chat::note,
-    cli::RunArgs,
+    cli::{RepackArg, RunArgs},
     gguf::Gguf,
-    memory::{Demand, Fit, Machine, Shape, Usage, demand},
+    memory::{Demand, Fit, Machine, Shape, demand},
     plan::ConversionPlan,
+    runner::{Device, LoadOptions},
 };
 
-/// The memory that is free, and what is to be kept of a conversation.
-pub(super) struct Room {
+/// The memory that is free, and how a model is to be run in it.
+pub(super) struct Room<'a> {
+    args: &'a RunArgs,
+    devices: Vec<Device>,
     machine: Machine,
-    context: Option<u32>,
     /// What was looked at: its name, how much it takes, and how it fits.
     seen: RefCell<Vec<Seen>>,
 }
@@ -28,13 +31,16 @@ struct Seen {
     fit: Fit,
 }
 
-impl Room {
-    pub(super) fn now(args: &RunArgs) -> Self {
-        Self {
-            machine: Machine::now(Vec::new()),
-            context: (args.engine.ctx_size > 0).then_some(args.engine.ctx_size),
+impl<'a> Room<'a> {
+    /// What is free now, on the devices too that `args` has layers go to.
+    pub(super) fn now(args: &'a RunArgs) -> anyhow::Result<Self> {
+        let devices = used_devices(&asked(args, &Shape::default())?)?;
+        Ok(Self {
+            args,
+            machine: machine(&devices),
+            devices,
             seen: RefCell::default(),
-        }
+        })
     }
 
     /// Bytes that are free.
@@ -63,32 +69,52 @@ impl Room {
         self.look(name, &shape, &self.demand(&shape, bytes))
     }
 
-    /// What a model of this shape takes whose files have so many bytes.
+    /// What a model of this shape takes whose files have so many bytes, where it is not repacked.
     fn demand(&self, shape: &Shape, bytes: u64) -> Demand {
-        let usage = Usage::on_cpu(shape.context(self.context));
-        Demand {
-            weights: bytes,
-            ..demand(shape, &usage)
-        }
+        let unknown = || Demand {
+            weights: u64::MAX,
+            ..Demand::default()
+        };
+        let Ok(asked) = asked(self.args, shape) else {
+            return unknown();
+        };
+        let options = LoadOptions {
+            repack: self.args.engine.repack == RepackArg::On,
+            ..asked
+        };
+        let mut demand = demand(shape, &usage(shape, &options, &self.devices));
+        // The header may be that of a model of another size, and of a part of it.
+        let on_devices = match demand.weights {
+            0 => 0.0,
+            weights => demand.on_devices.weights as f64 / weights as f64,
+        };
+        demand.weights = bytes;
+        demand.on_devices.weights = (bytes as f64 * on_devices) as u64;
+        demand
     }
 
     fn look(&self, name: &str, shape: &Shape, demand: &Demand) -> bool {
+        let context = self.args.engine.ctx_size;
+        let context = (context > 0).then_some(context);
         let fit = self.machine.fit(demand);
         self.seen.borrow_mut().push(Seen {
             name: name.to_owned(),
-            bytes: demand.on_host().total(),
-            context: shape.context(self.context),
+            bytes: demand
+                .weights
+                .saturating_add(demand.kv_cache)
+                .saturating_add(demand.compute),
+            context: shape.context(context),
             fit,
         });
         fit == Fit::Resident
     }
 
-    /// Says why the last one that was looked at is taken; `what` it is, a type or a file, and what takes
-    /// it `anyway`.
+    /// Says why the last one that was looked at is taken; `what` it is, a type or a file, whether that is
+    /// so because it was taken `before`, and what takes it `anyway`.
     ///
     /// # Errors
     /// Where that cannot be run at all, with what would help.
-    pub(super) fn say_choice(&self, what: &str, anyway: &str) -> anyhow::Result<()> {
+    pub(super) fn say_choice(&self, what: &str, before: bool, anyway: &str) -> anyhow::Result<()> {
         let seen = self.seen.borrow();
         let Some(last) = seen.last() else {
             return Ok(());
@@ -100,6 +126,9 @@ impl Room {
             DecimalBytes(self.free())
         );
         match last.fit {
+            Fit::Resident if before => {
+                note(&format!("{} fits, as before: it takes {needs}", last.name));
+            }
             Fit::Resident => {
                 let larger = match seen.iter().rev().nth(1) {
                     Some(larger) if larger.bytes > last.bytes => {

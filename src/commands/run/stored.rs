@@ -168,7 +168,7 @@ impl Stored<'_> {
         if ty.is_some() || found.is_empty() {
             return Ok(found.into_iter().next());
         }
-        let room = Room::now(self.args);
+        let room = Room::now(self.args)?;
         let fits = |entry: &Entry| {
             let header = entry.path().ok().and_then(|path| Gguf::open(&path).ok());
             header.is_some_and(|header| room.has_place_for(&header, entry.bytes()))
@@ -200,11 +200,12 @@ impl Stored<'_> {
         stop: &Arc<AtomicBool>,
     ) -> anyhow::Result<Entry> {
         let entries = store.entries()?;
+        let before = types_before(&entries, &key);
         let types = match ty {
             Some(ty) => vec![ty],
-            None => choice::order(&types_before(&entries, &key)),
+            None => choice::order(&before),
         };
-        let room = Room::now(self.args);
+        let room = Room::now(self.args)?;
         let fitting = Fitting {
             types: &types,
             fits: &|plan| room.fits_plan(plan),
@@ -217,7 +218,7 @@ impl Stored<'_> {
                 room.fits_plan(&conversion.plan);
             }
             let anyway = format!("`--type {ty_taken}` converts it all the same");
-            room.say_choice("type", &anyway)?;
+            room.say_choice("type", before.contains(&ty_taken), &anyway)?;
         }
         key.learn(&|part| {
             let id = part.strip_prefix("hf:")?.split('@').next()?;

@@ -8,12 +8,12 @@ use crate::gguf::Gguf;
 /// More parts than any model has. The names have five digits.
 const MAX_PARTS: u64 = 9999;
 
-/// Bytes of the parts 2 and up of a split model, each of which is read and checked.
-pub(super) fn size_of_others(gguf: &Gguf, path: &Path) -> Result<u64, ModelFileError> {
+/// The parts 2 and up of a split model, each of which is read and checked.
+pub(super) fn others(gguf: &Gguf, path: &Path) -> Result<Vec<Gguf>, ModelFileError> {
     let count = gguf.get_u64("split.count").unwrap_or(1);
     let number = gguf.get_u64("split.no").unwrap_or(0);
     if count <= 1 {
-        return Ok(0);
+        return Ok(Vec::new());
     }
     let part_of = |prefix: &str, part: u64| format!("{prefix}-{part:05}-of-{count:05}.gguf");
     if number > 0 {
@@ -52,9 +52,6 @@ pub(super) fn size_of_others(gguf: &Gguf, path: &Path) -> Result<u64, ModelFileE
             missing,
         });
     }
-    let mut size = 0;
-    for part in &parts {
-        size += Gguf::open(part)?.file_len;
-    }
-    Ok(size)
+    let open = |part: &PathBuf| Gguf::open(part).map_err(ModelFileError::from);
+    parts.iter().map(open).collect()
 }

@@ -8,6 +8,7 @@ use llama_cpp_2::token::LlamaToken;
 use super::{Answer, Ended, Event, Figures, Session, Task};
 use crate::runner::RunnerError;
 use crate::runner::repeats::{Repetition, RepetitionFinder, Said};
+use crate::runner::rpc;
 use crate::runner::stop::AnswerText;
 
 impl Session<'_> {
@@ -16,6 +17,7 @@ impl Session<'_> {
         mut task: Task<'_>,
         on: &mut impl FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<Answer, RunnerError> {
+        let _computing = rpc::computing();
         let vocab = self.model.llama.vocab();
         let mut sampler = self.options.sampling.chain(vocab.n_tokens(), self.answers);
         self.answers = self.answers.wrapping_add(1);
