@@ -9,6 +9,7 @@ use swallow_quant::GgmlType;
 mod devices;
 mod knobs;
 mod merge;
+mod models;
 mod rpc_worker;
 mod run;
 mod sessions;
@@ -17,10 +18,11 @@ mod write;
 pub use devices::DevicesArgs;
 pub use knobs::{KnobArgs, TensorTypeArg, TensorTypeArgs};
 pub use merge::{LayoutArg, MergeArgs};
+pub use models::{ModelsAction, ModelsArgs};
 pub use rpc_worker::RpcWorkerArgs;
 pub use run::{
     EngineArgs, GpuLayersArg, KvTypes, LoraArg, RepackArg, RpcArgs, RunArgs, SamplingArgs,
-    SessionArgs, with_long_options,
+    SessionArgs, StoreArgs, TypeArg, with_long_options,
 };
 pub use sessions::{SessionsArgs, SessionsCommand};
 pub use write::WriteArgs;
@@ -43,8 +45,10 @@ pub enum Command {
     Merge(MergeArgs),
     /// Quantize a GGUF to another file type in one pass
     Quantize(QuantizeArgs),
-    /// Chat with a GGUF model, or answer one prompt
+    /// Chat with a model, or answer one prompt; a checkpoint is converted first, once
     Run(RunArgs),
+    /// List, find and remove the models that run has converted
+    Models(ModelsArgs),
     /// Lend this machine's memory and processors to a model that another machine runs
     RpcWorker(RpcWorkerArgs),
     /// List what this build can compute with, and its memory

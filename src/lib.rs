@@ -16,6 +16,7 @@
 //! - [`memory`]: what a model takes of the memory, and what the machine has
 //! - [`runner`]: runs a file through llama.cpp; [`chat`] is the conversation in the terminal
 //! - [`sessions`]: the chats that are kept, and taken up again
+//! - [`store`]: the models that `run` has made, and how they are found again
 //! - [`places`]: where the program keeps what it makes for itself
 //! - [`mod@bench`], [`synthetic`]: what is measured, and the checkpoints made for it
 //!
@@ -33,6 +34,7 @@ pub mod gguf;
 pub mod hub;
 pub mod imatrix;
 pub mod inspect;
+mod lock;
 pub mod memory;
 pub mod merge;
 pub mod mix;
@@ -43,5 +45,6 @@ pub mod plan;
 pub mod runner;
 pub mod sessions;
 pub mod source;
+pub mod store;
 pub mod synthetic;
 mod table;

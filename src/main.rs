@@ -7,6 +7,7 @@ use swallow_gguf::{
     cli::{Cli, Command, with_long_options},
     commands,
     convert::ConvertError,
+    store::StoreError,
 };
 
 /// What a shell gives a program that Ctrl-C ended.
@@ -23,11 +24,19 @@ fn main() -> ExitCode {
         Err(error) => error,
     };
     eprintln!("error: {error:#}");
-    match error.downcast_ref() {
-        Some(ConvertError::Interrupted | ConvertError::InterruptedKept { .. }) => {
-            ExitCode::from(INTERRUPTED)
-        }
-        _ if compares => ExitCode::from(TROUBLE),
-        _ => ExitCode::FAILURE,
+    let conversion = match error.downcast_ref() {
+        Some(StoreError::Conversion(error)) => Some(error),
+        _ => error.downcast_ref(),
+    };
+    let is_interrupted = matches!(
+        conversion,
+        Some(ConvertError::Interrupted | ConvertError::InterruptedKept { .. })
+    ) || matches!(error.downcast_ref(), Some(StoreError::Interrupted { .. }));
+    if is_interrupted {
+        ExitCode::from(INTERRUPTED)
+    } else if compares {
+        ExitCode::from(TROUBLE)
+    } else {
+        ExitCode::FAILURE
     }
 }

@@ -26,6 +26,7 @@ mod resume;
 mod rpc;
 mod run;
 mod sessions;
+mod store;
 mod support;
 mod tokenizer;
 mod verify;

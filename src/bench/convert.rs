@@ -92,8 +92,8 @@ impl Bench {
         let options = WriteOptions {
             replace: true,
             restart: true,
-            checksum: false,
             threads,
+            ..WriteOptions::default()
         };
         let mut written = conversion.write(&output, &options, &never, &|_| {})?;
         written.elapsed = start.elapsed();

@@ -19,7 +19,7 @@ struct State {
     /// An answer is being made.
     answering: AtomicBool,
     /// It is asked to stop.
-    stop: AtomicBool,
+    stop: Arc<AtomicBool>,
     /// Another program has the terminal, and Ctrl-C is for that one.
     lent: AtomicBool,
 }
@@ -70,6 +70,11 @@ impl Interrupts {
 pub struct Answering(Arc<State>);
 
 impl Answering {
+    /// The flag that is set when it is asked to stop.
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0.stop)
+    }
+
     /// Whether it is asked to stop.
     pub fn stopped(&self) -> bool {
         self.0.stop.load(Ordering::SeqCst)

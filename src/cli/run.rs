@@ -1,7 +1,7 @@
 //! `swallow-gguf run`: its options, and the ranges they are held to.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -9,11 +9,13 @@ mod engine;
 mod rpc;
 mod sampling;
 mod session;
+mod store;
 
 pub use engine::{EngineArgs, GpuLayersArg, KvTypes, LoraArg, RepackArg};
 pub use rpc::RpcArgs;
 pub use sampling::SamplingArgs;
 pub use session::SessionArgs;
+pub use store::{StoreArgs, TypeArg};
 
 const AFTER_HELP: &str = "\
 Without -p, a terminal becomes a chat; /help lists its commands. What is piped into stdin is read
@@ -27,10 +29,15 @@ where other programs compute.";
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct RunArgs {
-    /// GGUF file to run, or `hf:ORG/NAME[@REVISION]:FILE`, which is fetched into the Hugging Face
-    /// cache; of a model in parts, the first
-    #[arg(short, long, value_name = "FILE")]
-    pub model: PathBuf,
+    /// Model to run: a GGUF file (of one in parts, the first), the folder of a checkpoint, a recipe for
+    /// a merge (.yml), `hf:ORG/NAME[@REVISION]` of the Hugging Face hub, one file of that as
+    /// `hf:ORG/NAME:FILE` or `hf:ORG/NAME:Q4_K_M`, or a name that `models` lists
+    #[arg(value_name = "MODEL")]
+    pub model: Option<PathBuf>,
+
+    /// The same as an option
+    #[arg(short, long = "model", value_name = "MODEL", id = "model_option")]
+    pub model_option: Option<PathBuf>,
 
     /// Answer this one prompt and leave; `-` reads it from stdin
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
@@ -70,6 +77,10 @@ pub struct RunArgs {
     #[command(flatten)]
     pub engine: EngineArgs,
 
+    /// What is converted first.
+    #[command(flatten)]
+    pub store: StoreArgs,
+
     /// Other machines.
     #[command(flatten)]
     pub rpc: RpcArgs,
@@ -81,6 +92,26 @@ pub struct RunArgs {
     /// Show llama.cpp's log on stderr
     #[arg(short, long)]
     pub verbose: bool,
+}
+
+impl RunArgs {
+    /// The model that is to be run, which is given once: as an argument or as an option.
+    ///
+    /// # Errors
+    /// What is to be done, where none is given, or two are.
+    pub fn model(&self) -> Result<&Path, String> {
+        match (&self.model, &self.model_option) {
+            (Some(model), None) | (None, Some(model)) => Ok(model),
+            (None, None) => Err(
+                "no model is given, expected a GGUF file, a checkpoint's folder, a recipe, `hf:ORG/NAME` or a name that `swallow-gguf models` lists".into(),
+            ),
+            (Some(one), Some(other)) => Err(format!(
+                "two models are given, `{}` and `-m {}`: expected one",
+                one.display(),
+                other.display()
+            )),
+        }
+    }
 }
 
 /// Writes llama.cpp's short options of more than one letter, such as `-ngl`, as ours, for `run` and what

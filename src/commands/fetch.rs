@@ -1,5 +1,7 @@
 //! Files of the hub that a command wants on this machine: fetched into the cache, with a bar.
 
+mod repository;
+
 use std::{
     borrow::Cow,
     cell::RefCell,
@@ -16,22 +18,21 @@ use crate::{
     convert::{CheckpointSource, ConvertError},
     hub::{
         Cache, Client, Config, DEFAULT_ENDPOINT, Event, HubError, Meant, Options, Place, Repo,
-        RepoFile, RetryPolicy, ggufs, quoted,
+        RepoFile, RetryPolicy, ggufs, parts, quoted,
     },
     source::Checkpoint,
 };
 
-/// The most parts of a model that are fetched.
-const MAX_PARTS: u32 = 1000;
+pub(super) use repository::{Repository, commit_now};
 
-/// The path of a GGUF: `given`, or where it names a file of the hub, that file in the cache; of a
-/// model in parts, the first, with the others beside it.
+/// The path of a GGUF: `given`, or where it names a file of the hub, by its path or by a tag such as
+/// `Q4_K_M`, that file in the cache; of a model in parts, the first, with the others beside it.
 pub(super) fn gguf(given: &Path) -> Result<Cow<'_, Path>, HubError> {
     let Some(text) = text_of_nothing_here(given) else {
         return Ok(Cow::Borrowed(given));
     };
     if !text.starts_with("hf:") {
-        return match meant(given, text, DEFAULT_ENDPOINT) {
+        return match meant(given, text) {
             Some(meant) => Err(HubError::name(
                 text,
                 format!("there is no such file, {}", meant.as_gguf()),
@@ -45,6 +46,12 @@ pub(super) fn gguf(given: &Path) -> Result<Cow<'_, Path>, HubError> {
     let client = Client::new(config, RetryPolicy::default(), Arc::default());
     let file = RepoFile::parse(text)
         .map_err(|error| files_to_choose_from(&client, &cache, text).unwrap_or(error))?;
+    if file.is_tag() {
+        let repository = Repository::open(client, file.repo, Some(&file.path))?;
+        let model = repository.tagged(&file.path)?;
+        let model = model.ok_or_else(|| repository.without(&file.path))?;
+        return Ok(Cow::Owned(repository.fetch(&model)?));
+    }
     let parts = parts(&file.path);
     let paths: Vec<&str> = parts.iter().map(String::as_str).collect();
     let display = Display::new();
@@ -86,7 +93,7 @@ pub(super) fn checkpoint(
         return Ok(folder());
     };
     if !Repo::is_remote(text) {
-        return match meant(given, text, DEFAULT_ENDPOINT) {
+        return match meant(given, text) {
             Some(meant) => Err(HubError::name(
                 text,
                 format!("there is no such folder, {}", meant.as_checkpoint()),
@@ -107,33 +114,16 @@ pub(super) fn checkpoint(
 }
 
 /// `given` as text, where there is nothing at that path.
-fn text_of_nothing_here(given: &Path) -> Option<&str> {
+pub(super) fn text_of_nothing_here(given: &Path) -> Option<&str> {
     given.to_str().filter(|_| given.symlink_metadata().is_err())
 }
 
 /// What of the hub `text` may mean, unless it is a path in a folder that is there.
-fn meant(given: &Path, text: &str, endpoint: &str) -> Option<Meant> {
+pub(super) fn meant(given: &Path, text: &str) -> Option<Meant> {
     let parent = given.parent().filter(|parent| parent.file_name().is_some());
     match parent {
         Some(parent) if parent.is_dir() => None,
-        _ => Meant::of(text, endpoint),
-    }
-}
-
-/// The files of the model whose first is `path`: `x-00001-of-00003.gguf` has two more.
-fn parts(path: &str) -> Vec<String> {
-    let only = || vec![path.to_owned()];
-    let Some((prefix, count)) = path
-        .strip_suffix(".gguf")
-        .and_then(|stem| stem.rsplit_once("-00001-of-"))
-    else {
-        return only();
-    };
-    match count.parse::<u32>() {
-        Ok(n) if (1..=MAX_PARTS).contains(&n) && count.len() == 5 => (1..=n)
-            .map(|part| format!("{prefix}-{part:05}-of-{count}.gguf"))
-            .collect(),
-        _ => only(),
+        _ => Meant::of(text, DEFAULT_ENDPOINT),
     }
 }
 
@@ -204,30 +194,4 @@ fn begin(path: &str, done: u64, size: u64) -> ProgressBar {
     bar.set_message(path.to_owned());
     bar.enable_steady_tick(Duration::from_millis(250));
     bar
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_of_a_model() {
-        assert_eq!(parts("a/x.gguf"), ["a/x.gguf"]);
-        assert_eq!(
-            parts("a/x-00001-of-00003.gguf"),
-            [
-                "a/x-00001-of-00003.gguf",
-                "a/x-00002-of-00003.gguf",
-                "a/x-00003-of-00003.gguf"
-            ]
-        );
-        for whole in [
-            "x-00002-of-00003.gguf",
-            "x-00001-of-3.gguf",
-            "x-00001-of-99999.gguf",
-            "x-00001-of-00003.bin",
-        ] {
-            assert_eq!(parts(whole), [whole]);
-        }
-    }
 }

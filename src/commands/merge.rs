@@ -2,8 +2,8 @@
 
 use std::{
     io::IsTerminal,
-    path::PathBuf,
-    sync::{Arc, OnceLock},
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -61,6 +61,31 @@ pub(super) fn execute(args: &MergeArgs) -> anyhow::Result<()> {
     };
     let checkpoint = MergedCheckpoint::new(merge, layout, args.shard_size)?;
     write::execute_checkpoint(&checkpoint, dir, &args.write, &cancel)
+}
+
+/// Opens the merge by the recipe at `path` as it is, and shows how far its gates are; `scratch` is a folder
+/// for what is only there while they are made.
+pub(super) fn open(
+    path: &Path,
+    client: Client,
+    scratch: &Path,
+    cancel: &Arc<AtomicBool>,
+) -> Result<Merge, ConvertError> {
+    let options = MergeOptions {
+        recipe: path.to_owned(),
+        name: None,
+        seed: None,
+        experts_per_token: None,
+        gates: None,
+        skip_tensors: Vec::new(),
+        client,
+        plan_only: false,
+        threads: None,
+        scratch: scratch.to_owned(),
+        cancel: Arc::clone(cancel),
+    };
+    let display = GateDisplay::new(false);
+    Ok(Merge::open(&options, &|progress| display.show(progress))?)
 }
 
 /// Fails where there is something in the output's place already, before gates are made, which may

@@ -7,6 +7,7 @@ mod diff;
 mod fetch;
 mod inspect;
 mod merge;
+mod models;
 mod quantize;
 mod rpc_worker;
 mod run;
@@ -36,6 +37,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Merge(args) => merge::execute(&args),
         Command::Quantize(args) => quantize::execute(&args),
         Command::Run(args) => run::execute(args),
+        Command::Models(args) => models::execute(args),
         Command::RpcWorker(args) => rpc_worker::execute(args),
         Command::Devices(args) => devices::execute(&args),
         Command::Sessions(args) => sessions::execute(args),

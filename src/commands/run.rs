@@ -19,8 +19,11 @@ use crate::runner::{Answer, Ended, ModelFile, Session, rpc};
 mod conversation;
 mod keeping;
 mod load;
+mod model;
 mod prompt;
+mod room;
 mod sampling;
+mod stored;
 
 pub(super) use load::default_threads;
 
@@ -40,7 +43,9 @@ pub(super) fn execute(args: RunArgs) -> anyhow::Result<()> {
         // Before anything takes time, so that what is typed meanwhile is there at the first prompt.
         None => Asked::Chat(TypeAhead::hold()),
     };
-    let file = ModelFile::open(&super::fetch::gguf(&args.model)?)?;
+    // Before a model is chosen by the memory that there is.
+    rpc::connect(&args.rpc.workers, chat::fail)?;
+    let file = ModelFile::open(&model::gguf(&args, &interrupts)?)?;
     let mut conversation = match args.raw {
         true => None,
         false => Some(new_conversation(&args, &file)?),
@@ -53,7 +58,6 @@ pub(super) fn execute(args: RunArgs) -> anyhow::Result<()> {
         conversation.as_ref(),
         matches!(asked, Asked::Chat(_)),
     )?;
-    rpc::connect(&args.rpc.workers, chat::fail)?;
     let began = Instant::now();
     let model = load(&args, &file)?;
     let options = session_options(&args);

@@ -15,7 +15,7 @@ use anyhow::Context;
 
 use crate::{
     cli::{KnobArgs, TensorTypeArg, WriteArgs},
-    convert::{Conversion, MergedCheckpoint, WriteOptions, Written},
+    convert::{Conversion, ConvertError, MergedCheckpoint, WriteOptions, Written},
     imatrix::{Imatrix, ImatrixError},
     mix::{self, Knobs},
     plan::Wishes,
@@ -27,17 +27,14 @@ pub(super) fn execute(
     args: &WriteArgs,
     cancel: &AtomicBool,
 ) -> anyhow::Result<()> {
-    show_notes(conversion, args);
+    show_notes(conversion, args.quiet);
     let output = output_path(args.output.as_deref(), conversion);
     if args.dry_run {
         return show_plan(conversion, &output, args);
     }
 
     conversion.check_output(&output, args.force)?;
-    let written = {
-        let progress = progress::Display::start(conversion, &output, args.quiet);
-        conversion.write(&output, &options(args), cancel, &|p| progress.update(p))?
-    };
+    let written = to_file(conversion, &output, &options(args), args.quiet, cancel)?;
     let summary = report::summary_text(conversion, &written);
     show_written(conversion, &written, &summary, args)
 }
@@ -50,7 +47,7 @@ pub(super) fn execute_checkpoint(
     cancel: &AtomicBool,
 ) -> anyhow::Result<()> {
     let conversion = &checkpoint.conversion;
-    show_notes(conversion, args);
+    show_notes(conversion, args.quiet);
     let shards = dir.join(&conversion.default_file_name);
     if args.dry_run {
         return show_plan(conversion, &shards, args);
@@ -71,11 +68,25 @@ fn options(args: &WriteArgs) -> WriteOptions {
         restart: args.restart,
         checksum: args.checksum,
         threads: args.threads,
+        keep: false,
     }
 }
 
-fn show_notes(conversion: &Conversion, args: &WriteArgs) {
-    if !args.quiet {
+/// Writes the GGUF to `output`, and shows how far that is.
+pub(super) fn to_file(
+    conversion: &Conversion,
+    output: &Path,
+    options: &WriteOptions,
+    quiet: bool,
+    cancel: &AtomicBool,
+) -> Result<Written, ConvertError> {
+    let progress = progress::Display::start(conversion, output, quiet);
+    conversion.write(output, options, cancel, &|p| progress.update(p))
+}
+
+/// Shows what the user should know of a conversion.
+pub(super) fn show_notes(conversion: &Conversion, quiet: bool) {
+    if !quiet {
         for note in &conversion.notes {
             eprintln!("note: {note}");
         }

@@ -159,7 +159,11 @@ impl ConvertError {
     pub(super) fn may_pass(&self) -> bool {
         matches!(
             self,
-            Self::Interrupted | Self::Hub(_) | Self::Read { .. } | Self::Write { .. }
+            Self::Interrupted
+                | Self::Hub(_)
+                | Self::Read { .. }
+                | Self::Write { .. }
+                | Self::NoSpace { .. }
         )
     }
 }

@@ -9,13 +9,14 @@ use serde_json::Value as Json;
 
 use super::{Conversion, ConvertError};
 use crate::{
+    gguf::KeyValues,
     hub::{Client, Repo},
     model::{
         Identity, ModelCard, ModelConfig, ModelTensor, SkipPattern, chat_template, metadata,
         tensors,
         vocabulary::{self, VocabularyRequest},
     },
-    plan::{ConversionPlan, Wishes},
+    plan::{ConversionPlan, Fitting, PlanError, Wishes},
     source::{Checkpoint, Origin, Shard},
 };
 
@@ -83,6 +84,30 @@ impl Conversion {
     /// # Errors
     /// When the checkpoint is not whole and consistent, or not of a kind we convert.
     pub fn of_checkpoint(options: &CheckpointOptions) -> Result<Self, ConvertError> {
+        let wishes = &options.wishes;
+        Self::of_checkpoint_by(options, &|tensors, key_values| {
+            ConversionPlan::new(tensors, key_values, wishes)
+        })
+    }
+
+    /// As [`Conversion::of_checkpoint`], with the first of some file types that fits.
+    ///
+    /// # Errors
+    /// As [`Conversion::of_checkpoint`].
+    pub fn of_checkpoint_fitting(
+        options: &CheckpointOptions,
+        fitting: &Fitting<'_>,
+    ) -> Result<Self, ConvertError> {
+        let wishes = &options.wishes;
+        Self::of_checkpoint_by(options, &|tensors, key_values| {
+            ConversionPlan::fitting(tensors, key_values, wishes, fitting)
+        })
+    }
+
+    fn of_checkpoint_by(
+        options: &CheckpointOptions,
+        planner: Planner<'_>,
+    ) -> Result<Self, ConvertError> {
         let checkpoint = options.source.open()?;
         let config = ModelConfig::from_json(&checkpoint.config)?;
         let mut conversion = Self::of_described(
@@ -95,9 +120,10 @@ impl Conversion {
                 origin: checkpoint.origin.as_ref(),
                 shards: checkpoint.shards,
             },
-            &options.wishes,
+            planner,
             options.chat_template.clone(),
         )?;
+        conversion.origins = checkpoint.origin.into_iter().collect();
         conversion.notes.splice(0..0, checkpoint.notes);
         conversion.skipped = checkpoint.skipped.into_keys().collect();
         Ok(conversion)
@@ -106,7 +132,7 @@ impl Conversion {
     /// Plans the conversion of a checkpoint whose tensors are known.
     pub(super) fn of_described(
         checkpoint: Described<'_>,
-        wishes: &Wishes,
+        planner: Planner<'_>,
         chat_template: Option<String>,
     ) -> Result<Self, ConvertError> {
         let dir = checkpoint.dir;
@@ -135,11 +161,12 @@ impl Conversion {
         key_values.extend(metadata::merge(&card, dir, &mut notes));
         key_values.extend(metadata::hyper_parameters(&config));
         key_values.extend(vocabulary.key_values);
-        let plan = ConversionPlan::new(checkpoint.tensors, key_values, wishes)?;
+        let plan = planner(checkpoint.tensors, key_values)?;
         notes.extend_from_slice(&plan.notes);
         Ok(Self {
             source: checkpoint.source,
             inputs: checkpoint.inputs,
+            origins: Vec::new(),
             shards: checkpoint.shards,
             default_file_name: identity.file_name(plan.file_type),
             name: identity.name,
@@ -149,6 +176,10 @@ impl Conversion {
         })
     }
 }
+
+/// What makes the plan of tensors and metadata.
+pub(super) type Planner<'a> =
+    &'a dyn Fn(Vec<ModelTensor>, KeyValues) -> Result<ConversionPlan, PlanError>;
 
 /// A checkpoint whose tensors are known: one in a folder or on the hub, or one that a merge would
 /// write.

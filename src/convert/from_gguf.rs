@@ -35,6 +35,7 @@ impl Conversion {
         Ok(Self {
             source: options.source.display().to_string(),
             inputs: model.shards.iter().map(|s| s.path().to_owned()).collect(),
+            origins: Vec::new(),
             shards: model.shards,
             default_file_name: format!("{}-{}.gguf", without_file_type(&stem), plan.file_type),
             name: name.unwrap_or(&stem).to_owned(),

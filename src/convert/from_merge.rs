@@ -9,11 +9,12 @@ use std::{
 };
 
 use super::{
-    Conversion, ConvertError, Progress, WriteOptions, Written, from_checkpoint::Described,
+    Conversion, ConvertError, Progress, WriteOptions, Written,
+    from_checkpoint::{Described, Planner},
 };
 use crate::{
     merge::{Layout, Merge, MergeError},
-    plan::{ConversionPlan, Wishes},
+    plan::{ConversionPlan, Fitting, Wishes},
 };
 
 /// What is asked for of a merge's GGUF.
@@ -31,7 +32,31 @@ impl Conversion {
     /// # Errors
     /// As [`Conversion::of_checkpoint`], and where the small files of the checkpoint, which are read
     /// as any other's, cannot be put into a temporary folder.
-    pub fn of_merge(mut merge: Merge, wanted: &MergeWishes) -> Result<Self, ConvertError> {
+    pub fn of_merge(merge: Merge, wanted: &MergeWishes) -> Result<Self, ConvertError> {
+        Self::of_merge_by(merge, wanted, &|tensors, key_values| {
+            ConversionPlan::new(tensors, key_values, &wanted.wishes)
+        })
+    }
+
+    /// As [`Conversion::of_merge`], with the first of some file types that fits.
+    ///
+    /// # Errors
+    /// As [`Conversion::of_merge`].
+    pub fn of_merge_fitting(
+        merge: Merge,
+        wanted: &MergeWishes,
+        fitting: &Fitting<'_>,
+    ) -> Result<Self, ConvertError> {
+        Self::of_merge_by(merge, wanted, &|tensors, key_values| {
+            ConversionPlan::fitting(tensors, key_values, &wanted.wishes, fitting)
+        })
+    }
+
+    fn of_merge_by(
+        mut merge: Merge,
+        wanted: &MergeWishes,
+        planner: Planner<'_>,
+    ) -> Result<Self, ConvertError> {
         let temporary =
             tempfile::tempdir().map_err(|error| MergeError::write(&std::env::temp_dir(), error))?;
         let dir = temporary.path();
@@ -46,9 +71,10 @@ impl Conversion {
                 dir,
                 origin: None,
             },
-            &wanted.wishes,
+            planner,
             wanted.chat_template.clone(),
         )?;
+        conversion.origins = merge.origins();
         conversion.skipped = merge.skipped();
         conversion.notes.splice(0..0, merge.notes);
         Ok(conversion)
@@ -81,6 +107,7 @@ impl MergedCheckpoint {
             conversion: Conversion {
                 source: merge.source(),
                 inputs: merge.inputs(),
+                origins: merge.origins(),
                 shards: merge.take_shards(),
                 default_file_name: "model.safetensors".into(),
                 name: merge.name.clone(),

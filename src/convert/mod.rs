@@ -31,11 +31,16 @@ pub use pipeline::{Progress, Times};
 use xxhash_rust::xxh3::Xxh3;
 
 use self::output::{Output, OutputIdentity, OutputOptions, Position};
+pub(crate) use self::output::{journal_path, partial_path};
 use crate::{
     model::TensorData,
     plan::{ConversionPlan, PlannedFile},
-    source::Shard,
+    source::{Origin, Shard},
 };
+
+/// Version of what conversions write: raised when the same source and wishes make other bytes than before,
+/// so that models that are kept are made anew.
+pub const OUTPUT_VERSION: u32 = 1;
 
 /// An opened source and the plan of its GGUF.
 #[derive(Debug)]
@@ -44,6 +49,8 @@ pub struct Conversion {
     pub(crate) shards: Vec<Shard>,
     /// Every file of the source; an output must be none of them.
     inputs: Vec<PathBuf>,
+    /// What the checkpoints that it is made of are on the hub, of those that are from there.
+    pub origins: Vec<Origin>,
     /// Where it comes from, for people.
     source: String,
     /// What the model is called, for people.
@@ -65,6 +72,9 @@ pub struct WriteOptions {
     pub replace: bool,
     /// Throw away what an earlier conversion has left behind, whatever it was.
     pub restart: bool,
+    /// Keep what is written for the same conversion to go on with, where it ends early for a reason that
+    /// may pass. What comes from the hub is kept in any case.
+    pub keep: bool,
     /// Write `FILE.sha256` beside each file.
     pub checksum: bool,
     /// Threads to quantize with; `None` for as many as there are cores.
@@ -119,13 +129,18 @@ impl Conversion {
                 replace: options.replace,
                 restart: options.restart,
                 checksum: options.checksum,
-                keep: self.shards.iter().any(Shard::is_remote),
+                keep: options.keep || self.shards.iter().any(Shard::is_remote),
                 inputs: &self.inputs,
             },
         )?;
         let there = self.bytes_before(output.position());
         let resumed_source = pipeline::source_bytes_before(&self.plan, output.position());
-        output::require_space(path, self.plan.file_bytes() - there)?;
+        if let Err(error) = output::require_space(path, self.plan.file_bytes() - there) {
+            return Err(match there {
+                0 => error,
+                there => output.abandon(error, there, self.plan.file_bytes()),
+            });
+        }
         if there > 0 {
             progress(Progress::Resumed {
                 output_bytes: there,

@@ -300,6 +300,16 @@ fn hidden(path: &Path, ending: &str) -> Result<PathBuf, ConvertError> {
     }
 }
 
+/// Where the output at `path` is while it is written.
+pub(crate) fn partial_path(path: &Path) -> PathBuf {
+    hidden_name(path, "partial")
+}
+
+/// Where it stands how much is there of the output at `path`.
+pub(crate) fn journal_path(path: &Path) -> PathBuf {
+    hidden_name(path, "journal")
+}
+
 fn hidden_name(path: &Path, ending: &str) -> PathBuf {
     let mut hidden = std::ffi::OsString::from(".");
     hidden.push(path.file_name().unwrap_or_default());

@@ -26,7 +26,6 @@
 //! crates.
 
 mod download;
-mod lock;
 mod lookup;
 
 use std::{

@@ -205,6 +205,11 @@ impl RepoFile {
         })
     }
 
+    /// Whether it names no file but what one is called after, for example a file type: `Q4_K_M`.
+    pub fn is_tag(&self) -> bool {
+        !self.path.contains('/') && !self.path.to_ascii_lowercase().ends_with(".gguf")
+    }
+
     fn parse_as_ours(text: &str) -> Result<Self, HubError> {
         let expected = "expected `hf:ORG/NAME[@REVISION]:FILE`";
         let rest = text

@@ -44,6 +44,7 @@ pub use gates::GateProgress;
 use gates::{GateError, GateMode, Gates, PromptOptions, Prompts};
 use parents::Parents;
 use recipe::Recipe;
+pub use reference::Place;
 use vocabulary::MergedVocabulary;
 
 pub use crate::synthetic::Layout;
@@ -51,7 +52,7 @@ use crate::{
     hub::Client,
     model::{ModelTensor, SkipPattern, metadata::RECIPE_FILE},
     plan::CheckpointTensor,
-    source::{Dtype, Shard},
+    source::{Dtype, Origin, Shard},
 };
 
 /// The seed of a merge that is given none: the same recipe makes the same file.
@@ -219,6 +220,13 @@ impl Merge {
         own.chain(files).collect()
     }
 
+    /// What the parents are on the hub, of those that are from there.
+    pub(crate) fn origins(&self) -> Vec<Origin> {
+        let parents = self.parents.all.iter();
+        let origins = parents.filter_map(|parent| parent.checkpoint.origin.clone());
+        origins.collect()
+    }
+
     /// Tensors of the parents that are left out by hand.
     pub(crate) fn skipped(&self) -> Vec<String> {
         let parents = self.parents.all.iter();
@@ -279,6 +287,26 @@ impl Merge {
         }
         self.vocabulary.write(&self.parents, dir, &config)
     }
+}
+
+/// Where the models are that the recipe at `path` names, each once and the base first; none of them is
+/// opened.
+///
+/// # Errors
+/// When the recipe is not one, or a folder that it names is not there.
+pub fn places(path: &Path, client: &Client) -> Result<Vec<Place>, MergeError> {
+    let recipe = Recipe::read(path)?;
+    let dir = path.parent().unwrap_or(Path::new(""));
+    let references = std::iter::once(&recipe.base_model)
+        .chain(recipe.experts.iter().map(|expert| &expert.source_model));
+    let mut places = Vec::new();
+    for reference in references {
+        let place = reference::find(reference, dir, client)?.place;
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    Ok(places)
 }
 
 /// What a merge by the recipe at `path` is called: as the recipe, or where that has the name it has in a

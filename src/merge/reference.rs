@@ -17,10 +17,12 @@ use crate::{
 };
 
 /// What makes two references the same model.
-#[derive(Debug, PartialEq)]
-pub(super) enum Place {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A folder, by its whole path.
     Folder(PathBuf),
-    Hub(String),
+    /// A repository of the hub.
+    Hub(Repo),
 }
 
 /// Where a model is.
@@ -105,7 +107,7 @@ pub(super) fn find(reference: &str, dir: &Path, client: &Client) -> Result<Found
     let repo = Repo::parse(&text, &client.config().endpoint)
         .map_err(|error| MergeError::parent(reference, error.into()))?;
     Ok(Found {
-        place: Place::Hub(repo.to_string()),
+        place: Place::Hub(repo.clone()),
         source: CheckpointSource::Hub(client.clone(), repo),
         meant,
     })

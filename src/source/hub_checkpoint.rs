@@ -116,7 +116,7 @@ fn only_ggufs(snapshot: &Snapshot, names: &[&str]) -> Option<String> {
     let first = ggufs.first()?;
     let repo = &snapshot.repo;
     Some(format!(
-        "it holds GGUF files, {}: `quantize` and `run -m` take one as `{repo}:{first}`",
+        "it holds GGUF files, {}: `quantize` and `run` take one as `{repo}:{first}`",
         quoted(&ggufs)
     ))
 }

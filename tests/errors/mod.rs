@@ -12,6 +12,7 @@ mod hub;
 mod merge;
 mod model;
 mod source;
+mod store;
 mod vocabulary;
 
 use std::{collections::BTreeSet, error::Error, fmt::Write as _, fs, path::Path};
@@ -133,6 +134,7 @@ fn the_list_of_errors() {
         ("merge", merge::errors),
         ("hub", hub::errors),
         ("gguf", gguf::errors),
+        ("store", store::errors),
     ] {
         let mut section = Section::new(room);
         make(&mut section);

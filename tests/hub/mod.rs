@@ -49,7 +49,7 @@ pub(crate) fn hasty() -> RetryPolicy {
 }
 
 /// The program, with a hub and a home of its own and nothing else of the environment's.
-fn program(endpoint: &str, home: &Path) -> Command {
+pub(crate) fn program(endpoint: &str, home: &Path) -> Command {
     let mut command = swallow_gguf();
     for name in [
         "HF_HUB_CACHE",

@@ -134,10 +134,9 @@ fn what_cannot_be_fetched() {
     type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], String);
     let cases: [Case<'_>; 5] = [
         (
-            "hf:org/model",
+            "hf:org/model:Q8_0",
             &[],
-            "`hf:org/model`: expected a file of it, such as `hf:org/model:x.gguf`: it has `x.gguf`"
-                .into(),
+            "`hf:org/model:Q8_0`: it has no GGUF file of that type: it has `x.gguf`".into(),
         ),
         (
             "hf:org/model:y.gguf",

@@ -55,7 +55,7 @@ const NOWHERE: &str = "http://127.0.0.1:9";
 #[test]
 fn a_repository_is_meant_where_a_checkpoint_is_wanted() {
     let place = Place::new(NOWHERE);
-    let gguf = ", for `run -m` and `quantize`";
+    let gguf = ", for `run` and `quantize`";
     for (given, prefix, hint) in [
         (
             "org/m",
@@ -71,14 +71,14 @@ fn a_repository_is_meant_where_a_checkpoint_is_wanted() {
             "org/m:Q4_K_M",
             "there is no such folder, ",
             format!(
-                "did you mean the checkpoint `hf:org/m`? A GGUF of it is `hf:org/m:FILE`{gguf}"
+                "did you mean the checkpoint `hf:org/m`? A GGUF of it is `hf:org/m:Q4_K_M`{gguf}"
             ),
         ),
         (
             "hf.co/org/m:Q4_K_M",
             "",
             format!(
-                "did you mean the checkpoint `hf:org/m`? A GGUF of it is `hf:org/m:FILE`{gguf}"
+                "did you mean the checkpoint `hf:org/m`? A GGUF of it is `hf:org/m:Q4_K_M`{gguf}"
             ),
         ),
         (
@@ -141,11 +141,11 @@ fn a_file_is_meant_where_a_gguf_is_wanted() {
         ),
         (
             "org/m:Q4_K_M",
-            "there is no such file, did you mean the file of `hf:org/m` that `Q4_K_M` stands for? It is named `hf:org/m:FILE`",
+            "there is no such file, did you mean `hf:org/m:Q4_K_M`?",
         ),
         (
             "hf.co/org/m:latest",
-            "there is no such file, did you mean the file of `hf:org/m` that `latest` stands for? It is named `hf:org/m:FILE`",
+            "there is no such file, did you mean `hf:org/m:latest`?",
         ),
         (
             "org/m/m.gguf",
@@ -160,13 +160,18 @@ fn a_file_is_meant_where_a_gguf_is_wanted() {
         let expected = format!("`{given}`: {hint}");
         for args in [
             &["quantize", given][..],
-            &["run", "-p", "x", "-m", given],
             &["inspect", given],
             &["verify", given],
             &["diff", "x.gguf", given],
             &["diff", given, "x.gguf"],
         ] {
             assert_eq!(place.refused(args), expected, "{args:?}");
+        }
+        // A repository is as good there.
+        if given != "hf:org/m" {
+            let whole = "did you mean a file of `hf:org/m`? It is named `hf:org/m:FILE`";
+            let expected = expected.replace(whole, "did you mean `hf:org/m`?");
+            assert_eq!(place.refused(&["run", "-p", "x", given]), expected);
         }
     }
 }
@@ -278,7 +283,7 @@ fn what_a_repository_holds_instead_of_a_checkpoint() {
     for (repo, expected) in [
         (
             "hf:org/ggufs",
-            "hf:org/ggufs is not a checkpoint: it holds GGUF files, `m-Q4_K_M.gguf`, `m-Q8_0-00001-of-00002.gguf`: `quantize` and `run -m` take one as `hf:org/ggufs:m-Q4_K_M.gguf`",
+            "hf:org/ggufs is not a checkpoint: it holds GGUF files, `m-Q4_K_M.gguf`, `m-Q8_0-00001-of-00002.gguf`: `quantize` and `run` take one as `hf:org/ggufs:m-Q4_K_M.gguf`",
         ),
         (
             "hf:org/ggufs-with-config",
@@ -321,16 +326,12 @@ fn what_a_repository_holds_instead_of_a_checkpoint() {
             "`hf:org/pickles`: it has no GGUF file; `convert hf:org/pickles` makes one of a checkpoint",
         ),
         (
-            "hf:org/ggufs:Q4_K_M",
-            "hf:org/ggufs has no file `Q4_K_M`: it has `m-Q4_K_M.gguf`",
-        ),
-        (
             "hf:org/ggufs:m-q4_k_m.gguf",
             "hf:org/ggufs has no file `m-q4_k_m.gguf`: it has `m-Q4_K_M.gguf`",
         ),
         (
             "hf:org/ggufs:Q2_K",
-            "hf:org/ggufs has no file `Q2_K`: it has 4 files, none of such a name",
+            "`hf:org/ggufs:Q2_K`: it has no GGUF file of that type: it has `m-Q4_K_M.gguf`, `m-Q8_0-00001-of-00002.gguf`",
         ),
     ] {
         let said = place.refused(&["quantize", given]);

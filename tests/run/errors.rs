@@ -89,11 +89,6 @@ fn paths_that_lead_to_no_file_or_to_a_folder() {
         assert_eq!(error, expected);
     };
     let source = checkpoint(dir.path(), "merged", &small_moe());
-    says(
-        &source,
-        "`DIR/merged` is a folder, expected a GGUF file: it is a checkpoint, of which \
-         `swallow-gguf convert` makes one",
-    );
     let shard = source.join("model-00001-of-00002.safetensors");
     says(
         &shard,

@@ -4,6 +4,8 @@ mod answers;
 #[cfg(unix)]
 mod commands;
 mod conversation;
+#[cfg(unix)]
+mod converted;
 mod errors;
 mod repeats;
 #[cfg(unix)]

@@ -169,6 +169,7 @@ fn no_cut_or_changed_state_reaches_llama_cpp() {
         context: ContextOptions {
             size: Some(256),
             threads: 1,
+            ..ContextOptions::default()
         },
         sampling: Sampling {
             temperature: 0.0,

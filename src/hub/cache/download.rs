@@ -7,11 +7,14 @@ use std::{
     sync::Arc,
 };
 
-use super::{Event, create_folder, lock::Lock};
-use crate::hub::{
-    Client, Digest, HubError, RemoteFile, Snapshot,
-    read_ahead::{self, Part, ReadAhead},
-    snapshot::Hasher,
+use super::{Event, create_folder};
+use crate::{
+    hub::{
+        Client, Digest, HubError, RemoteFile, Snapshot,
+        read_ahead::{self, Part, ReadAhead},
+        snapshot::Hasher,
+    },
+    lock::Lock,
 };
 
 /// A file that the cache is to have.
@@ -44,7 +47,9 @@ impl Download<'_> {
         create_folder(self.locks)?;
         let lock = self.locks.join(format!("{}.lock", file.etag()));
         let waiting = || (self.progress)(Event::Waiting { path: self.path });
-        let _lock = Lock::take(&lock, &|| self.client.is_wanted(), &waiting)?;
+        let _lock = Lock::take(&lock, &|| self.client.is_wanted(), &waiting)
+            .map_err(HubError::io(&lock))?
+            .ok_or(HubError::Interrupted)?;
 
         let blob = blobs.join(file.etag());
         let there = fs::metadata(&blob).is_ok_and(|found| found.len() == file.size());

@@ -115,13 +115,13 @@ impl Meant {
         let repo = &self.repo;
         let file = match &self.part {
             Part::Whole => None,
-            Part::Tag(_) => Some("FILE"),
+            Part::Tag(tag) => Some(tag.as_str()),
             Part::File(path) => Some(path.as_str()).filter(|path| is_gguf(path)),
         };
         match file {
             None => format!("did you mean `{repo}`?"),
             Some(file) => format!(
-                "did you mean the checkpoint `{repo}`? A GGUF of it is `{repo}:{file}`, for `run -m` and `quantize`"
+                "did you mean the checkpoint `{repo}`? A GGUF of it is `{repo}:{file}`, for `run` and `quantize`"
             ),
         }
     }
@@ -131,10 +131,15 @@ impl Meant {
         let repo = &self.repo;
         match &self.part {
             Part::Whole => format!("did you mean a file of `{repo}`? It is named `{repo}:FILE`"),
-            Part::Tag(tag) => format!(
-                "did you mean the file of `{repo}` that `{tag}` stands for? It is named `{repo}:FILE`"
-            ),
-            Part::File(path) => format!("did you mean `{repo}:{path}`?"),
+            Part::Tag(part) | Part::File(part) => format!("did you mean `{repo}:{part}`?"),
+        }
+    }
+
+    /// What to write where either will do.
+    pub fn as_model(&self) -> String {
+        match &self.part {
+            Part::Whole => format!("did you mean `{}`?", self.repo),
+            _ => self.as_gguf(),
         }
     }
 }
@@ -267,13 +272,13 @@ mod tests {
         assert_eq!(
             say("a/b:Q8_0"),
             (
-                "did you mean the checkpoint `hf:a/b`? A GGUF of it is `hf:a/b:FILE`, for `run -m` and `quantize`".into(),
-                "did you mean the file of `hf:a/b` that `Q8_0` stands for? It is named `hf:a/b:FILE`".into()
+                "did you mean the checkpoint `hf:a/b`? A GGUF of it is `hf:a/b:Q8_0`, for `run` and `quantize`".into(),
+                "did you mean `hf:a/b:Q8_0`?".into()
             )
         );
         let page = "https://hf.co/a/b/blob/v1/x.gguf";
         assert_eq!(say(page).1, "did you mean `hf:a/b@v1:x.gguf`?");
-        assert!(say(page).0.contains("`hf:a/b@v1:x.gguf`, for `run -m`"));
+        assert!(say(page).0.contains("`hf:a/b@v1:x.gguf`, for `run`"));
         let page = "https://hf.co/a/b/blob/v1/config.json";
         assert_eq!(say(page).0, "did you mean `hf:a/b@v1`?");
     }

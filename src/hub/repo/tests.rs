@@ -74,7 +74,7 @@ fn what_is_no_repository() {
         ),
         (
             "hf:a/b:x.gguf",
-            "`hf:a/b:x.gguf`: did you mean the checkpoint `hf:a/b`? A GGUF of it is `hf:a/b:x.gguf`, for `run -m` and `quantize`",
+            "`hf:a/b:x.gguf`: did you mean the checkpoint `hf:a/b`? A GGUF of it is `hf:a/b:x.gguf`, for `run` and `quantize`",
         ),
         (
             "https://example.org/a/b",

@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::json;
 
-use super::{COMMIT, Content, Fault, Repo, Seen, State, parse_range};
+use super::{Content, Fault, Repo, Seen, State, parse_range};
 
 pub(super) type Headers = Vec<(&'static str, String)>;
 
@@ -25,6 +25,7 @@ pub(super) fn answer(
     if let Some(Fault::Status(status, headers)) = fault {
         return plain(state, stream, status, &headers);
     }
+    let main = *state.commit.lock().unwrap();
     let path = seen.target.split('?').next().unwrap_or_default();
     if seen.at_cdn {
         let generation = format!("generation={}", state.generation.load(Ordering::Relaxed));
@@ -53,7 +54,7 @@ pub(super) fn answer(
         return model_info(state, stream, seen, rest);
     }
     let (id, path) = match path.strip_prefix("/api/resolve-cache/models/") {
-        Some(rest) => match rest.split_once(&format!("/{COMMIT}/")) {
+        Some(rest) => match rest.split_once(&format!("/{main}/")) {
             Some(parts) => parts,
             None => return plain(state, stream, 404, &[]),
         },
@@ -68,7 +69,7 @@ pub(super) fn answer(
     };
     let commit = match fault {
         Some(Fault::Commit(other)) => other,
-        _ => COMMIT,
+        _ => main,
     };
     let commit = ("X-Repo-Commit", commit.to_owned());
     let Some(file) = repo.files.get(path) else {
@@ -106,7 +107,7 @@ pub(super) fn answer(
     if seen.target.starts_with("/api/") {
         return body(state, stream, seen, &file.content, &[etag, commit], fault);
     }
-    let location = format!("/api/resolve-cache/models/{id}/{COMMIT}/{path}");
+    let location = format!("/api/resolve-cache/models/{id}/{main}/{path}");
     plain(state, stream, 307, &[("Location", location), etag, commit])
 }
 
@@ -141,12 +142,13 @@ fn visible(state: &State, seen: &Seen, id: &str) -> Result<Repo, (u16, Headers)>
 }
 
 fn model_info(state: &State, stream: &mut TcpStream, seen: &Seen, rest: &str) -> io::Result<bool> {
+    let main = *state.commit.lock().unwrap();
     let (id, revision) = rest.split_once("/revision/").unwrap_or((rest, "main"));
     let repo = match visible(state, seen, id) {
         Ok(repo) => repo,
         Err((status, headers)) => return plain(state, stream, status, &headers),
     };
-    if !["main", "refs%2Fpr%2F1", COMMIT].contains(&revision) {
+    if !["main", "refs%2Fpr%2F1", main].contains(&revision) {
         let code = ("X-Error-Code", "RevisionNotFound".to_owned());
         let message = ("X-Error-Message", format!("Invalid rev id: {revision}"));
         return plain(state, stream, 404, &[code, message]);
@@ -165,9 +167,9 @@ fn model_info(state: &State, stream: &mut TcpStream, seen: &Seen, rest: &str) ->
             sibling
         })
         .collect();
-    let info = json!({"id": id, "sha": COMMIT, "private": false, "siblings": siblings});
+    let info = json!({"id": id, "sha": main, "private": false, "siblings": siblings});
     let content = Content::Bytes(Arc::new(info.to_string().into_bytes()));
-    let commit = ("X-Repo-Commit", COMMIT.to_owned());
+    let commit = ("X-Repo-Commit", main.to_owned());
     body(state, stream, seen, &content, &[commit], None)
 }
 

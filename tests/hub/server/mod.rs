@@ -28,7 +28,7 @@ use answer::{Headers, answer};
 pub(crate) use content::{Content, File};
 pub(crate) use fault::{Fault, On};
 
-/// The commit that `main` of every repository stands for.
+/// The commit that `main` of every repository stands for at first.
 pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
 /// One request, as it came.
@@ -65,6 +65,8 @@ struct State {
     sent: AtomicU64,
     closed: AtomicBool,
     cdn: SocketAddr,
+    /// What `main` of every repository stands for now.
+    commit: Mutex<&'static str>,
 }
 
 /// The server; it ends when this is dropped.
@@ -90,6 +92,7 @@ impl Hub {
             sent: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             cdn: cdn.local_addr().unwrap(),
+            commit: Mutex::new(COMMIT),
         });
         for (listener, at_cdn) in [(hub, false), (cdn, true)] {
             let state = Arc::clone(&state);
@@ -181,6 +184,12 @@ impl Hub {
             }
         }
         Ok(())
+    }
+
+    /// From here on `main` of every repository stands for another commit.
+    #[allow(dead_code, reason = "examples/hub_server does not")]
+    pub(crate) fn move_to(&self, commit: &'static str) {
+        *self.state.commit.lock().unwrap() = commit;
     }
 
     /// A repository that only those with a token see, or that is gated.

@@ -6,7 +6,9 @@ use indicatif::DecimalBytes;
 use super::context_options;
 use crate::chat::note;
 use crate::cli::{RepackArg, RunArgs};
-use crate::memory::{Demand, Fit, Machine, Placement, Shortage, Usage, demand, repacking_pays};
+use crate::memory::{
+    Demand, Fit, Machine, Placement, Shape, Shortage, Usage, demand, repacking_pays,
+};
 use crate::runner::{
     Device, GpuLayers, LoadOptions, ModelFile, RunnerError,
     devices::{gpus, named},
@@ -16,12 +18,30 @@ use crate::runner::{
 /// is room.
 pub(super) fn load_options(args: &RunArgs, file: &ModelFile) -> anyhow::Result<LoadOptions> {
     let engine = &args.engine;
+    let mut options = asked(args, &file.shape)?;
+    options.context.check(&file.shape)?;
+    let devices = used_devices(&options)?;
+    if engine.repack == RepackArg::Auto {
+        let usage = usage(&file.shape, &options, &devices);
+        options.repack = repacking_pays(&file.shape, &usage, &machine(&devices));
+    }
+    check_division(&options, &devices)?;
+    say_what_is_in_vain(engine.cpu_moe, &options, file);
+    Ok(options)
+}
+
+/// What is asked for; weights are repacked unless that is forbidden.
+pub(in crate::commands::run) fn asked(
+    args: &RunArgs,
+    shape: &Shape,
+) -> anyhow::Result<LoadOptions> {
+    let engine = &args.engine;
     let mut placements = engine.override_tensor.clone();
     if let Some(layers) = engine.cpu_moe {
-        let layers = (layers != u32::MAX).then_some(layers.min(file.shape.layers()));
+        let layers = (layers != u32::MAX).then_some(layers.min(shape.layers()));
         placements.push(Placement::experts_on_host(layers).map_err(anyhow::Error::msg)?);
     }
-    let mut options = LoadOptions {
+    Ok(LoadOptions {
         gpu_layers: engine.gpu_layers.map_or(GpuLayers::Auto, |arg| arg.0),
         devices: engine.devices(),
         split_mode: engine.split_mode,
@@ -34,37 +54,34 @@ pub(super) fn load_options(args: &RunArgs, file: &ModelFile) -> anyhow::Result<L
         lora: engine.lora.clone().map(|lora| (lora.path, lora.scale)),
         context: context_options(args),
         verbose: args.verbose,
-    };
-    options.context.check(&file.shape)?;
-    let devices = used_devices(&options)?;
-    if engine.repack == RepackArg::Auto {
-        let usage = usage(file, &options, &devices);
-        options.repack = repacking_pays(&file.shape, &usage, &machine(&devices));
-    }
-    check_division(&options, &devices)?;
-    say_what_is_in_vain(engine.cpu_moe, &options, file);
-    Ok(options)
+    })
 }
 
 /// The devices that layers may go to.
-pub(super) fn used_devices(options: &LoadOptions) -> Result<Vec<Device>, RunnerError> {
+pub(in crate::commands::run) fn used_devices(
+    options: &LoadOptions,
+) -> Result<Vec<Device>, RunnerError> {
     match &options.devices {
         None => gpus(),
         Some(names) => named(names),
     }
 }
 
-fn machine(devices: &[Device]) -> Machine {
+pub(in crate::commands::run) fn machine(devices: &[Device]) -> Machine {
     Machine::now(devices.iter().map(Device::memory).collect())
 }
 
 /// How the model uses memory. Where layers are to be chosen they are as many as fit, by our estimate.
-fn usage(file: &ModelFile, options: &LoadOptions, devices: &[Device]) -> Usage {
-    let usage = options.usage(&file.shape, !devices.is_empty());
+pub(in crate::commands::run) fn usage(
+    shape: &Shape,
+    options: &LoadOptions,
+    devices: &[Device],
+) -> Usage {
+    let usage = options.usage(shape, !devices.is_empty());
     match options.gpu_layers {
         GpuLayers::Auto if !devices.is_empty() => {
             let machine = machine(devices);
-            let gpu_layers = crate::memory::layers_that_fit(&file.shape, &usage, &machine);
+            let gpu_layers = crate::memory::layers_that_fit(shape, &usage, &machine);
             Usage {
                 gpu_layers,
                 ..usage
@@ -83,7 +100,7 @@ pub(super) fn check(
 ) -> anyhow::Result<u32> {
     let devices = used_devices(options)?;
     let machine = machine(&devices);
-    let usage = usage(file, options, &devices);
+    let usage = usage(&file.shape, options, &devices);
     let demand = demand(&file.shape, &usage);
     if args.stats {
         note(&needs(&demand, &machine));
