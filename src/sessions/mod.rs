@@ -170,8 +170,8 @@ impl Sessions {
         let _lock = Lock::take(&self.lock_path(name), name)?;
         let text = self.text_path(name);
         fs::remove_file(&text).map_err(SessionError::io("remove", &text))?;
-        for beside in [self.state_path(name), text.with_added_extension("damaged")] {
-            for path in [beside.with_added_extension("part"), beside] {
+        for beside in [self.state_path(name), places::beside(&text, "damaged")] {
+            for path in [places::beside(&beside, "part"), beside] {
                 // It need not be there.
                 let _ = fs::remove_file(path);
             }

@@ -171,7 +171,7 @@ impl Session<'_> {
         identity: &StateIdentity,
         forgotten: usize,
     ) -> Result<State, StateError> {
-        let part = path.with_added_extension("part");
+        let part = places::beside(path, "part");
         let saved = self.write_state(&part, identity, forgotten);
         let renamed = saved.and_then(|state| {
             fs::rename(&part, path).map_err(StateError::io(path))?;
