@@ -1,11 +1,18 @@
 //! `swallow-gguf run` from outside.
 
 mod answers;
+#[cfg(unix)]
+mod commands;
 mod conversation;
 mod errors;
 mod repeats;
 #[cfg(unix)]
+mod room;
+#[cfg(unix)]
+mod screen;
+#[cfg(unix)]
 pub(crate) mod terminal;
+mod thoughts;
 #[cfg(unix)]
 mod typed;
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bstr::ByteSlice as _;
 use rustix::process::{Pid, Signal};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, Termios, tcgetattr};
+use rustix::termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize};
 
 use crate::support::text;
 
@@ -73,15 +73,24 @@ impl Terminal {
         self.run_as("xterm", command)
     }
 
+    /// As [`Self::run`], with a terminal that has colours.
+    pub(super) fn run_in_colour(self, command: &mut Command) -> Running {
+        command.env_remove("NO_COLOR");
+        self.start("xterm-256color", command)
+    }
+
     /// As [`Self::run`], with a terminal of this kind.
     pub(crate) fn run_as(self, kind: &str, command: &mut Command) -> Running {
+        self.start(kind, command.env("NO_COLOR", "1"))
+    }
+
+    fn start(self, kind: &str, command: &mut Command) -> Running {
         let line = || self.line.try_clone().unwrap();
         command
             .stdin(line())
             .stdout(line())
             .stderr(line())
-            .env("TERM", kind)
-            .env("NO_COLOR", "1");
+            .env("TERM", kind);
         // SAFETY: two system calls, which is what may be done between fork and exec.
         unsafe {
             command.pre_exec(|| {
@@ -108,6 +117,17 @@ impl Terminal {
 
     pub(crate) fn modes(&self) -> Termios {
         tcgetattr(&self.line).unwrap()
+    }
+
+    /// The cells of the screen, so many in a row and so many rows.
+    pub(super) fn set_size(&self, columns: u16, rows: u16) {
+        let size = Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        tcsetwinsize(&self.line, size).unwrap();
     }
 
     /// Everything that was shown so far.

@@ -2,105 +2,13 @@
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::process::Signal;
 use rustix::termios::{LocalModes, Termios};
-use tempfile::TempDir;
 
-use super::terminal::{Running, Terminal, is_ordinary};
-use super::{run, talkative};
-
-/// A chat template with which a question is answered at once by an error that quotes it.
-const QUOTES: &str =
-    "{{ raise_exception('<' + messages[-1].content | replace('\\n', '/') + '>') }}";
-
-/// A chat template that asks the model.
-const ASKS: &str = "{{ messages[-1].content }}";
-
-/// A folder with a model and templates.
-struct Room {
-    dir: TempDir,
-    model: PathBuf,
-}
-
-impl Room {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let model = talkative(dir.path());
-        Self { dir, model }
-    }
-
-    fn command(&self, template: &Path) -> Command {
-        let mut command = run(&self.model);
-        command
-            .args(["--temp", "0", "-c", "60000", "--no-loop-stop"])
-            .arg("--chat-template")
-            .arg(template)
-            .env("XDG_STATE_HOME", self.dir.path());
-        command
-    }
-
-    fn template(&self, source: &str) -> PathBuf {
-        let path = self.dir.path().join("template.jinja");
-        fs::write(&path, source).unwrap();
-        path
-    }
-
-    /// A chat that is at its first prompt.
-    fn chat(&self, template: &str) -> Running {
-        let template = self.template(template);
-        let chat = Terminal::new().run(&mut self.command(&template));
-        chat.terminal.wait_for("/help for help\r\n");
-        chat.terminal.wait_for("\r\x1b[K> ");
-        chat
-    }
-
-    /// A chat that waits for the other end of a pipe, where its template comes from.
-    fn loading(&self) -> (Running, PathBuf) {
-        self.loading_on("xterm")
-    }
-
-    /// As [`Self::loading`], in a terminal of this kind.
-    fn loading_on(&self, kind: &str) -> (Running, PathBuf) {
-        let template = self.dir.path().join("pipe.jinja");
-        let made = Command::new("mkfifo").arg(&template).status().unwrap();
-        assert!(made.success());
-        let chat = Terminal::new().run_as(kind, &mut self.command(&template));
-        chat.wait_for_modes("held", |modes| {
-            !modes.local_modes.contains(LocalModes::ECHO)
-        });
-        (chat, template)
-    }
-}
-
-/// What the chat was asked, in order.
-fn questions(shown: &str) -> Vec<&str> {
-    let quoted = shown.split("error: ").skip(1);
-    quoted
-        .map(|error| {
-            let question = error
-                .split_once('<')
-                .and_then(|(_, rest)| rest.split_once('>'));
-            question.unwrap_or_else(|| panic!("{error}")).0
-        })
-        .collect()
-}
-
-/// `/quit`s, and gives everything that was shown.
-fn quit(mut chat: Running) -> String {
-    chat.terminal.type_in("/quit\r");
-    let status = chat.end();
-    let shown = chat.terminal.shown();
-    assert!(status.success(), "{shown}");
-    assert!(
-        is_ordinary(&chat.terminal.modes()),
-        "{:?}",
-        chat.terminal.modes()
-    );
-    shown
-}
+use super::room::{ASKS, QUOTES, Room, questions, quit};
+use super::terminal::{Terminal, is_ordinary};
 
 #[test]
 fn lines_that_come_at_once_are_all_there() {
@@ -346,7 +254,7 @@ fn ctrl_z_at_the_prompt_and_in_an_answer() {
         .args(["-m", "-c", script, "sh"])
         .arg(chat.get_program())
         .args(chat.get_args())
-        .env("XDG_STATE_HOME", room.dir.path());
+        .env("XDG_STATE_HOME", room.path());
     let mut jobs = Terminal::new().run(&mut shell);
     jobs.terminal.wait_for("\r\x1b[K> ");
     let held = |modes: &Termios| !modes.local_modes.contains(LocalModes::ECHO);
