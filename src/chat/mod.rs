@@ -115,4 +115,11 @@ fn print_figures(figures: &Figures) {
         figures.answer_tokens,
         rate(figures.answer_tokens, figures.answer_time),
     ));
+    let speculated = figures.speculated;
+    if speculated.proposed > 0 {
+        note(&format!(
+            "speculation: {} tokens proposed, {} of them right",
+            speculated.proposed, speculated.accepted,
+        ));
+    }
 }

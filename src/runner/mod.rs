@@ -24,6 +24,8 @@ mod repeats;
 mod sampler;
 mod session;
 pub mod settings;
+mod speculation;
+mod speed;
 mod stop;
 mod template;
 mod thoughts;
@@ -43,5 +45,7 @@ pub use sampler::Sampling;
 pub use session::{
     Answer, Ended, Event, Figures, Session, SessionOptions, State, StateError, StateIdentity,
 };
+pub use speculation::{Speculate, Speculated};
+pub use speed::SpeedTest;
 pub use template::{Message, Role, SpecialTokens, Template, TemplateError};
 pub use tokenizer::Tokenizer;
