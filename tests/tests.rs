@@ -23,6 +23,7 @@ mod real_models;
 #[cfg(unix)]
 mod resume;
 mod run;
+mod speculation;
 mod support;
 mod tokenizer;
 mod verify;

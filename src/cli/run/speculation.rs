@@ -11,7 +11,7 @@ use crate::runner::Speculate;
 #[derive(Debug, Args)]
 pub struct SpeculationArgs {
     /// Propose tokens that stood in the conversation before, and evaluate them together: auto does where
-    /// it pays, a number is the most at once, off is one token after the other
+    /// it pays, a number so many at once wherever there are some, off never
     #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = HEADING)]
     pub speculate: SpeculateArg,
 

@@ -40,7 +40,8 @@ pub enum Speculate {
     Auto,
     /// Never.
     Off,
-    /// Where it pays, and at most so many at once, of at most [`Speculate::MOST`].
+    /// So many at once, at most [`Speculate::MOST`], wherever there is something to propose, whether it pays
+    /// or not.
     UpTo(usize),
 }
 
@@ -83,6 +84,8 @@ pub(super) struct Speculator<'m> {
     exactness: Exactness,
     /// Most tokens proposed at once; 0 is off.
     most: usize,
+    /// Whether only what pays is proposed.
+    watching: bool,
     /// Whether the most likely token is chosen, and whether penalties move that.
     greedy: bool,
     penalizes: bool,
@@ -111,6 +114,7 @@ impl<'m> Speculator<'m> {
                 false => Exactness::default(),
             },
             most: 0,
+            watching: true,
             greedy: false,
             penalizes: false,
             ahead: None,
@@ -130,6 +134,7 @@ impl<'m> Speculator<'m> {
         self.figures = Speculated::default();
         self.greedy = sampling.temperature <= 0.0;
         self.penalizes = sampling.penalizes();
+        self.watching = speculate == Speculate::Auto;
         self.most = match speculate {
             Speculate::Off => 0,
             Speculate::Auto => MOST,
@@ -251,14 +256,20 @@ impl<'m> Speculator<'m> {
             return Ok(Vec::new());
         }
         let known = self.lookup.propose(most);
-        let length = self.watch.best_length(known.iter().map(|&(_, kind)| kind));
+        let length = match self.watching {
+            true => self.watch.best_length(known.iter().map(|&(_, kind)| kind)),
+            false => known.len(),
+        };
         if length > 0 {
             return Ok(known.iter().take(length).map(|&(token, _)| token).collect());
         }
         let Some(draft) = &mut self.draft else {
             return Ok(Vec::new());
         };
-        let most = most.min(self.watch.draft_length());
+        let most = match self.watching {
+            true => most.min(self.watch.draft_length()),
+            false => most,
+        };
         if most == 0 {
             return Ok(Vec::new());
         }
