@@ -103,6 +103,11 @@ impl SessionFile {
         self.disk != Disk::None
     }
 
+    /// Whether it was not there before this program took it.
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
     /// Where its state is.
     pub fn state_path(&self) -> PathBuf {
         self.sessions.state_path(&self.name)

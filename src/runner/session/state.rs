@@ -96,7 +96,7 @@ pub struct State {
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// The file cannot be read or written.
-    #[error("cannot use the state `{}`: {source}", .path.display())]
+    #[error("cannot use the state `{}`", .path.display())]
     Io {
         /// The file.
         path: PathBuf,
