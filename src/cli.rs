@@ -6,6 +6,7 @@ use crate::{file_type::FileType, mix::tensor_type, model::SkipPattern, plan::Sea
 use clap::{Args, Parser, Subcommand};
 use swallow_quant::GgmlType;
 
+mod bench_run;
 mod devices;
 mod knobs;
 mod merge;
@@ -15,6 +16,7 @@ mod run;
 mod sessions;
 mod write;
 
+pub use bench_run::{BenchRunArgs, BenchSpeculateArgs};
 pub use devices::DevicesArgs;
 pub use knobs::{KnobArgs, TensorTypeArg, TensorTypeArgs};
 pub use merge::{LayoutArg, MergeArgs};
@@ -22,7 +24,7 @@ pub use models::{ModelsAction, ModelsArgs};
 pub use rpc_worker::RpcWorkerArgs;
 pub use run::{
     EngineArgs, GpuLayersArg, KvTypes, LoraArg, RepackArg, RpcArgs, RunArgs, SamplingArgs,
-    SessionArgs, StoreArgs, TypeArg, with_long_options,
+    SessionArgs, SpeculateArg, SpeculationArgs, StoreArgs, TypeArg, with_long_options,
 };
 pub use sessions::{SessionsArgs, SessionsCommand};
 pub use write::WriteArgs;
@@ -195,6 +197,10 @@ pub enum Bench {
     Quantize(BenchQuantizeArgs),
     /// A whole conversion: makes a checkpoint of the target's shapes, converts it and tells where the time went
     Convert(BenchConvertArgs),
+    /// A model as `run` evaluates it: tokens/s of prompts and of generation, as llama-bench measures them
+    Run(BenchRunArgs),
+    /// What proposing tokens gains: summarising, editing, code, lists and free chat with and without
+    Speculate(BenchSpeculateArgs),
 }
 
 /// `swallow-gguf bench quantize`

@@ -26,6 +26,7 @@ mod resume;
 mod rpc;
 mod run;
 mod sessions;
+mod speculation;
 mod store;
 mod support;
 mod tokenizer;

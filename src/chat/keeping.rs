@@ -97,7 +97,7 @@ impl Keeping {
         match on.keep(conversation, session) {
             Ok(()) => on.told = false,
             Err(error) if !on.told => {
-                note(&format!("the chat is not kept: {error}"));
+                note(&format!("the chat is not kept: {}", told(error)));
                 on.told = true;
             }
             Err(_) => {}
@@ -125,6 +125,17 @@ impl Keeping {
         }
     }
 
+    /// Says where the chat is kept that ends here, where that was not said when it began.
+    pub(super) fn say_where(&self) {
+        let file = self.on.as_ref().and_then(|on| on.file.as_ref());
+        if let Some(file) = file.filter(|file| file.is_kept() && file.is_new()) {
+            note(&format!(
+                "the chat is kept as `{0}`: `--continue` or `--session {0}` takes it up",
+                file.name()
+            ));
+        }
+    }
+
     /// `/save NAME`
     pub(super) fn save_as(
         &mut self,
@@ -138,7 +149,7 @@ impl Keeping {
         };
         match saved {
             Ok(()) => note(&format!("the chat is kept as `{name}`")),
-            Err(error) => note(&error.to_string()),
+            Err(error) => note(&told(error)),
         }
     }
 
@@ -158,7 +169,7 @@ impl Keeping {
             None => return note("chats are not kept with `--no-session`, and not taken up"),
         };
         if let Err(error) = loaded {
-            note(&error.to_string());
+            note(&told(error));
         }
     }
 
@@ -246,7 +257,7 @@ impl On {
                 self.tell("kept", &state, began.elapsed());
                 self.sessions.prune_states();
             }
-            Err(error) => note(&format!("{error}; the text is kept")),
+            Err(error) => note(&format!("{}; the text is kept", told(error))),
         }
     }
 
@@ -314,12 +325,12 @@ impl On {
             }
             Err(error) if error.is_absence() => {}
             Err(error) => {
-                if self.stats {
-                    note(&format!("{error}; the text is read again"));
-                }
                 if !matches!(error, StateError::Io { .. }) {
                     // It is of no use any more. Where it stays, the next one replaces it.
                     let _ = std::fs::remove_file(&path);
+                }
+                if self.stats {
+                    note(&format!("{}; the text is read again", told(error)));
                 }
             }
         }
@@ -404,6 +415,11 @@ fn tell_where_it_stood(file: Option<&SessionFile>, conversation: &Conversation) 
             note("it has no answer yet; /regen answers it");
         }
     }
+}
+
+/// An error with its causes, in a line.
+fn told(error: impl std::error::Error + Send + Sync + 'static) -> String {
+    format!("{:#}", anyhow::Error::new(error))
 }
 
 /// A time of a file's lines without its seconds.

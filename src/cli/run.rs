@@ -1,20 +1,22 @@
 //! `swallow-gguf run`: its options, and the ranges they are held to.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, Parser};
 
 mod engine;
 mod rpc;
 mod sampling;
 mod session;
+mod speculation;
 mod store;
 
 pub use engine::{EngineArgs, GpuLayersArg, KvTypes, LoraArg, RepackArg};
 pub use rpc::RpcArgs;
 pub use sampling::SamplingArgs;
 pub use session::SessionArgs;
+pub use speculation::{SpeculateArg, SpeculationArgs};
 pub use store::{StoreArgs, TypeArg};
 
 const AFTER_HELP: &str = "\
@@ -84,6 +86,9 @@ pub struct RunArgs {
     /// Other machines.
     #[command(flatten)]
     pub rpc: RpcArgs,
+    /// What is proposed.
+    #[command(flatten)]
+    pub speculation: SpeculationArgs,
 
     /// Print load time, tokens/s, seed and GPUs on stderr
     #[arg(long)]
@@ -111,6 +116,21 @@ impl RunArgs {
                 other.display()
             )),
         }
+    }
+
+    /// What `run -m MODEL` stands for, evaluated with what `engine` says: for measurements of it.
+    ///
+    /// # Errors
+    /// Those of the parser.
+    pub fn with_engine(model: &Path, engine: EngineArgs) -> Result<Self, clap::Error> {
+        #[derive(Parser)]
+        struct Run {
+            #[command(flatten)]
+            args: RunArgs,
+        }
+        let words = [OsStr::new("run"), OsStr::new("--model"), model.as_os_str()];
+        let Run { args } = Run::try_parse_from(words)?;
+        Ok(Self { engine, ..args })
     }
 }
 

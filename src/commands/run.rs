@@ -9,16 +9,18 @@ use indicatif::DecimalBytes;
 use self::{
     conversation::new_conversation,
     keeping::keeping,
-    load::{list_devices, load, say_resident, say_what_differs, session_options},
+    load::{context_options, list_devices, load, say_resident, say_what_differs, session_options},
     prompt::one_prompt,
 };
 use crate::chat::{self, Interrupts, Screen, Talk, Totals, TypeAhead, note};
 use crate::cli::RunArgs;
-use crate::runner::{Answer, Ended, ModelFile, Session, rpc};
+use crate::runner::{
+    Answer, Ended, GpuLayers, LoadOptions, Model, ModelFile, Session, Speculate, rpc,
+};
 
 mod conversation;
 mod keeping;
-mod load;
+pub(super) mod load;
 mod model;
 mod prompt;
 mod room;
@@ -62,7 +64,8 @@ pub(super) fn execute(args: RunArgs) -> anyhow::Result<()> {
     let model = load(&args, &file)?;
     let options = session_options(&args);
     let seed = options.sampling.seed;
-    let session = Session::new(&model, options)?;
+    let draft = draft(&args)?;
+    let session = Session::with_draft(&model, draft.as_ref(), options)?;
     let load_time = began.elapsed();
 
     say_what_differs(&args, &model);
@@ -109,6 +112,26 @@ pub(super) fn execute(args: RunArgs) -> anyhow::Result<()> {
         }
         (Asked::Chat(_), None) => bail!("`--raw` needs a prompt: give `-p`"),
     }
+}
+
+/// The smaller model that proposes tokens.
+pub(super) fn draft(args: &RunArgs) -> anyhow::Result<Option<Model>> {
+    let Some(path) = &args.speculation.draft else {
+        return Ok(None);
+    };
+    if args.speculation.speculate.0 == Speculate::Off {
+        return Ok(None);
+    }
+    let file = ModelFile::open(&super::fetch::gguf(path)?)?;
+    let options = LoadOptions {
+        gpu_layers: args.engine.gpu_layers.map_or(GpuLayers::Auto, |arg| arg.0),
+        devices: args.engine.devices(),
+        context: context_options(args),
+        verbose: args.verbose,
+        ..LoadOptions::default()
+    };
+    let model = Model::load(&file, &options, |_| {})?;
+    Ok(Some(model))
 }
 
 /// Ends the program after one answer.

@@ -98,8 +98,17 @@ impl<'m> Engine<'m> {
         Ok(Some(reused))
     }
 
-    /// Evaluates `tokens`, at most a batch of them, after those it holds.
+    /// Evaluates `tokens`, at most a batch of them, after those it holds, for the logits of the last.
     pub(super) fn append(&mut self, tokens: &[LlamaToken]) -> Result<(), RunnerError> {
+        self.decode(tokens, false)
+    }
+
+    /// The same for the logits of all of them.
+    pub(super) fn append_all(&mut self, tokens: &[LlamaToken]) -> Result<(), RunnerError> {
+        self.decode(tokens, true)
+    }
+
+    fn decode(&mut self, tokens: &[LlamaToken], all: bool) -> Result<(), RunnerError> {
         let position = self.held.len();
         let failed = |reason: String| RunnerError::Decode {
             tokens: tokens.len(),
@@ -109,7 +118,7 @@ impl<'m> Engine<'m> {
         self.batch.clear();
         for (i, &token) in tokens.iter().enumerate() {
             let place = i32::try_from(position + i).map_err(|error| failed(error.to_string()))?;
-            let wants_logits = i + 1 == tokens.len();
+            let wants_logits = all || i + 1 == tokens.len();
             self.batch
                 .add(token, place, &[SEQUENCE as i32], wants_logits)
                 .map_err(|error| failed(error.to_string()))?;
@@ -132,6 +141,47 @@ impl<'m> Engine<'m> {
     /// Chooses the token that follows those it holds.
     pub(super) fn sample(&self, sampler: &mut LlamaSampler) -> LlamaToken {
         sampler.sample(&self.context, -1)
+    }
+
+    /// Chooses the token that follows the one at `index` of the last batch, all of whose logits are there.
+    pub(super) fn sample_at(&self, sampler: &mut LlamaSampler, index: i32) -> LlamaToken {
+        sampler.sample(&self.context, index)
+    }
+
+    /// The logits of the token at `index` of the last batch, which were asked for; -1 is the last.
+    pub(super) fn logits(&self, index: i32) -> &[f32] {
+        self.context.get_logits_ith(index)
+    }
+
+    /// Waits until everything is computed.
+    pub(super) fn wait(&self) {
+        self.context.synchronize();
+    }
+
+    /// Most tokens of a batch.
+    pub(super) fn batch_size(&self) -> usize {
+        self.batch_size
+    }
+
+    /// Tokens that can still be appended.
+    pub(super) fn room(&self) -> usize {
+        self.size.saturating_sub(self.held.len())
+    }
+
+    /// Forgets everything.
+    pub(super) fn forget(&mut self) {
+        self.keep(0);
+    }
+
+    /// Forgets all but the first `count` tokens, not none. False where the architecture cannot forget a
+    /// part: then these are evaluated again.
+    pub(super) fn take_back(&mut self, count: usize) -> Result<bool, RunnerError> {
+        let left = self.held[..count.min(self.held.len())].to_vec();
+        if self.keep(left.len()) == left.len() {
+            return Ok(true);
+        }
+        self.evaluate(&left, |_, _| ControlFlow::Continue(()))?;
+        Ok(false)
     }
 
     /// Forgets all but the first `count` tokens, and returns how many are left: none where the

@@ -6,6 +6,8 @@
 mod fingerprint;
 mod parts;
 
+pub use fingerprint::fingerprint;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -225,7 +227,7 @@ impl ModelFile {
     /// Where its files cannot be read.
     pub fn fingerprint(&self) -> io::Result<String> {
         let others = self.parts.iter().map(PathBuf::as_path);
-        fingerprint::fingerprint([self.path.as_path()].into_iter().chain(others))
+        fingerprint([self.path.as_path()].into_iter().chain(others))
     }
 }
 

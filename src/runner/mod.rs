@@ -25,6 +25,8 @@ pub mod rpc;
 mod sampler;
 mod session;
 pub mod settings;
+mod speculation;
+mod speed;
 mod stop;
 mod template;
 mod thoughts;
@@ -35,7 +37,7 @@ pub use context::{ContextOptions, FlashAttention};
 pub use conversation::{Conversation, Turn};
 pub use devices::{Device, DeviceKind};
 pub use error::RunnerError;
-pub use file::{ModelFile, ModelFileError};
+pub use file::{ModelFile, ModelFileError, fingerprint};
 pub use layer_inputs::{Attention, LayerInputs, LayerModel, LayerReader};
 pub use load::{GpuLayers, LoadOptions, SplitMode};
 pub use log::take_unlocked;
@@ -45,5 +47,7 @@ pub use sampler::Sampling;
 pub use session::{
     Answer, Ended, Event, Figures, Session, SessionOptions, State, StateError, StateIdentity,
 };
+pub use speculation::{Speculate, Speculated};
+pub use speed::SpeedTest;
 pub use template::{Message, Role, SpecialTokens, Template, TemplateError};
 pub use tokenizer::Tokenizer;

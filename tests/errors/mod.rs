@@ -11,6 +11,7 @@ mod gguf;
 mod hub;
 mod merge;
 mod model;
+mod sessions;
 mod source;
 mod store;
 mod vocabulary;
@@ -135,6 +136,7 @@ fn the_list_of_errors() {
         ("hub", hub::errors),
         ("gguf", gguf::errors),
         ("store", store::errors),
+        ("sessions", sessions::errors),
     ] {
         let mut section = Section::new(room);
         make(&mut section);

@@ -1,6 +1,6 @@
 //! The model in memory, and how its answers are made.
 
-pub(super) mod fit;
+mod fit;
 
 use indicatif::DecimalBytes;
 
@@ -15,7 +15,7 @@ use crate::runner::{
 };
 
 /// Loads the model, with fewer layers on devices where as many as asked for do not fit there after all.
-pub(super) fn load(args: &RunArgs, file: &ModelFile) -> anyhow::Result<Model> {
+pub(in crate::commands) fn load(args: &RunArgs, file: &ModelFile) -> anyhow::Result<Model> {
     let options = load_options(args, file)?;
     let layers = check(args, file, &options)?;
     let with = |gpu_layers| LoadOptions {
@@ -57,7 +57,7 @@ fn try_to_load(file: &ModelFile, options: &LoadOptions) -> Result<Model, RunnerE
 }
 
 /// What `run` evaluates with.
-pub(super) fn context_options(args: &RunArgs) -> ContextOptions {
+pub(in crate::commands) fn context_options(args: &RunArgs) -> ContextOptions {
     let (key_type, value_type) = args.engine.cache_types();
     ContextOptions {
         size: (args.engine.ctx_size > 0).then_some(args.engine.ctx_size),
@@ -73,7 +73,7 @@ pub(super) fn context_options(args: &RunArgs) -> ContextOptions {
     }
 }
 
-pub(super) fn session_options(args: &RunArgs) -> SessionOptions {
+pub(in crate::commands) fn session_options(args: &RunArgs) -> SessionOptions {
     SessionOptions {
         context: context_options(args),
         sampling: sampling(&args.sampling),
@@ -81,6 +81,7 @@ pub(super) fn session_options(args: &RunArgs) -> SessionOptions {
         stops: args.sampling.stop.clone(),
         // With both, a certain number of tokens is asked for, whatever they are.
         loop_stop: !(args.sampling.no_loop_stop || args.raw && args.sampling.n_predict.0.is_some()),
+        speculate: args.speculation.speculate.0,
     }
 }
 
