@@ -6,21 +6,25 @@ use crate::{file_type::FileType, mix::tensor_type, model::SkipPattern, plan::Sea
 use clap::{Args, Parser, Subcommand};
 use swallow_quant::GgmlType;
 
+mod bench_run;
 mod devices;
 mod knobs;
 mod merge;
 mod rpc_worker;
 mod run;
+mod sessions;
 mod write;
 
+pub use bench_run::{BenchRunArgs, BenchSpeculateArgs};
 pub use devices::DevicesArgs;
 pub use knobs::{KnobArgs, TensorTypeArg, TensorTypeArgs};
 pub use merge::{LayoutArg, MergeArgs};
 pub use rpc_worker::RpcWorkerArgs;
 pub use run::{
     EngineArgs, GpuLayersArg, KvTypes, LoraArg, RepackArg, RpcArgs, RunArgs, SamplingArgs,
-    with_long_options,
+    SessionArgs, SpeculateArg, SpeculationArgs, with_long_options,
 };
+pub use sessions::{SessionsArgs, SessionsCommand};
 pub use write::WriteArgs;
 
 /// A bf16 Mixture-of-Experts checkpoint goes in, a quantized GGUF comes out, and one talks to it.
@@ -47,6 +51,8 @@ pub enum Command {
     RpcWorker(RpcWorkerArgs),
     /// List what this build can compute with, and its memory
     Devices(DevicesArgs),
+    /// List, show, export and remove the chats that are kept
+    Sessions(SessionsArgs),
     /// Show what is in a GGUF file
     Inspect(InspectArgs),
     /// Show what differs between two GGUF files
@@ -187,6 +193,10 @@ pub enum Bench {
     Quantize(BenchQuantizeArgs),
     /// A whole conversion: makes a checkpoint of the target's shapes, converts it and tells where the time went
     Convert(BenchConvertArgs),
+    /// A model as `run` evaluates it: tokens/s of prompts and of generation, as llama-bench measures them
+    Run(BenchRunArgs),
+    /// What proposing tokens gains: summarising, editing, code, lists and free chat with and without
+    Speculate(BenchSpeculateArgs),
 }
 
 /// `swallow-gguf bench quantize`

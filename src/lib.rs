@@ -15,6 +15,7 @@
 //! - [`compare`]: two files, or a file and its checkpoint, held against each other
 //! - [`memory`]: what a model takes of the memory, and what the machine has
 //! - [`runner`]: runs a file through llama.cpp; [`chat`] is the conversation in the terminal
+//! - [`sessions`]: the chats that are kept, and taken up again
 //! - [`places`]: where the program keeps what it makes for itself
 //! - [`mod@bench`], [`synthetic`]: what is measured, and the checkpoints made for it
 //!
@@ -40,6 +41,7 @@ mod nearest;
 pub mod places;
 pub mod plan;
 pub mod runner;
+pub mod sessions;
 pub mod source;
 pub mod synthetic;
 mod table;

@@ -1,6 +1,8 @@
 //! Where the program keeps what it makes for itself: the folders that the platform has for that.
 
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
 
 use etcetera::{BaseStrategy, base_strategy::choose_native_strategy};
 
@@ -36,3 +38,35 @@ pub fn state() -> Option<PathBuf> {
     };
     Some(folder.join(NAME))
 }
+
+/// Makes an empty file that only its user can read, in place of what is there.
+pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+    let file = private(File::options().write(true).create(true).truncate(true)).open(path)?;
+    #[cfg(unix)]
+    {
+        // The mode asked for holds for a new file alone.
+        use std::os::unix::fs::PermissionsExt as _;
+        file.set_permissions(fs::Permissions::from_mode(PRIVATE_FILE))?;
+    }
+    Ok(file)
+}
+
+/// `options`, with which a new file is one that only its user can read.
+pub(crate) fn private(options: &mut fs::OpenOptions) -> &mut fs::OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, PRIVATE_FILE);
+    options
+}
+
+/// Makes a folder that only its user can look into, with what is missing above it.
+pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// The mode of a file that only its user can read.
+#[cfg(unix)]
+const PRIVATE_FILE: u32 = 0o600;

@@ -25,6 +25,7 @@ mod resume;
 #[cfg(unix)]
 mod rpc;
 mod run;
+mod speculation;
 mod support;
 mod tokenizer;
 mod verify;

@@ -15,6 +15,12 @@ pub(super) enum Line<'a> {
     Regenerate,
     /// `/system`, with its text.
     System(&'a str),
+    /// `/save`, with a name.
+    Save(&'a str),
+    /// `/load`, with a name.
+    Load(&'a str),
+    /// `/sessions`
+    Sessions,
     /// `/quit`
     Quit,
     /// A command that does not exist.
@@ -22,13 +28,25 @@ pub(super) enum Line<'a> {
 }
 
 /// The commands, for completion.
-pub(super) const NAMES: [&str; 5] = ["/clear", "/help", "/quit", "/regen", "/system"];
+pub(super) const NAMES: [&str; 8] = [
+    "/clear",
+    "/help",
+    "/load",
+    "/quit",
+    "/regen",
+    "/save",
+    "/sessions",
+    "/system",
+];
 
 /// What `/help` prints.
 pub(super) const HELP: &str = "\
 /regen          answer the last question anew
 /system TEXT    set the system message; without TEXT, remove it
 /clear          forget what was said; the system message stays
+/save NAME      keep this chat by that name
+/load NAME      take up another chat
+/sessions       list the chats that are kept
 /quit           leave; so does Ctrl-D
 Ctrl-C          stop the answer; a second one leaves
 Up, Ctrl-R      earlier lines, and a search in them";
@@ -47,6 +65,9 @@ impl<'a> Line<'a> {
         match (word, text) {
             _ if line.is_empty() => Self::Blank,
             ("/system", text) => Self::System(text),
+            ("/save", name) => Self::Save(name),
+            ("/load", name) => Self::Load(name),
+            ("/sessions", "") => Self::Sessions,
             ("/help", "") => Self::Help,
             ("/clear", "") => Self::Clear,
             ("/regen", "") => Self::Regenerate,
@@ -74,6 +95,10 @@ mod tests {
             ("/system", Line::System("")),
             ("/system  短く 答えて", Line::System("短く 答えて")),
             ("/system\u{3000}短く", Line::System("短く")),
+            ("/save 旅行", Line::Save("旅行")),
+            ("/load a b", Line::Load("a b")),
+            ("/save", Line::Save("")),
+            ("/sessions", Line::Sessions),
             ("/quti", Line::Unknown("/quti")),
             ("/quit now", Line::Unknown("/quit")),
             ("/etc/passwd is what?", Line::Say("/etc/passwd is what?")),

@@ -3,6 +3,8 @@
 mod command;
 mod editor;
 mod interrupts;
+mod keeping;
+mod markdown;
 mod screen;
 mod terminal;
 mod type_ahead;
@@ -11,6 +13,8 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 pub use interrupts::{Interrupts, fail};
+pub use keeping::Keeping;
+pub use markdown::markdown;
 pub use screen::{Screen, StatusLine, note};
 pub use terminal::chat;
 pub use type_ahead::TypeAhead;
@@ -30,6 +34,8 @@ pub struct Talk<'m> {
     pub interrupts: Interrupts,
     /// Whether to print figures after each answer.
     pub stats: bool,
+    /// What keeps the conversation.
+    pub keeping: Keeping,
 }
 
 impl Talk<'_> {
@@ -38,7 +44,11 @@ impl Talk<'_> {
     /// # Errors
     /// Those of [`Session::answer`].
     pub fn answer(&mut self, conversation: &mut Conversation) -> Result<Answer, RunnerError> {
-        self.show(|session, on| session.answer(conversation, on))
+        // The question is kept before it is answered: nothing but an answer is ever lost.
+        self.keeping.keep(conversation, &self.session);
+        let answer = self.show(|session, on| session.answer(conversation, on));
+        self.keeping.keep_answer(conversation, &self.session);
+        answer
     }
 
     /// Continues `prompt` on the screen.
@@ -105,4 +115,11 @@ fn print_figures(figures: &Figures) {
         figures.answer_tokens,
         rate(figures.answer_tokens, figures.answer_time),
     ));
+    let speculated = figures.speculated;
+    if speculated.proposed > 0 {
+        note(&format!(
+            "speculation: {} tokens proposed, {} of them right",
+            speculated.proposed, speculated.accepted,
+        ));
+    }
 }

@@ -19,6 +19,7 @@ pub fn chat(
     type_ahead: TypeAhead,
 ) -> anyhow::Result<()> {
     let left = answer_lines(talk, conversation, &type_ahead);
+    talk.keeping.end(conversation, &talk.session);
     if left.is_ok() {
         type_ahead.release();
     }
@@ -34,6 +35,8 @@ fn answer_lines(
     // Ctrl-C leaves where the one before was not followed by anything else.
     let mut ctrl_c_leaves = false;
     loop {
+        // Whatever the line before has changed.
+        talk.keeping.keep(conversation, &talk.session);
         let typed = type_ahead.give(|| editor.read());
         let line = match typed.context("cannot read from the terminal")? {
             Typed::End => return Ok(()),
@@ -59,6 +62,12 @@ fn answer_lines(
                 note("what was said is forgotten");
             }
             Line::System(text) => set_system(conversation, text),
+            Line::Save(name) => talk.keeping.save_as(name, conversation, &talk.session),
+            Line::Load(name) => talk.keeping.load(name, conversation, &mut talk.session),
+            Line::Sessions => match talk.keeping.list() {
+                Some(table) => write!(io::stdout(), "{table}").context("cannot write to stdout")?,
+                None => note("no chat is kept yet"),
+            },
             Line::Unknown(name) => note(&format!("there is no `{name}`; /help lists the commands")),
             Line::Regenerate => {
                 if conversation.ask_again() {

@@ -1,17 +1,21 @@
 //! `swallow-gguf run`: its options, and the ranges they are held to.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, Parser};
 
 mod engine;
 mod rpc;
 mod sampling;
+mod session;
+mod speculation;
 
 pub use engine::{EngineArgs, GpuLayersArg, KvTypes, LoraArg, RepackArg};
 pub use rpc::RpcArgs;
 pub use sampling::SamplingArgs;
+pub use session::SessionArgs;
+pub use speculation::{SpeculateArg, SpeculationArgs};
 
 const AFTER_HELP: &str = "\
 Without -p, a terminal becomes a chat; /help lists its commands. What is piped into stdin is read
@@ -52,6 +56,14 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME|FILE", conflicts_with = "raw")]
     pub chat_template: Option<String>,
 
+    /// Do not show what a reasoning model thinks before it answers
+    #[arg(long)]
+    pub hide_thoughts: bool,
+
+    /// What is kept.
+    #[command(flatten)]
+    pub session: SessionArgs,
+
     /// How answers are made.
     #[command(flatten)]
     pub sampling: SamplingArgs,
@@ -64,6 +76,10 @@ pub struct RunArgs {
     #[command(flatten)]
     pub rpc: RpcArgs,
 
+    /// What is proposed.
+    #[command(flatten)]
+    pub speculation: SpeculationArgs,
+
     /// Print load time, tokens/s, seed and GPUs on stderr
     #[arg(long)]
     pub stats: bool,
@@ -71,6 +87,23 @@ pub struct RunArgs {
     /// Show llama.cpp's log on stderr
     #[arg(short, long)]
     pub verbose: bool,
+}
+
+impl RunArgs {
+    /// What `run -m MODEL` stands for, evaluated with what `engine` says: for measurements of it.
+    ///
+    /// # Errors
+    /// Those of the parser.
+    pub fn with_engine(model: &Path, engine: EngineArgs) -> Result<Self, clap::Error> {
+        #[derive(Parser)]
+        struct Run {
+            #[command(flatten)]
+            args: RunArgs,
+        }
+        let words = [OsStr::new("run"), OsStr::new("--model"), model.as_os_str()];
+        let Run { args } = Run::try_parse_from(words)?;
+        Ok(Self { engine, ..args })
+    }
 }
 
 /// Writes llama.cpp's short options of more than one letter, such as `-ngl`, as ours, for `run` and what
@@ -142,7 +175,7 @@ mod tests {
         assert_eq!(layers(&["-ngl", "auto"]), Some(GpuLayers::Auto));
         assert!(parse(&["-ngl", "-1"]).is_err());
         // Still one short option with its value.
-        assert_eq!(parse(&["-n5"]).unwrap().sampling.n_predict, 5);
+        assert_eq!(parse(&["-n5"]).unwrap().sampling.n_predict.0, Some(5));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod merge;
 mod quantize;
 mod rpc_worker;
 mod run;
+mod sessions;
 mod verify;
 mod write;
 
@@ -37,6 +38,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::execute(args),
         Command::RpcWorker(args) => rpc_worker::execute(args),
         Command::Devices(args) => devices::execute(&args),
+        Command::Sessions(args) => sessions::execute(args),
         Command::Inspect(args) => inspect::execute(args),
         Command::Diff(args) => return diff::execute(&args),
         Command::Verify(args) => return verify::execute(&args),

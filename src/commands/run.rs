@@ -8,16 +8,21 @@ use indicatif::DecimalBytes;
 
 use self::{
     conversation::new_conversation,
-    load::{list_devices, load, say_resident, say_what_differs, session_options},
+    keeping::keeping,
+    load::{context_options, list_devices, load, say_resident, say_what_differs, session_options},
     prompt::one_prompt,
 };
 use crate::chat::{self, Interrupts, Screen, Talk, TypeAhead, note};
 use crate::cli::RunArgs;
-use crate::runner::{Answer, Ended, ModelFile, Session, rpc};
+use crate::runner::{
+    Answer, Ended, GpuLayers, LoadOptions, Model, ModelFile, Session, Speculate, rpc,
+};
 
 mod conversation;
-mod load;
+mod keeping;
+pub(super) mod load;
 mod prompt;
+mod sampling;
 
 pub(super) use load::default_threads;
 
@@ -38,17 +43,26 @@ pub(super) fn execute(args: RunArgs) -> anyhow::Result<()> {
         None => Asked::Chat(TypeAhead::hold()),
     };
     let file = ModelFile::open(&super::fetch::gguf(&args.model)?)?;
-    let conversation = match args.raw {
+    let mut conversation = match args.raw {
         true => None,
         false => Some(new_conversation(&args, &file)?),
     };
+
+    // Before the model is loaded: a name that is none should not take so long to be told.
+    let keeping = keeping(
+        &args,
+        &file,
+        conversation.as_ref(),
+        matches!(asked, Asked::Chat(_)),
+    )?;
 
     rpc::connect(&args.rpc.workers, chat::fail)?;
     let began = Instant::now();
     let model = load(&args, &file)?;
     let options = session_options(&args);
     let seed = options.sampling.seed;
-    let session = Session::new(&model, options)?;
+    let draft = draft(&args)?;
+    let session = Session::with_draft(&model, draft.as_ref(), options)?;
     let load_time = began.elapsed();
 
     say_what_differs(&args, &model);
@@ -62,14 +76,20 @@ pub(super) fn execute(args: RunArgs) -> anyhow::Result<()> {
     }
     let mut talk = Talk {
         session,
-        screen: Screen::new(),
+        screen: Screen::new(args.hide_thoughts),
         interrupts,
         stats: args.stats,
+        keeping,
     };
+    if let Some(conversation) = &mut conversation {
+        talk.keeping
+            .take_up(conversation, &mut talk.session, args.system.clone());
+    }
     match (asked, conversation) {
         (Asked::Once(prompt), Some(mut conversation)) => {
             conversation.ask(prompt);
             let answer = talk.answer(&mut conversation)?;
+            talk.keeping.end(&conversation, &talk.session);
             finish(&mut talk, &answer)
         }
         (Asked::Once(prompt), None) => {
@@ -83,10 +103,31 @@ pub(super) fn execute(args: RunArgs) -> anyhow::Result<()> {
                 DecimalBytes(file.size),
                 talk.session.context()
             ));
+            talk.keeping.tell_where_it_stood(&conversation);
             chat::chat(&mut talk, &mut conversation, type_ahead)
         }
         (Asked::Chat(_), None) => bail!("`--raw` needs a prompt: give `-p`"),
     }
+}
+
+/// The smaller model that proposes tokens.
+pub(super) fn draft(args: &RunArgs) -> anyhow::Result<Option<Model>> {
+    let Some(path) = &args.speculation.draft else {
+        return Ok(None);
+    };
+    if args.speculation.speculate.0 == Speculate::Off {
+        return Ok(None);
+    }
+    let file = ModelFile::open(&super::fetch::gguf(path)?)?;
+    let options = LoadOptions {
+        gpu_layers: args.engine.gpu_layers.map_or(GpuLayers::Auto, |arg| arg.0),
+        devices: args.engine.devices(),
+        context: context_options(args),
+        verbose: args.verbose,
+        ..LoadOptions::default()
+    };
+    let model = Model::load(&file, &options, |_| {})?;
+    Ok(Some(model))
 }
 
 /// Ends the program after one answer.

@@ -20,14 +20,20 @@ pub struct Conversation {
     template: Template,
     system: Option<String>,
     turns: Vec<Turn>,
+    /// How many of the oldest turns no longer fit the context: no prompt has them.
+    forgotten: usize,
+    /// How often everything that was said was cleared.
+    clearings: usize,
 }
 
 /// A prompt that was cut to fit.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fitted<T> {
-    /// The tokens of the prompt.
+    /// The prompt.
+    pub(super) text: String,
+    /// Its tokens.
     pub(super) tokens: Vec<T>,
-    /// How many of the oldest turns are not in it.
+    /// How many of the turns that were not forgotten are not in it, the oldest of them.
     pub(super) dropped: usize,
 }
 
@@ -38,6 +44,8 @@ impl Conversation {
             template,
             system,
             turns: Vec::new(),
+            forgotten: 0,
+            clearings: 0,
         }
     }
 
@@ -51,15 +59,30 @@ impl Conversation {
         self.system.as_deref()
     }
 
-    /// What was said and is not forgotten, the oldest first.
+    /// What was said, the oldest first; also what the context has no room for any more.
     pub fn turns(&self) -> &[Turn] {
         &self.turns
     }
 
-    /// Takes up what was said before, in place of what is there.
-    pub fn restore(&mut self, system: Option<String>, turns: Vec<Turn>) {
+    /// How many of the oldest turns the prompts leave out, because the context has no room for them.
+    pub fn forgotten(&self) -> usize {
+        self.forgotten
+    }
+
+    /// How often everything that was said was cleared: what is said after that is another talk.
+    pub fn clearings(&self) -> usize {
+        self.clearings
+    }
+
+    /// Takes up what was said before, in place of what is there. A question without an answer is not
+    /// taken up, but for the last: templates want the two in turn.
+    pub fn restore(&mut self, system: Option<String>, mut turns: Vec<Turn>) {
+        let last = turns.pop();
+        turns.retain(|turn| turn.answer.is_some());
+        turns.extend(last);
         self.system = system;
         self.turns = turns;
+        self.forgotten = 0;
     }
 
     /// Sets the system message for what follows.
@@ -70,6 +93,8 @@ impl Conversation {
     /// Forgets all turns; the system message stays.
     pub fn clear(&mut self) {
         self.turns.clear();
+        self.forgotten = 0;
+        self.clearings += 1;
     }
 
     /// Whether there is a question that could be answered anew.
@@ -102,20 +127,26 @@ impl Conversation {
     }
 
     /// Takes the last question back, with its answer.
-    pub fn take_back(&mut self) {
-        self.turns.pop();
+    pub fn take_back(&mut self) -> Option<Turn> {
+        let taken = self.turns.pop();
+        if self.forgotten >= self.turns.len() {
+            // With nothing left in the prompt, what was forgotten may fit again.
+            self.forgotten = 0;
+        }
+        taken
     }
 
-    /// Records the answer to the last question.
-    pub(super) fn answered(&mut self, answer: String) {
+    /// Records the answer to the last question, and what was thought before it.
+    pub(super) fn answered(&mut self, answer: String, thoughts: String) {
         if let Some(turn) = self.turns.last_mut() {
             turn.answer = Some(answer);
+            turn.thoughts = thoughts;
         }
     }
 
-    /// Forgets the `count` oldest turns.
-    pub(super) fn forget(&mut self, count: usize) {
-        self.turns.drain(..count.min(self.turns.len()));
+    /// Leaves `count` more of the oldest turns out of the prompts from here on.
+    pub fn forget(&mut self, count: usize) {
+        self.forgotten = self.turns.len().min(self.forgotten + count);
     }
 
     /// The prompt of the newest turns that has at most `room` tokens. The last turn always stays,
@@ -125,35 +156,51 @@ impl Conversation {
         room: usize,
         tokenize: impl Fn(&str) -> Vec<T>,
     ) -> Result<Fitted<T>, TemplateError> {
-        let mut dropped = 0;
-        loop {
-            let tokens = tokenize(&self.prompt(dropped)?);
-            if tokens.len() <= room || dropped + 1 >= self.turns.len() {
-                return Ok(Fitted { tokens, dropped });
-            }
-            dropped += 1;
+        let fitted = |dropped| -> Result<Fitted<T>, TemplateError> {
+            let text = self.prompt(self.forgotten + dropped)?;
+            let tokens = tokenize(&text);
+            Ok(Fitted {
+                text,
+                tokens,
+                dropped,
+            })
+        };
+        let mut best = fitted(0)?;
+        // As many as may go. A chat of many years is taken up without making all its prompts: with
+        // fewer turns a prompt is shorter, so the first that fits is found by halving.
+        let most = (self.turns.len() - self.forgotten).saturating_sub(1);
+        if best.tokens.len() <= room || most == 0 {
+            return Ok(best);
         }
+        let (mut too_few, mut enough) = (0, most);
+        best = fitted(most)?;
+        while enough - too_few > 1 {
+            let middle = too_few + (enough - too_few) / 2;
+            let tried = fitted(middle)?;
+            if tried.tokens.len() <= room {
+                (best, enough) = (tried, middle);
+            } else {
+                too_few = middle;
+            }
+        }
+        Ok(best)
     }
 
     /// The prompt without the `skip` oldest turns.
     fn prompt(&self, skip: usize) -> Result<String, TemplateError> {
-        let message = |role, content: &str| Message {
-            role,
-            content: content.to_owned(),
-        };
         let mut messages = Vec::new();
         messages.extend(
             self.system
                 .iter()
-                .map(|system| message(Role::System, system)),
+                .map(|system| Message::new(Role::System, system)),
         );
         for turn in self.turns.iter().skip(skip) {
-            messages.push(message(Role::User, &turn.question));
-            messages.extend(
-                turn.answer
-                    .iter()
-                    .map(|answer| message(Role::Assistant, answer)),
-            );
+            messages.push(Message::new(Role::User, &turn.question));
+            let answer = turn
+                .answer
+                .iter()
+                .map(|answer| Message::new(Role::Assistant, answer));
+            messages.extend(answer.map(|answer| answer.with_thoughts(&turn.thoughts)));
         }
         self.template.render(&messages)
     }
@@ -175,7 +222,7 @@ mod tests {
     fn talk(conversation: &mut Conversation, said: &[(&str, &str)]) {
         for (question, answer) in said {
             conversation.ask(*question);
-            conversation.answered((*answer).to_owned());
+            conversation.answered((*answer).to_owned(), String::new());
         }
     }
 
@@ -222,6 +269,41 @@ mod tests {
         assert_eq!(fit(&c, 100), ("u:a;a:b;u:c;".to_owned(), 0));
         c.forget(1);
         assert_eq!(fit(&c, 100), ("u:c;".to_owned(), 0));
+        // It is still known what was said.
+        assert_eq!((c.turns().len(), c.forgotten()), (2, 1));
+        c.take_back();
+        c.ask("d");
+        assert_eq!(fit(&c, 100), ("u:a;a:b;u:d;".to_owned(), 0));
+    }
+
+    #[test]
+    fn the_first_prompt_that_fits_is_found_in_a_long_conversation() {
+        let mut c = conversation(None);
+        let said: Vec<_> = (0..100).map(|_| ("q", "a")).collect();
+        talk(&mut c, &said);
+        c.ask("q");
+        for room in [4, 7, 8, 12, 100, 795, 796, 803, 804, 900] {
+            let turns = ((room - 4) / 8).min(100);
+            assert_eq!(fit(&c, room).1, 100 - turns, "room for {room}");
+        }
+    }
+
+    #[test]
+    fn a_template_is_told_what_was_thought() {
+        const SOURCE: &str = "{% for m in messages %}{{ m.content }}\
+            {% if m.reasoning_content is defined %}[{{ m.reasoning_content }}|{{ m.thinking }}]{% endif %};\
+            {% endfor %}";
+        let template = Template::new("test", SOURCE, SpecialTokens::default()).unwrap();
+        let mut c = Conversation::new(template, None);
+        c.ask("a");
+        c.answered("b".to_owned(), "hm".to_owned());
+        c.ask("c");
+        assert_eq!(fit(&c, 100).0, "a;b[hm|hm];c;");
+        // What is answered anew is thought about anew.
+        c.take_back();
+        assert!(c.ask_again());
+        c.answered("d".to_owned(), String::new());
+        assert_eq!(fit(&c, 100).0, "a;d;");
     }
 
     #[test]
@@ -231,10 +313,10 @@ mod tests {
         c.ask("stopped before its first word");
         c.ask("a");
         assert_eq!(fit(&c, 100).0, "u:a;");
-        c.answered("b".to_owned());
+        c.answered("b".to_owned(), String::new());
         assert!(c.ask_again());
         assert_eq!(fit(&c, 100).0, "u:a;");
-        c.answered("c".to_owned());
+        c.answered("c".to_owned(), String::new());
         c.ask("d");
         c.take_back();
         assert_eq!(fit(&c, 100).0, "u:a;a:c;");

@@ -1,8 +1,10 @@
 //! A context of llama.cpp: it evaluates tokens, and keeps what it has evaluated.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use llama_cpp_2::context::LlamaContext;
+use llama_cpp_2::context::session::{LlamaStateSeqFlags, SaveSeqStateError};
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::sampling::LlamaSampler;
 use llama_cpp_2::token::LlamaToken;
@@ -24,6 +26,9 @@ pub(super) struct Engine<'m> {
     held: Vec<LlamaToken>,
     /// Tokens the context has room for. llama.cpp rounds its own up to a multiple of 256.
     size: usize,
+    /// As many of the first tokens can only be held together: they came from a state in which a
+    /// sliding window has left out what is needed to go on from the middle of them.
+    together: usize,
 }
 
 impl<'m> Engine<'m> {
@@ -55,6 +60,7 @@ impl<'m> Engine<'m> {
             batch_size,
             held: Vec::new(),
             size: size as usize,
+            together: 0,
         })
     }
 
@@ -92,8 +98,17 @@ impl<'m> Engine<'m> {
         Ok(Some(reused))
     }
 
-    /// Evaluates `tokens`, at most a batch of them, after those it holds.
+    /// Evaluates `tokens`, at most a batch of them, after those it holds, for the logits of the last.
     pub(super) fn append(&mut self, tokens: &[LlamaToken]) -> Result<(), RunnerError> {
+        self.decode(tokens, false)
+    }
+
+    /// The same for the logits of all of them.
+    pub(super) fn append_all(&mut self, tokens: &[LlamaToken]) -> Result<(), RunnerError> {
+        self.decode(tokens, true)
+    }
+
+    fn decode(&mut self, tokens: &[LlamaToken], all: bool) -> Result<(), RunnerError> {
         let position = self.held.len();
         let failed = |reason: String| RunnerError::Decode {
             tokens: tokens.len(),
@@ -103,7 +118,7 @@ impl<'m> Engine<'m> {
         self.batch.clear();
         for (i, &token) in tokens.iter().enumerate() {
             let place = i32::try_from(position + i).map_err(|error| failed(error.to_string()))?;
-            let wants_logits = i + 1 == tokens.len();
+            let wants_logits = all || i + 1 == tokens.len();
             self.batch
                 .add(token, place, &[SEQUENCE as i32], wants_logits)
                 .map_err(|error| failed(error.to_string()))?;
@@ -128,20 +143,108 @@ impl<'m> Engine<'m> {
         sampler.sample(&self.context, -1)
     }
 
+    /// Chooses the token that follows the one at `index` of the last batch, all of whose logits are there.
+    pub(super) fn sample_at(&self, sampler: &mut LlamaSampler, index: i32) -> LlamaToken {
+        sampler.sample(&self.context, index)
+    }
+
+    /// The logits of the token at `index` of the last batch, which were asked for; -1 is the last.
+    pub(super) fn logits(&self, index: i32) -> &[f32] {
+        self.context.get_logits_ith(index)
+    }
+
+    /// Waits until everything is computed.
+    pub(super) fn wait(&self) {
+        self.context.synchronize();
+    }
+
+    /// Most tokens of a batch.
+    pub(super) fn batch_size(&self) -> usize {
+        self.batch_size
+    }
+
+    /// Tokens that can still be appended.
+    pub(super) fn room(&self) -> usize {
+        self.size.saturating_sub(self.held.len())
+    }
+
+    /// Forgets everything.
+    pub(super) fn forget(&mut self) {
+        self.keep(0);
+    }
+
+    /// Forgets all but the first `count` tokens, not none. False where the architecture cannot forget a
+    /// part: then these are evaluated again.
+    pub(super) fn take_back(&mut self, count: usize) -> Result<bool, RunnerError> {
+        let left = self.held[..count.min(self.held.len())].to_vec();
+        if self.keep(left.len()) == left.len() {
+            return Ok(true);
+        }
+        self.evaluate(&left, |_, _| ControlFlow::Continue(()))?;
+        Ok(false)
+    }
+
     /// Forgets all but the first `count` tokens, and returns how many are left: none where the
     /// architecture cannot forget a part (recurrent models).
     fn keep(&mut self, count: usize) -> usize {
         if count < self.held.len() {
             let from = u32::try_from(count).ok();
-            let cleared = self.context.clear_kv_cache_seq(Some(SEQUENCE), from, None);
-            if count > 0 && matches!(cleared, Ok(true)) {
+            let can = count > 0 && count >= self.together;
+            if can
+                && matches!(
+                    self.context.clear_kv_cache_seq(Some(SEQUENCE), from, None),
+                    Ok(true)
+                )
+            {
                 self.held.truncate(count);
             } else {
                 self.context.clear_kv_cache();
                 self.held.clear();
+                self.together = 0;
             }
         }
         self.held.len()
+    }
+
+    /// The tokens whose keys and values are in the context.
+    pub(super) fn held(&self) -> &[LlamaToken] {
+        &self.held
+    }
+
+    /// Bytes that [`Engine::save`] would write, about.
+    pub(super) fn state_size(&self) -> u64 {
+        let flags = LlamaStateSeqFlags::empty();
+        self.context.state_seq_get_size_ext(SEQUENCE as i32, flags) as u64
+    }
+
+    /// Writes the tokens it holds, and their keys and values, into the file at `path`, in llama.cpp's
+    /// form; gives the bytes written.
+    pub(super) fn save(&self, path: &Path) -> Result<u64, SaveSeqStateError> {
+        let saved = self
+            .context
+            .state_seq_save_file(path, SEQUENCE as i32, &self.held);
+        saved.map(|bytes| bytes as u64)
+    }
+
+    /// Reads what [`Engine::save`] wrote of so many tokens, in place of what it holds. The file must
+    /// be known to be whole. False where llama.cpp does not take it; nothing is held then.
+    pub(super) fn load(&mut self, path: &Path, tokens: usize) -> bool {
+        self.keep(0);
+        let read = self
+            .context
+            .state_seq_load_file(path, SEQUENCE as i32, tokens);
+        match read {
+            Ok((read, _)) if read.len() == tokens && tokens <= self.size => {
+                let all = self.context.kv_cache_seq_pos_min(SEQUENCE as i32) <= 0;
+                self.together = if all { 0 } else { tokens };
+                self.held = read;
+                true
+            }
+            _ => {
+                self.context.clear_kv_cache();
+                false
+            }
+        }
     }
 }
 

@@ -124,6 +124,13 @@ pub enum RunnerError {
         reason: String,
     },
 
+    /// A draft model whose tokens are not those of the model.
+    #[error("the draft model has another vocabulary than the model: {what}; it needs the same one")]
+    DraftVocabulary {
+        /// The first difference.
+        what: String,
+    },
+
     /// No memory for a context to look into layers with.
     #[error("llama.cpp cannot make a context for a text of {size} tokens: {reason}; shorten it")]
     LayerContext {

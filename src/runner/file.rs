@@ -3,8 +3,10 @@
 //! llama.cpp answers a file it cannot use with a null pointer, and some broken ones with an
 //! abort of the whole program. What can be said in plain words is said here.
 
+mod fingerprint;
 mod parts;
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use bstr::{BStr, ByteSlice};
@@ -38,6 +40,8 @@ pub struct ModelFile {
     pub shape: Shape,
     /// The tokens that a chat template writes.
     pub special: SpecialTokens,
+    /// The other parts of a model in parts.
+    parts: Vec<PathBuf>,
 }
 
 /// Why a model file cannot be run.
@@ -179,7 +183,7 @@ impl ModelFile {
         let gguf = Gguf::open(path)?;
         let architecture = required_str(&gguf, path, "general.architecture")?;
         check_generative(&gguf, path, architecture)?;
-        let others = parts::others(&gguf, path)?;
+        let (parts, others) = parts::others(&gguf, path)?;
         let size = others
             .iter()
             .fold(gguf.file_len, |sum, part| sum.saturating_add(part.file_len));
@@ -211,7 +215,17 @@ impl ModelFile {
                 bos: token_text(&gguf, "tokenizer.ggml.bos_token_id"),
                 eos: token_text(&gguf, "tokenizer.ggml.eos_token_id"),
             },
+            parts,
         })
+    }
+
+    /// A digest that tells this model from any other, at this place too, without reading all of it.
+    ///
+    /// # Errors
+    /// Where its files cannot be read.
+    pub fn fingerprint(&self) -> io::Result<String> {
+        let others = self.parts.iter().map(PathBuf::as_path);
+        fingerprint::fingerprint([self.path.as_path()].into_iter().chain(others))
     }
 }
 

@@ -24,8 +24,12 @@ mod repeats;
 pub mod rpc;
 mod sampler;
 mod session;
+pub mod settings;
+mod speculation;
+mod speed;
 mod stop;
 mod template;
+mod thoughts;
 mod tokenizer;
 
 pub use backend::backend;
@@ -40,6 +44,10 @@ pub use log::take_unlocked;
 pub use model::Model;
 pub use repeats::Repetition;
 pub use sampler::Sampling;
-pub use session::{Answer, Ended, Event, Figures, Session, SessionOptions};
+pub use session::{
+    Answer, Ended, Event, Figures, Session, SessionOptions, State, StateError, StateIdentity,
+};
+pub use speculation::{Speculate, Speculated};
+pub use speed::SpeedTest;
 pub use template::{Message, Role, SpecialTokens, Template, TemplateError};
 pub use tokenizer::Tokenizer;

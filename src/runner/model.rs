@@ -83,6 +83,14 @@ impl Model {
         self.llama.n_ctx_train()
     }
 
+    /// The one token that `text` is, where it is one.
+    pub(super) fn token(&self, text: &str) -> Option<LlamaToken> {
+        match *self.llama.vocab().tokenize(text.as_bytes(), false, true) {
+            [token] => Some(token),
+            _ => None,
+        }
+    }
+
     /// The tokens of a prompt, special tokens in its text included, with BOS at the beginning
     /// exactly once where the vocabulary wants it.
     pub(super) fn tokenize(&self, prompt: &str) -> Vec<LlamaToken> {

@@ -1,9 +1,11 @@
 //! How the next token is chosen.
 
 use llama_cpp_2::sampling::LlamaSampler;
+use serde::{Deserialize, Serialize};
 
 /// Sampling options. The defaults and the order of the steps are llama.cpp's.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Sampling {
     /// Temperature, at least 0. At 0 the most likely token is taken, and nothing is random.
     pub temperature: f32,
@@ -13,15 +15,27 @@ pub struct Sampling {
     pub top_p: f32,
     /// Keep tokens at least this likely relative to the most likely one; 0 keeps all.
     pub min_p: f32,
+    /// Keep the tokens whose surprise is nearest to the expected one, until their probabilities sum to
+    /// this; 1 is off.
+    pub typical_p: f32,
+    /// Keep tokens whose logits are within so many standard deviations of the highest; 0 is off.
+    pub top_n_sigma: f32,
+    /// How often all but the least likely of the top choices are left out; 0 is off.
+    pub xtc_probability: f32,
+    /// How likely a top choice is at least; above 0.5 there are never two.
+    pub xtc_threshold: f32,
     /// Divides the logits of recent tokens, above 0; 1 is off.
     pub repeat_penalty: f32,
+    /// Tokens back that the penalties look.
+    pub repeat_last_n: u32,
+    /// Taken off the logits of recent tokens; 0 is off.
+    pub presence_penalty: f32,
+    /// Taken off the logits of recent tokens for each time they came; 0 is off.
+    pub frequency_penalty: f32,
     /// Seed of the random choice. Each answer of a conversation adds one, so that the same
     /// question can be answered anew.
     pub seed: u32,
 }
-
-/// Tokens back that the repeat penalty looks.
-pub(super) const PENALTY_WINDOW: i32 = 64;
 
 impl Default for Sampling {
     fn default() -> Self {
@@ -30,7 +44,14 @@ impl Default for Sampling {
             top_k: 40,
             top_p: 0.95,
             min_p: 0.05,
+            typical_p: 1.0,
+            top_n_sigma: 0.0,
+            xtc_probability: 0.0,
+            xtc_threshold: 0.1,
             repeat_penalty: 1.0,
+            repeat_last_n: 64,
+            presence_penalty: 0.0,
+            frequency_penalty: 0.0,
             seed: 0,
         }
     }
@@ -43,21 +64,36 @@ impl Sampling {
         if self.penalizes() {
             steps.push(LlamaSampler::penalties(
                 n_vocab,
-                PENALTY_WINDOW,
+                i32::try_from(self.repeat_last_n).unwrap_or(i32::MAX),
                 self.repeat_penalty,
-                0.0,
-                0.0,
+                self.frequency_penalty,
+                self.presence_penalty,
             ));
         }
         if self.temperature <= 0.0 {
             steps.push(LlamaSampler::greedy());
         } else {
             let top_k = i32::try_from(self.top_k).unwrap_or(i32::MAX);
+            let seed = self.nth_seed(nth);
+            if self.top_n_sigma > 0.0 {
+                steps.push(LlamaSampler::top_n_sigma(self.top_n_sigma));
+            }
             steps.push(LlamaSampler::top_k(top_k));
+            if self.typical_p < 1.0 {
+                steps.push(LlamaSampler::typical(self.typical_p, 0));
+            }
             steps.push(LlamaSampler::top_p(self.top_p, 0));
             steps.push(LlamaSampler::min_p(self.min_p, 0));
+            if self.xtc_probability > 0.0 {
+                steps.push(LlamaSampler::xtc(
+                    self.xtc_probability,
+                    self.xtc_threshold,
+                    0,
+                    seed,
+                ));
+            }
             steps.push(LlamaSampler::temp(self.temperature));
-            steps.push(LlamaSampler::dist(self.nth_seed(nth)));
+            steps.push(LlamaSampler::dist(seed));
         }
         LlamaSampler::chain(steps, true)
     }
@@ -72,7 +108,12 @@ impl Sampling {
 
     /// Whether the sampler has to know the tokens of the prompt.
     pub(super) fn penalizes(&self) -> bool {
-        (self.repeat_penalty - 1.0).abs() > f32::EPSILON
+        let off = [
+            self.repeat_penalty - 1.0,
+            self.presence_penalty,
+            self.frequency_penalty,
+        ];
+        off.iter().any(|penalty| penalty.abs() > f32::EPSILON) && self.repeat_last_n > 0
     }
 }
 
@@ -127,5 +168,42 @@ mod tests {
         assert_eq!(choose(&sampling, 0, &[]), 1);
         assert_eq!(choose(&sampling, 0, &[1]), 2);
         assert_eq!(choose(&sampling, 0, &[1, 2]), 3);
+        let short = Sampling {
+            repeat_last_n: 1,
+            ..sampling
+        };
+        assert_eq!(choose(&short, 0, &[1, 2]), 1);
+    }
+
+    #[test]
+    fn the_other_penalties_and_filters_move_the_choice() {
+        let greedy = Sampling {
+            temperature: 0.0,
+            ..Sampling::default()
+        };
+        let presence = Sampling {
+            presence_penalty: 0.15,
+            ..greedy.clone()
+        };
+        assert_eq!(choose(&presence, 0, &[1]), 2);
+        assert_eq!(choose(&presence, 0, &[1, 1]), 2);
+        let frequency = Sampling {
+            frequency_penalty: 0.15,
+            ..greedy
+        };
+        assert_eq!(choose(&frequency, 0, &[1]), 2);
+        assert_eq!(choose(&frequency, 0, &[1, 1, 2]), 3);
+        // With these only the highest logit, or only the least likely of the top choices, is left.
+        let sigma = Sampling {
+            top_n_sigma: 0.01,
+            ..Sampling::default()
+        };
+        assert!((0..20).all(|nth| choose(&sigma, nth, &[]) == 1));
+        let xtc = Sampling {
+            xtc_probability: 1.0,
+            xtc_threshold: 0.2,
+            ..Sampling::default()
+        };
+        assert!((0..20).all(|nth| ![1, 2].contains(&choose(&xtc, nth, &[]))));
     }
 }

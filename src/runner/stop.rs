@@ -1,9 +1,11 @@
 //! From the bytes of tokens to text that may be shown.
 //!
-//! Three small filters, each fed piece by piece, each giving the same text however the pieces are
-//! cut: [`Utf8Buffer`] keeps half a character back, [`StopFilter`] keeps back what may still
-//! become a stop string, [`Trimmer`] keeps back white space that may be the last.
-//! [`AnswerText`] is the three in a row.
+//! Small filters, each fed piece by piece, each giving the same text however the pieces are cut:
+//! [`Utf8Buffer`] keeps half a character back, [`Splitter`] takes thoughts and answer apart,
+//! [`StopFilter`] keeps back what may still become a stop string, [`Trimmer`] keeps back white space
+//! that may be the last. [`AnswerText`] is all of them in a row.
+
+use super::thoughts::{Marks, Part, Splitter};
 
 /// Joins bytes to characters. A token of a byte-level vocabulary, or a byte token of a
 /// SentencePiece one, may be a third of a kanji.
@@ -45,15 +47,62 @@ impl Utf8Buffer {
     }
 }
 
+/// Looks for marks in text that comes in characters.
+///
+/// A mark is found when it is *complete*; where several are complete at the same character, the longest
+/// of them.
+#[derive(Debug, Default)]
+pub(super) struct MarkFinder {
+    /// Text not given out yet because a mark may begin in it.
+    held: String,
+}
+
+impl MarkFinder {
+    /// Appends to `text` what is certain to lie before any of `marks`, and gives the mark that
+    /// `character` completes.
+    pub(super) fn push<'m, M: AsRef<str>>(
+        &mut self,
+        character: char,
+        marks: &'m [M],
+        text: &mut String,
+    ) -> Option<&'m str> {
+        self.held.push(character);
+        let marks = marks.iter().map(AsRef::as_ref);
+        let complete = marks.clone().filter(|mark| self.held.ends_with(mark));
+        if let Some(mark) = complete.max_by_key(|mark| mark.len()) {
+            let before = self.held.len() - mark.len();
+            text.push_str(&self.held[..before]);
+            self.held.clear();
+            return Some(mark);
+        }
+        let starts = self.held.char_indices().map(|(start, _)| start);
+        // The longest end that is the beginning of a mark stays.
+        let certain = starts
+            .map(|start| &self.held[start..])
+            .find(|end| marks.clone().any(|mark| mark.starts_with(end)))
+            .map_or(self.held.len(), |end| self.held.len() - end.len());
+        text.extend(self.held.drain(..certain));
+        None
+    }
+
+    /// Whether nothing is held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// What is held, which is no mark: nothing more is coming.
+    pub(super) fn take(&mut self) -> String {
+        std::mem::take(&mut self.held)
+    }
+}
+
 /// Looks for stop strings in text that comes in pieces.
 ///
-/// The text ends before the first stop string that is *complete*; where several are complete at
-/// the same character, before the longest of them.
+/// The text ends before the first stop string that is complete.
 #[derive(Debug)]
 struct StopFilter {
     stops: Vec<String>,
-    /// Text not given out yet because a stop string may begin in it.
-    held: String,
+    finder: MarkFinder,
 }
 
 impl StopFilter {
@@ -61,41 +110,15 @@ impl StopFilter {
         let stops = stops.into_iter().filter(|stop| !stop.is_empty()).collect();
         Self {
             stops,
-            held: String::new(),
+            finder: MarkFinder::default(),
         }
     }
 
     /// Appends to `text` what is certain to lie before any stop string. True where a stop string
     /// is complete: nothing may be pushed after that.
     fn push(&mut self, piece: &str, text: &mut String) -> bool {
-        for character in piece.chars() {
-            self.held.push(character);
-            let complete = self.stops.iter().filter(|stop| self.held.ends_with(*stop));
-            if let Some(stop) = complete.max_by_key(|stop| stop.len()) {
-                let before = self.held.len() - stop.len();
-                text.push_str(&self.held[..before]);
-                self.held.clear();
-                return true;
-            }
-            let certain = self.held.len() - self.may_become_stop();
-            text.extend(self.held.drain(..certain));
-        }
-        false
-    }
-
-    /// Length of the longest end of `held` that is the beginning of a stop string.
-    fn may_become_stop(&self) -> usize {
-        let starts = self.held.char_indices().map(|(start, _)| start);
-        starts
-            .map(|start| &self.held[start..])
-            .find(|end| self.stops.iter().any(|stop| stop.starts_with(end)))
-            .map_or(0, str::len)
-    }
-
-    /// The generation is over, so what was held is no stop string.
-    fn finish(&mut self, text: &mut String) {
-        text.push_str(&self.held);
-        self.held.clear();
+        let mut characters = piece.chars();
+        characters.any(|character| self.finder.push(character, &self.stops, text).is_some())
     }
 }
 
@@ -124,10 +147,21 @@ impl Trimmer {
     }
 }
 
+/// What may be shown of an answer.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Shown {
+    /// What was thought.
+    pub(super) thought: String,
+    /// What was answered; all thoughts came before it.
+    pub(super) answer: String,
+}
+
 /// The text of one answer, made of the bytes of its tokens.
 #[derive(Debug)]
 pub(super) struct AnswerText {
     utf8: Utf8Buffer,
+    splitter: Splitter,
+    thoughts: Trimmer,
     stop: StopFilter,
     /// Absent where the text is wanted as it is.
     trimmer: Option<Trimmer>,
@@ -139,37 +173,72 @@ impl AnswerText {
     pub(super) fn new(stops: Vec<String>, trim: bool) -> Self {
         Self {
             utf8: Utf8Buffer::default(),
+            splitter: Splitter::new(None, ""),
+            thoughts: Trimmer::default(),
             stop: StopFilter::new(stops),
             trimmer: trim.then(Trimmer::default),
         }
     }
 
+    /// With `marks` around thoughts, after `prompt`. Stop strings in thoughts end nothing.
+    pub(super) fn with_thoughts(mut self, marks: Option<Marks>, prompt: &str) -> Self {
+        self.splitter = Splitter::new(marks, prompt);
+        self
+    }
+
     /// Takes the bytes of a token. Returns the text that may be shown now, and whether a stop
     /// string has ended the answer.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> (String, bool) {
+    pub(super) fn push(&mut self, bytes: &[u8]) -> (Shown, bool) {
         let mut characters = String::new();
         self.utf8.push(bytes, &mut characters);
+        let mut parts = Parts::default();
+        self.splitter
+            .push(&characters, |part, text| parts.add(part, text));
+        self.filter(&parts)
+    }
+
+    /// What was still held when the generation ended for another reason than a stop string, and whether
+    /// one was in it. Half a character is dropped.
+    pub(super) fn finish(&mut self) -> (Shown, bool) {
+        let mut parts = Parts::default();
+        self.splitter.finish(|part, text| parts.add(part, text));
+        let (mut shown, stopped) = self.filter(&parts);
+        if !stopped {
+            let held = self.stop.finder.take();
+            self.trim(&held, &mut shown.answer);
+        }
+        (shown, stopped)
+    }
+
+    fn filter(&mut self, parts: &Parts) -> (Shown, bool) {
+        let mut shown = Shown::default();
+        self.thoughts.push(&parts.thought, &mut shown.thought);
         let mut unstopped = String::new();
-        let stopped = self.stop.push(&characters, &mut unstopped);
-        (self.trim(unstopped), stopped)
+        let stopped = self.stop.push(&parts.answer, &mut unstopped);
+        self.trim(&unstopped, &mut shown.answer);
+        (shown, stopped)
     }
 
-    /// What was still held when the generation ended for another reason than a stop string. Half
-    /// a character is dropped.
-    pub(super) fn finish(&mut self) -> String {
-        let mut held = String::new();
-        self.stop.finish(&mut held);
-        self.trim(held)
-    }
-
-    fn trim(&mut self, text: String) -> String {
+    fn trim(&mut self, text: &str, trimmed: &mut String) {
         match &mut self.trimmer {
-            None => text,
-            Some(trimmer) => {
-                let mut trimmed = String::new();
-                trimmer.push(&text, &mut trimmed);
-                trimmed
-            }
+            None => trimmed.push_str(text),
+            Some(trimmer) => trimmer.push(text, trimmed),
+        }
+    }
+}
+
+/// What a piece holds of each.
+#[derive(Default)]
+struct Parts {
+    thought: String,
+    answer: String,
+}
+
+impl Parts {
+    fn add(&mut self, part: Part, text: &str) {
+        match part {
+            Part::Thought => self.thought.push_str(text),
+            Part::Answer => self.answer.push_str(text),
         }
     }
 }
@@ -187,12 +256,13 @@ mod tests {
         let mut all = String::new();
         for piece in pieces {
             let (shown, stopped) = text.push(piece);
-            all += &shown;
+            all += &shown.answer;
             if stopped {
                 return (all, true);
             }
         }
-        (all + &text.finish(), false)
+        let (held, stopped) = text.finish();
+        (all + &held.answer, stopped)
     }
 
     /// The definition: the text before the stop string that is complete first, the longest where
@@ -274,12 +344,13 @@ mod tests {
     #[test]
     fn only_what_may_become_a_stop_string_is_held() {
         let mut text = AnswerText::new(vec!["### 指示:".to_owned()], false);
-        assert_eq!(text.push(b"a # b ##"), ("a # b ".to_owned(), false));
-        assert_eq!(text.push(b"#"), (String::new(), false));
+        let mut push = |bytes: &[u8]| text.push(bytes).0.answer;
+        assert_eq!(push(b"a # b ##"), "a # b ");
+        assert_eq!(push(b"#"), "");
         // A fourth mark: three of the four may still begin the stop string.
-        assert_eq!(text.push(b"#"), ("#".to_owned(), false));
-        assert_eq!(text.push(b"x"), ("###x".to_owned(), false));
-        assert_eq!(text.finish(), "");
+        assert_eq!(push(b"#"), "#");
+        assert_eq!(push(b"x"), "###x");
+        assert_eq!(text.finish(), (Shown::default(), false));
     }
 
     #[test]
@@ -291,17 +362,27 @@ mod tests {
     }
 
     #[test]
+    fn a_stop_string_in_thoughts_ends_nothing() {
+        let marks = Marks::of("</think>", |_| false);
+        let stops = vec!["stop".to_owned()];
+        let mut text = AnswerText::new(stops, true).with_thoughts(marks, "…<think>\n");
+        let shown = text.push(b"\n do I stop? \n</think>\n\n yes, st");
+        let thought = "do I stop?".to_owned();
+        let answer = "yes,".to_owned();
+        assert_eq!(shown, (Shown { thought, answer }, false));
+        assert_eq!(text.push(b"op now"), (Shown::default(), true));
+    }
+
+    #[test]
     fn half_a_character_is_never_shown() {
         let mut text = AnswerText::new(Vec::new(), false);
         let bytes = "燕🦜".as_bytes();
-        for byte in &bytes[..2] {
-            assert_eq!(text.push(&[*byte]), (String::new(), false));
-        }
-        assert_eq!(text.push(&bytes[2..3]), ("燕".to_owned(), false));
-        for byte in &bytes[3..6] {
-            assert_eq!(text.push(&[*byte]), (String::new(), false));
-        }
         // The generation ends within the parrot.
-        assert_eq!(text.finish(), "");
+        let shown: Vec<_> = bytes[..6]
+            .iter()
+            .map(|&byte| text.push(&[byte]).0.answer)
+            .collect();
+        assert_eq!(shown, ["", "", "燕", "", "", ""]);
+        assert_eq!(text.finish(), (Shown::default(), false));
     }
 }

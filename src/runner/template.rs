@@ -4,7 +4,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Serde, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, Output, State, Value, context};
 use minijinja_contrib::pycompat::unknown_method_callback;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::chat_template::without_generation_tags;
 
@@ -28,7 +28,7 @@ pub struct TemplateError {
 }
 
 /// Who says a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Instructions that hold for the whole conversation.
@@ -46,6 +46,33 @@ pub struct Message {
     pub role: Role,
     /// What is said.
     pub content: String,
+    /// What the model thought before it said that. Templates that look at it decide what becomes of
+    /// it; most leave it out of all turns but the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_content: Option<String>,
+    /// The same, by the name that gpt-oss's template has for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<String>,
+}
+
+impl Message {
+    /// A message without thoughts.
+    pub fn new(role: Role, content: impl Into<String>) -> Self {
+        Self {
+            role,
+            content: content.into(),
+            reasoning_content: None,
+            thinking: None,
+        }
+    }
+
+    /// The same message, before which the model thought that; nothing is no thought.
+    pub fn with_thoughts(mut self, thoughts: &str) -> Self {
+        let thoughts = Some(thoughts.to_owned()).filter(|thoughts| !thoughts.is_empty());
+        self.reasoning_content.clone_from(&thoughts);
+        self.thinking = thoughts;
+        self
+    }
 }
 
 /// The special tokens that templates write.
@@ -61,6 +88,7 @@ pub struct SpecialTokens {
 #[derive(Debug)]
 pub struct Template {
     name: String,
+    source: String,
     environment: Environment<'static>,
     special: SpecialTokens,
     /// Strings that a model of this template writes when it begins the user's turn by itself.
@@ -83,6 +111,7 @@ impl Template {
         };
         let mut template = Self {
             name: name.to_owned(),
+            source: source.to_owned(),
             environment: environment(),
             special,
             stop_strings,
@@ -97,6 +126,11 @@ impl Template {
     /// The name given at creation.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The Jinja text.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// Stop strings that belong to this prompt format. Only what is known for certain: the roles
@@ -125,11 +159,10 @@ impl Template {
     /// Whether a system message reaches the prompt.
     pub fn takes_system(&self) -> bool {
         const PROBE: &str = "system probe";
-        let message = |role, content: &str| Message {
-            role,
-            content: content.to_owned(),
-        };
-        let messages = [message(Role::System, PROBE), message(Role::User, "?")];
+        let messages = [
+            Message::new(Role::System, PROBE),
+            Message::new(Role::User, "?"),
+        ];
         self.render(&messages)
             .is_ok_and(|prompt| prompt.contains(PROBE))
     }

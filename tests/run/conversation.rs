@@ -30,8 +30,7 @@ impl<'m> Chat<'m> {
                 ..Sampling::default()
             },
             limit: Some(limit),
-            stops: Vec::new(),
-            loop_stop: true,
+            ..SessionOptions::default()
         };
         let source = file.chat_template.as_deref().unwrap();
         let template = Template::new("the file's", source, file.special.clone()).unwrap();
@@ -47,7 +46,7 @@ impl<'m> Chat<'m> {
             match event {
                 Event::Text(text) => streamed.push_str(text),
                 Event::Forgot { turns } => forgotten += turns,
-                Event::Reading { .. } => {}
+                Event::Reading { .. } | Event::Thought(_) => {}
             }
             ControlFlow::Continue(())
         })?;

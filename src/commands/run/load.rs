@@ -2,21 +2,20 @@
 
 mod fit;
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-
 use indicatif::DecimalBytes;
 
 use self::fit::{check, load_options, say_repacking, with_fewer_layers};
+use super::sampling::sampling;
 use crate::chat::{StatusLine, note};
 use crate::cli::RunArgs;
 use crate::memory::Resident;
 use crate::runner::{
-    ContextOptions, GpuLayers, LoadOptions, Model, ModelFile, RunnerError, Sampling, Session,
-    SessionOptions, take_unlocked,
+    ContextOptions, GpuLayers, LoadOptions, Model, ModelFile, RunnerError, Session, SessionOptions,
+    take_unlocked,
 };
 
 /// Loads the model, with fewer layers on devices where as many as asked for do not fit there after all.
-pub(super) fn load(args: &RunArgs, file: &ModelFile) -> anyhow::Result<Model> {
+pub(in crate::commands) fn load(args: &RunArgs, file: &ModelFile) -> anyhow::Result<Model> {
     let options = load_options(args, file)?;
     let layers = check(args, file, &options)?;
     let with = |gpu_layers| LoadOptions {
@@ -58,7 +57,7 @@ fn try_to_load(file: &ModelFile, options: &LoadOptions) -> Result<Model, RunnerE
 }
 
 /// What `run` evaluates with.
-pub(super) fn context_options(args: &RunArgs) -> ContextOptions {
+pub(in crate::commands) fn context_options(args: &RunArgs) -> ContextOptions {
     let (key_type, value_type) = args.engine.cache_types();
     ContextOptions {
         size: (args.engine.ctx_size > 0).then_some(args.engine.ctx_size),
@@ -74,21 +73,15 @@ pub(super) fn context_options(args: &RunArgs) -> ContextOptions {
     }
 }
 
-pub(super) fn session_options(args: &RunArgs) -> SessionOptions {
+pub(in crate::commands) fn session_options(args: &RunArgs) -> SessionOptions {
     SessionOptions {
         context: context_options(args),
-        sampling: Sampling {
-            temperature: args.sampling.temp,
-            top_k: args.sampling.top_k,
-            top_p: args.sampling.top_p,
-            min_p: args.sampling.min_p,
-            repeat_penalty: args.sampling.repeat_penalty,
-            seed: u32::try_from(args.sampling.seed).unwrap_or_else(|_| random_seed()),
-        },
-        limit: usize::try_from(args.sampling.n_predict).ok(),
+        sampling: sampling(&args.sampling),
+        limit: args.sampling.n_predict.0,
         stops: args.sampling.stop.clone(),
         // With both, a certain number of tokens is asked for, whatever they are.
-        loop_stop: !(args.sampling.no_loop_stop || args.raw && args.sampling.n_predict > 0),
+        loop_stop: !(args.sampling.no_loop_stop || args.raw && args.sampling.n_predict.0.is_some()),
+        speculate: args.speculation.speculate.0,
     }
 }
 
@@ -98,11 +91,6 @@ pub(in crate::commands) fn default_threads() -> u32 {
     let allowed = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = num_cpus::get_physical().clamp(1, allowed);
     u32::try_from(threads).unwrap_or(1)
-}
-
-/// The standard library seeds its hash maps from the system's random source.
-fn random_seed() -> u32 {
-    RandomState::new().build_hasher().finish() as u32
 }
 
 /// Says where the model runs otherwise than asked or expected.

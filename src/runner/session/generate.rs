@@ -9,7 +9,7 @@ use super::{Answer, Ended, Event, Figures, Session, Task};
 use crate::runner::RunnerError;
 use crate::runner::repeats::{Repetition, RepetitionFinder, Said};
 use crate::runner::rpc;
-use crate::runner::stop::AnswerText;
+use crate::runner::stop::Shown;
 
 impl Session<'_> {
     pub(super) fn generate(
@@ -25,8 +25,8 @@ impl Session<'_> {
             sampler.accept_many(&task.prompt);
         }
         let mut figures = Figures::default();
-        let mut filter = AnswerText::new(std::mem::take(&mut task.stops), task.trim);
         let mut text = String::new();
+        let mut thoughts = String::new();
         let mut generated = Vec::new();
         // Bytes of the text after each token.
         let mut ends = Vec::new();
@@ -38,6 +38,7 @@ impl Session<'_> {
         let Some(reused) = reused else {
             return Ok(Answer {
                 text,
+                thoughts,
                 ended: Ended::Interrupted,
                 figures,
                 once: 0,
@@ -45,6 +46,12 @@ impl Session<'_> {
         };
         figures.reused_tokens = reused;
         figures.prompt_tokens = task.prompt.len() - reused;
+        self.speculator.begin(
+            self.options.speculate,
+            &self.options.sampling,
+            &task.prompt,
+            figures.per_prompt_token(),
+        );
 
         let began = Instant::now();
         let ended = loop {
@@ -56,24 +63,28 @@ impl Session<'_> {
                 break Ended::Limit;
             }
             // The token before is evaluated only now that one more is wanted.
-            if let Some(&last) = generated.last() {
-                if self.engine.is_full()
-                    && let Err(ended) = self.make_room(&mut task, &generated, on)?
-                {
-                    break ended;
-                }
-                self.engine.append(&[last])?;
+            if !generated.is_empty()
+                && self.speculator.is_behind()
+                && self.engine.is_full()
+                && let Err(ended) = self.make_room(&mut task, &generated, on)?
+            {
+                break ended;
             }
-            let token = self.engine.sample(&mut sampler);
+            let wanted = self.options.limit.map(|limit| limit - generated.len());
+            let token = self.speculator.next(
+                &mut self.engine,
+                &mut sampler,
+                generated.last().copied(),
+                wanted.unwrap_or(usize::MAX),
+            )?;
             if vocab.is_eog(token) {
                 break Ended::EndOfGeneration;
             }
             generated.push(token);
-            let piece = vocab.token_to_piece(token, false, None);
-            let (shown, stopped) = filter.push(&piece);
-            text.push_str(&shown);
+            let piece = vocab.token_to_piece(token, task.marks.contains(&token), None);
+            let (shown, stopped) = task.text.push(&piece);
+            let heard = give(&shown, &mut thoughts, &mut text, on);
             ends.push(text.len());
-            let heard = on(Event::Text(&shown));
             if stopped {
                 break Ended::StopString;
             }
@@ -86,11 +97,11 @@ impl Session<'_> {
                 break Ended::Repetition(repetition);
             }
         };
+        figures.speculated = self.speculator.end(&mut self.engine)?;
         if ended != Ended::StopString {
-            let held = filter.finish();
-            text.push_str(&held);
+            let (held, _) = task.text.finish();
             // Nothing more is coming, so there is nothing left to end.
-            let _ = on(Event::Text(&held));
+            let _ = give(&held, &mut thoughts, &mut text, on);
         }
         figures.answer_tokens = generated.len();
         figures.answer_time = began.elapsed();
@@ -102,6 +113,7 @@ impl Session<'_> {
         };
         Ok(Answer {
             text,
+            thoughts,
             ended,
             figures,
             once,
@@ -143,5 +155,24 @@ impl Session<'_> {
         tokens.extend(generated.iter().rev().skip(1).rev());
         let reused = self.read(&tokens, on)?;
         Ok(reused.map(|_| ()).ok_or(Ended::Interrupted))
+    }
+}
+
+/// Tells what is shown, and keeps it.
+fn give(
+    shown: &Shown,
+    thoughts: &mut String,
+    text: &mut String,
+    on: &mut impl FnMut(Event<'_>) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    let mut heard = ControlFlow::Continue(());
+    if !shown.thought.is_empty() {
+        thoughts.push_str(&shown.thought);
+        heard = on(Event::Thought(&shown.thought));
+    }
+    text.push_str(&shown.answer);
+    match on(Event::Text(&shown.answer)) {
+        ControlFlow::Continue(()) => heard,
+        stop => stop,
     }
 }

@@ -12,10 +12,7 @@ fn render(source: &str, messages: &[Message]) -> Result<String, TemplateError> {
 }
 
 fn messages(said: &[(Role, &str)]) -> Vec<Message> {
-    let message = |&(role, content): &(Role, &str)| Message {
-        role,
-        content: content.to_owned(),
-    };
+    let message = |&(role, content): &(Role, &str)| Message::new(role, content);
     said.iter().map(message).collect()
 }
 
