@@ -343,14 +343,10 @@ impl Setting {
 mod tests {
     use super::*;
 
-    fn options() -> SessionOptions {
-        SessionOptions::default()
-    }
-
     #[test]
     fn every_option_reads_what_it_writes_and_refuses_what_is_none() {
         for setting in SETTINGS {
-            let mut options = options();
+            let mut options = SessionOptions::default();
             let value = setting.value(&mut options);
             setting.set(&mut options, &value).unwrap();
             assert_eq!(setting.value(&mut options), value, "{}", setting.name);
@@ -371,7 +367,7 @@ mod tests {
             "0.5", "7", "0.25", "0.125", "0.75", "2.5", "0.0625", "0.375", "1.5", "9", "-2", "3.5",
             "11", "12", "\"13\"", "off",
         ];
-        let mut options = options();
+        let mut options = SessionOptions::default();
         for (setting, value) in SETTINGS.iter().zip(values) {
             setting.set(&mut options, value).unwrap();
         }
