@@ -22,16 +22,18 @@ cd "$room"
 HOME=$room XDG_STATE_HOME=$room/state XDG_DATA_HOME=$room/data LANG=C.UTF-8 \
     "$target/release/examples/chat_picture" "$picture" \
     'swallow-gguf run SmolLM2-135M-Instruct.Q4_1.gguf' \
-    "$target/release/swallow-gguf" run -m SmolLM2-135M-Instruct.Q4_1.gguf --temp 0 \
+    "$target/release/swallow-gguf" run -m SmolLM2-135M-Instruct.Q4_1.gguf --temp 0 --seed 1 \
     <<'LINES'
-こんにちは! In English, please: what is a swallow?
-/read 買い物.txt
-What shall I buy for the party?
+What is the capital of Japan?
 """
-Write one line about each of these:
+Write one short sentence about each of these:
 - the moon
 - the sea
 """
+/clear
+/read 買い物.txt
+What do I have to buy? Answer in one short sentence.
+/undo
 /set temp 0.7
 /stats
 LINES

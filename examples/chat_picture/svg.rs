@@ -55,7 +55,6 @@ pub(crate) fn picture(screen: &Screen) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
          viewBox=\"0 0 {width} {height}\" font-family=\"ui-monospace, 'Cascadia Code', Menlo, Consolas, \
          'DejaVu Sans Mono', 'Noto Sans Mono CJK JP', monospace\" font-size=\"15\" fill=\"{TEXT}\">\n\
-         <style>text {{ white-space: pre }}</style>\n\
          <rect width=\"{width}\" height=\"{height}\" rx=\"8\" fill=\"{BACKGROUND}\"/>\n"
     );
     for (i, colour) in BUTTONS.iter().enumerate() {
@@ -133,6 +132,8 @@ fn draw(svg: &mut String, row: u16, begin: u16, text: &str, look: Look) {
     svg.push('>');
     for character in text.chars() {
         match character {
+            // Of ordinary spaces only one would be drawn.
+            ' ' => svg.push('\u{a0}'),
             '<' => svg.push_str("&lt;"),
             '&' => svg.push_str("&amp;"),
             other => svg.push(other),
