@@ -100,6 +100,10 @@ impl Talk<'_> {
                 )),
                 _ => {}
             }
+            let only_thoughts = answer.text.is_empty() && !answer.thoughts.is_empty();
+            if only_thoughts && answer.ended != Ended::Interrupted {
+                note("the model thought, and gave no answer");
+            }
             self.totals.add(&answer.figures);
             if self.stats {
                 figures::print(&answer.figures);

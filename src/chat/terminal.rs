@@ -153,7 +153,9 @@ impl Chat<'_, '_> {
         match answer.ended {
             Ended::Interrupted => note("stopped; Ctrl-C once more leaves"),
             Ended::Limit => note("stopped at the most tokens that `-n` allows"),
-            _ if answer.text.is_empty() => note("the model has no answer"),
+            _ if answer.text.is_empty() && answer.thoughts.is_empty() => {
+                note("the model has no answer");
+            }
             _ => {}
         }
         let _ = writeln!(io::stdout());

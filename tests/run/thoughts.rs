@@ -57,8 +57,11 @@ fn thoughts_are_no_part_of_the_answer() {
         &[&args[..], &["--stop", "sum", "-n", "60"]].concat(),
     );
     assert!(stopped.starts_with("A: It is "), "{stopped:?}");
-    let (none, _) = succeed(&model, &[&args[..], &["-n", "3"]].concat());
-    assert_eq!(none, "");
+    let (none, why) = succeed(&model, &[&args[..], &["-n", "3"]].concat());
+    assert_eq!(
+        (none.as_str(), why.as_str()),
+        ("", "the model thought, and gave no answer\n")
+    );
     // As it is, the text has its marks.
     let prompt =
         "Q: What is 4 + 4?\n<think>\nIt is 8.\n</think>\nA: It is 8.\n\nQ: What is 5 + 5?\n<think>";
