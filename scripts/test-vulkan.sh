@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # GPU layers proven for real on a machine without a GPU: builds with Vulkan against Mesa's
 # software device (llvmpipe), and holds the greedy text of a real Mixture of Experts with 0, half
-# and all of its layers on that device against each other. Builds llama.cpp anew in
-# target/vulkan; not in CI.
+# and all of its layers on that device, with as many as fit, and with its experts left in the machine's
+# memory against each other. Builds llama.cpp anew in target/vulkan; not in CI.
 set -euo pipefail
 # shellcheck source=scripts/lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
@@ -94,33 +94,73 @@ step 'make a real MoE of two experts' make_model
 # Mesa's software device is a CPU, which ggml takes only when it is asked for by number.
 export VK_DRIVER_FILES=$icd VK_ICD_FILENAMES=$icd GGML_VK_VISIBLE_DEVICES=0
 
-ask() { # LAYERS
+ask() { # NAME OPTIONS
     answer=$work/answer-$1.txt
     log=$work/log-$1.txt
     "$swallow_gguf" run -m "$work/moe-F16.gguf" --raw -p "$prompt" --temp 0 -n 16 --stats -v \
-        -ngl "$1" >"$answer" 2>"$log" || die "the run failed, see $log"
+        "${@:2}" >"$answer" 2>"$log" || die "the run failed, see $log"
     [ -s "$answer" ] || die "the answer is empty, see $log"
     grep '^GPU: .*llvmpipe' "$log" || die "the device is not llvmpipe, see $log"
+    grep '^memory: ' "$log"
     grep '^layers on a GPU: ' "$log"
     cat "$answer"
 }
 
-# llama.cpp's log says what lies on the device: nothing, or the weights of these layers.
+# MiB of weights that llama.cpp's log gives to a buffer, whole ones; 0 where it has none.
+weights() { # BUFFER
+    sed -n "s/^load_tensors: *$1 model buffer size = *\([0-9]*\)\..*/\1/p" "$log" |
+        awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+# The text must be that of the CPU, and the log says what lies on the device.
+same_text() {
+    cmp "$work/answer-0.txt" "$answer" || die "the text is another, see $answer and $log"
+}
 ask_cpu() {
-    ask 0
+    ask 0 -ngl 0
     ! grep 'Vulkan0 .*buffer size' "$log" || die "the device is used for no layers, see $log"
 }
 ask_device() { # LAYERS
-    ask "$1"
+    ask "$1" -ngl "$1"
     grep "offloaded $1/" "$log" || die "$1 layers were not offloaded, see $log"
     grep 'Vulkan0 model buffer size' "$log" || die "no weights on the device, see $log"
-    cmp "$work/answer-0.txt" "$answer" || die "with $1 layers on the device the text is another"
+    same_text
 }
+ask_auto() {
+    ask auto
+    grep "^layers on a GPU: $layers of $layers" "$log" ||
+        die "llama.cpp's choice leaves layers of a small model behind, see $log"
+    [ "$(weights Vulkan0)" -gt 0 ] || die "no weights on the device, see $log"
+    same_text
+}
+# All layers are on the device, and the experts, most of the model, are not.
+ask_cpu_moe() {
+    ask "$layers" -ngl "$layers"
+    local whole left host
+    whole=$(weights Vulkan0)
+    ask cpu-moe -ngl "$layers" --cpu-moe
+    left=$(weights Vulkan0)
+    host=$(($(weights 'CPU[_A-Za-z]*') + $(weights Vulkan_Host)))
+    printf 'weights on the device: %d MiB, without experts %d MiB, and %d MiB in memory\n' \
+        "$whole" "$left" "$host"
+    [ "$left" -gt 0 ] && [ "$left" -lt "$whole" ] || die "the experts are on the device, see $log"
+    [ "$host" -gt 0 ] || die "the experts are nowhere, see $log"
+    same_text
+    local some
+    ask cpu-moe-1 -ngl "$layers" --cpu-moe=1
+    some=$(weights Vulkan0)
+    [ "$left" -lt "$some" ] && [ "$some" -lt "$whole" ] ||
+        die "the experts of one layer alone should be in memory, see $log"
+    same_text
+}
+step 'list the devices' "$swallow_gguf" devices
 step 'ask the CPU' ask_cpu
 layers=$(sed -n 's/^layers on a GPU: 0 of //p' "$log")
 step 'ask with half of the layers on the device' ask_device $((layers / 2))
 step 'ask with all layers on the device' ask_device "$layers"
-printf '\nthe same text with 0, %d and %d of %d layers on the device\n' \
+step 'ask with as many layers as fit' ask_auto
+step 'ask with the experts in memory' ask_cpu_moe
+printf '\nthe same text with 0, %d and %d of %d layers on the device, as many as fit, and experts apart\n' \
     $((layers / 2)) "$layers" "$layers"
 
 step_table

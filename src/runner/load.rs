@@ -14,7 +14,7 @@ use llama_cpp_sys_2::{
     llama_model_tensor_buft_override,
 };
 
-use super::devices::{self, Device};
+use super::devices::{self, Device, DeviceKind};
 use super::{ContextOptions, RunnerError, log};
 use crate::memory::{Placement, Repacking, Shape, Usage};
 
@@ -159,9 +159,15 @@ impl Params {
             patterns: Vec::new(),
             overrides: Vec::new(),
         };
-        // With no layers there, llama.cpp would still copy weights to a GPU for every long enough batch.
-        let used = if layers == Some(0) { &[][..] } else { gpus };
-        params.devices = used.iter().filter_map(devices::handle).collect();
+        // With no layers there, llama.cpp would still copy weights to a GPU for every long enough batch;
+        // a device that only tensors are placed on has to be there.
+        let has_layers = layers != Some(0);
+        let is_placed = |device: &&Device| {
+            let mut placements = options.placements.iter();
+            placements.any(|placement| placement.device.eq_ignore_ascii_case(&device.name))
+        };
+        let used = gpus.iter().filter(|gpu| has_layers || is_placed(gpu));
+        params.devices = used.filter_map(devices::handle).collect();
         params.devices.push(ptr::null_mut());
         if !options.tensor_split.is_empty() {
             params.tensor_split = vec![0.0; max_devices()];
@@ -169,14 +175,16 @@ impl Params {
             shares.for_each(|(to, from)| *to = *from);
         }
         if !options.placements.is_empty() {
-            params.place(&options.placements)?;
+            params.place(&options.placements, gpus)?;
         }
         Ok(params)
     }
 
-    /// Sets the devices of tensors.
-    fn place(&mut self, placements: &[Placement]) -> Result<(), RunnerError> {
-        let all = devices::devices()?;
+    /// Sets the devices of tensors: the CPU, and those that the model may use. llama.cpp would end the
+    /// program over another.
+    fn place(&mut self, placements: &[Placement], gpus: &[Device]) -> Result<(), RunnerError> {
+        let mut all = devices::devices()?;
+        all.retain(|device| device.kind == DeviceKind::Cpu || gpus.contains(device));
         for placement in placements {
             let device = devices::find(&all, &placement.device, |_| true)?;
             let buffer = devices::handle(device).map(buffer_type);

@@ -28,17 +28,17 @@ pub(crate) struct Worker {
     lines: Receiver<String>,
 }
 
-/// `swallow-gguf rpc-worker` on one thread and any port.
-fn rpc_worker() -> Command {
+/// `swallow-gguf rpc-worker` on one thread.
+fn rpc_worker(port: &str) -> Command {
     let mut command = swallow_gguf();
-    command.args(["rpc-worker", "--port", "0", "-t", "1"]);
+    command.args(["rpc-worker", "--port", port, "-t", "1"]);
     command.env("NO_COLOR", "1");
     command
 }
 
 impl Worker {
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut child = rpc_worker()
+        let mut child = rpc_worker("0")
             .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

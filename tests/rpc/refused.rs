@@ -106,7 +106,7 @@ fn who_is_not_a_worker_is_told_by_name() {
 
 #[test]
 fn a_worker_that_cannot_be_is_told_why() {
-    let told = |args: &[&str]| error(rpc_worker().args(args));
+    let told = |args: &[&str]| error(rpc_worker("0").args(args));
     for open in ["0.0.0.0", "8.8.8.8"] {
         let told = told(&["--host", open]);
         assert!(told.contains("add `--i-know-it-is-open`"), "{told}");
@@ -136,7 +136,7 @@ fn a_worker_that_cannot_be_is_told_why() {
 
     let worker = Worker::start(&[]);
     let port = worker.address.rsplit(':').next().unwrap();
-    let taken = told(&["--port", port]);
+    let taken = error(&mut rpc_worker(port));
     assert!(
         taken.contains(&format!(
             "cannot listen on 127.0.0.1:{port}: the port is in use"

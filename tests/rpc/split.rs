@@ -49,6 +49,12 @@ fn two_workers_have_layers_and_the_text_is_the_same() {
             assert!(log.contains(&buffer), "{buffer}: {log}");
         }
     }
+    // One that is too small for what llama.cpp leaves free gets nothing, which is told.
+    let small = Worker::start(&["--mem", "100M"]);
+    let none = output(run(&model, &[&small.address]).args(asked));
+    assert_eq!(text(&none.stdout), text(&alone.stdout));
+    let told = text(&none.stderr);
+    assert!(told.contains("no layers go to the workers"), "{told}");
     one.wait_for("uses this worker");
     one.wait_for("its memory is free again");
     // What is on this machine alone is as it was.

@@ -129,6 +129,16 @@ pub(super) fn say_what_differs(args: &RunArgs, model: &Model) {
             super::super::devices::why_no_gpu()
         ));
     }
+    let left_to_us = args
+        .engine
+        .gpu_layers
+        .is_none_or(|arg| arg.0 == GpuLayers::Auto);
+    if !args.rpc.workers.is_empty() && model.offloaded_layers().0 == 0 && left_to_us {
+        note(
+            "no layers go to the workers: llama.cpp would leave 1 GiB free on each of their devices, and they \
+             have no room for a layer besides; `--gpu-layers N` puts N of them there all the same",
+        );
+    }
 }
 
 /// Says what the program holds of the memory.
