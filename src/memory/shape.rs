@@ -279,11 +279,14 @@ impl<'a> Keys<'a> {
         let latent = self.number("attention.key_length_mla") > 0;
         let state = self.state(embedding, heads);
         let attends = !self.is_recurrent(layer) && !self.shares(layer, layers);
+        // Sparse attention keeps a small key of its own to choose by.
+        let indexer = self.number("attention.indexer.key_length");
         Kv {
-            key: if attends {
-                width("attention.key_length").saturating_mul(kv_heads)
-            } else {
-                0
+            key: match attends {
+                true => width("attention.key_length")
+                    .saturating_mul(kv_heads)
+                    .saturating_add(indexer),
+                false => 0,
             },
             value: match attends && !latent {
                 true => width("attention.value_length").saturating_mul(kv_heads),

@@ -232,6 +232,6 @@ mod tests {
         let cpu = all.iter().find(|device| device.kind == DeviceKind::Cpu);
         let cpu = cpu.unwrap();
         assert!(cpu.total > 0 && cpu.free <= cpu.total, "{cpu:?}");
-        assert!(named(&[cpu.name.clone()]).is_err());
+        assert!(named(std::slice::from_ref(&cpu.name)).is_err());
     }
 }
