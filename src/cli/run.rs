@@ -79,10 +79,6 @@ pub struct RunArgs {
     #[command(flatten)]
     pub engine: EngineArgs,
 
-    /// What is converted first.
-    #[command(flatten)]
-    pub store: StoreArgs,
-
     /// Other machines.
     #[command(flatten)]
     pub rpc: RpcArgs,
@@ -97,6 +93,10 @@ pub struct RunArgs {
     /// Show llama.cpp's log on stderr
     #[arg(short, long)]
     pub verbose: bool,
+
+    /// What is converted first; last, because its heading is that of all that follows.
+    #[command(flatten)]
+    pub store: StoreArgs,
 }
 
 impl RunArgs {

@@ -394,7 +394,7 @@ fn a_repository_without_a_checkpoint_is_told() {
     for (source, expected) in [
         (
             "hf:org/gguf",
-            "hf:org/gguf is not a checkpoint: it holds GGUF files, `model-q4.gguf`: `quantize` and `run -m` take one as `hf:org/gguf:model-q4.gguf`",
+            "hf:org/gguf is not a checkpoint: it holds GGUF files, `model-q4.gguf`: `quantize` and `run` take one as `hf:org/gguf:model-q4.gguf`",
         ),
         (
             "hf:org/config",

@@ -2,7 +2,13 @@
 
 use std::{fs, process::Stdio, time::Duration};
 
-use swallow_gguf::{store::fingerprint, synthetic};
+use swallow_gguf::{
+    convert::{CheckpointOptions, CheckpointSource, Conversion},
+    file_type::FileType,
+    plan::{ConversionPlan, Fitting},
+    store::{choice, fingerprint},
+    synthetic,
+};
 
 use super::{Home, NOWHERE, Said, stamp};
 use crate::support::{checkpoint, converted, small_moe, text};
@@ -57,6 +63,38 @@ fn it_is_converted_once() {
             .unwrap(),
     );
     assert_eq!((option.code, option.stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn the_first_type_that_fits_is_planned() {
+    let home = Home::new(NOWHERE);
+    let options = CheckpointOptions {
+        source: CheckpointSource::Folder(home.checkpoint("Moe")),
+        wishes: FileType::F32.into(),
+        chat_template: None,
+    };
+    let planned = |bytes: u64, types: &[FileType]| {
+        let fits = |plan: &ConversionPlan| plan.file_bytes() <= bytes;
+        let fitting = Fitting { types, fits: &fits };
+        let plan = Conversion::of_checkpoint_fitting(&options, &fitting)
+            .unwrap()
+            .plan;
+        (plan.file_type, plan.file_bytes())
+    };
+    let mut most = u64::MAX;
+    for ty in choice::TYPES {
+        let (found, bytes) = planned(most, &choice::TYPES);
+        assert_eq!(found, ty);
+        // What is planned is what is written.
+        assert_eq!(planned(u64::MAX, &[ty]), (ty, bytes));
+        most = bytes - 1;
+    }
+    // Nothing fits: the smallest. One that was there before comes first.
+    assert_eq!(planned(most, &choice::TYPES).0, choice::SMALLEST);
+    assert_eq!(
+        planned(u64::MAX, &choice::order(&[FileType::Q4_K_S])).0,
+        FileType::Q4_K_S
+    );
 }
 
 #[test]

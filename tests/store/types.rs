@@ -20,14 +20,15 @@ fn hub() -> (Hub, Home) {
             File::large_of(Content::Bytes(bytes.into())),
         );
     };
-    for ty in ["Q4_K_M", "Q5_K_M", "BF16"] {
+    for ty in ["Q4_K_M", "Q4_K_S", "Q5_K_M", "BF16"] {
         let bytes = converted(&source, &home.path("x.gguf"), &["-t", ty, "-f"]);
-        put(&format!("m-{ty}.gguf"), bytes.clone());
-        if ty == "Q4_K_M" {
-            put("m-UD-Q4_K_XL.gguf", bytes.clone());
-            put("m-v2-IQ4.gguf", bytes);
-        }
+        put(&format!("m-{ty}.gguf"), bytes);
     }
+    let other = ["-t", "q4_k_s", "--attn-type", "q8_0", "-f"];
+    put(
+        "m-UD-Q4_K_XL.gguf",
+        converted(&source, &home.path("x.gguf"), &other),
+    );
     let args = ["-t", "q6_k", "--split-max-size", "1M"];
     let split = convert(&source, &home.path("m-Q6_K.gguf"), &args);
     assert!(split.status.success(), "{}", text(&split.stderr));
@@ -84,12 +85,12 @@ fn what_cannot_be_picked() {
         (
             "hf:org/ggufs:Q2_K",
             &[],
-            "`hf:org/ggufs:Q2_K`: it has no GGUF file of that type: it has `Q6_K/m-Q6_K-00001-of-00003.gguf`, `m-BF16.gguf`, `m-Q4_K_M.gguf`, `m-Q5_K_M.gguf` and 3 more",
+            "`hf:org/ggufs:Q2_K`: it has no GGUF file of that type: it has `Q6_K/m-Q6_K-00001-of-00002.gguf`, `m-BF16.gguf`, `m-Q4_K_M.gguf`, `m-Q4_K_S.gguf` and 3 more",
         ),
         (
             "hf:org/ggufs",
             &["--type", "q2_k"],
-            "`hf:org/ggufs:Q2_K`: it has no GGUF file of that type: it has `Q6_K/m-Q6_K-00001-of-00003.gguf`, `m-BF16.gguf`, `m-Q4_K_M.gguf`, `m-Q5_K_M.gguf` and 3 more",
+            "`hf:org/ggufs:Q2_K`: it has no GGUF file of that type: it has `Q6_K/m-Q6_K-00001-of-00002.gguf`, `m-BF16.gguf`, `m-Q4_K_M.gguf`, `m-Q4_K_S.gguf` and 3 more",
         ),
         (
             "hf:org/ggufs",
@@ -117,13 +118,13 @@ fn the_largest_that_fits_is_taken_and_then_the_one_that_is_here() {
     let said = home.runs("hf:org/ggufs", &[]);
     assert!(
         said.starts_with(
-            "Q6_K/m-Q6_K-00001-of-00003.gguf is the largest file that fits: it takes "
+            "Q6_K/m-Q6_K-00001-of-00002.gguf is the largest file that fits: it takes "
         ),
         "{said}"
     );
     assert_eq!(
         home.runs("hf:org/ggufs", &[]),
-        "`Q6_K/m-Q6_K-00001-of-00003.gguf` is here, and fits\n"
+        "`Q6_K/m-Q6_K-00001-of-00002.gguf` is here, and fits\n"
     );
     let mut offline = home.run_command("hf:org/ggufs", &[]);
     drop(hub);

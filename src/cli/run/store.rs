@@ -70,8 +70,8 @@ impl StoreArgs {
         }
     }
 
-    /// The option of a conversion that was given, if one was.
-    pub fn given(&self) -> Option<&'static str> {
+    /// The options of a conversion that were given.
+    pub fn given(&self) -> impl Iterator<Item = &'static str> {
         let given = [
             (self.file_type.is_some(), "--type"),
             (self.experts_type.is_some(), "--experts-type"),
@@ -79,6 +79,8 @@ impl StoreArgs {
             (self.imatrix.is_some(), "--imatrix"),
             (self.search != Search::Reference, "--search"),
         ];
-        given.into_iter().find_map(|(is, name)| is.then_some(name))
+        given
+            .into_iter()
+            .filter_map(|(is, name)| is.then_some(name))
     }
 }

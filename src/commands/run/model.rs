@@ -21,6 +21,9 @@ use crate::{
     store::{Store, StoreError, choice},
 };
 
+/// Files of which the header is tried to be read, to know what the model is.
+const HEADERS: usize = 3;
+
 /// The GGUF to run: made, fetched or found.
 pub(super) fn gguf(args: &RunArgs, interrupts: &Interrupts) -> anyhow::Result<PathBuf> {
     let given = args.model().map_err(anyhow::Error::msg)?;
@@ -65,7 +68,7 @@ pub(super) fn gguf(args: &RunArgs, interrupts: &Interrupts) -> anyhow::Result<Pa
 /// The GGUF at a path, or of the hub by its path there: nothing of it can be chosen.
 fn as_it_is(args: &RunArgs, given: &Path) -> anyhow::Result<PathBuf> {
     let path = fetch::gguf(given)?.into_owned();
-    if let Some(option) = args.store.given().filter(|_| path.is_file()) {
+    if let Some(option) = args.store.given().next().filter(|_| path.is_file()) {
         bail!(
             "`{option}` is for what is converted or chosen first, and `{}` is a GGUF file: `quantize` makes another of it",
             given.display()
@@ -116,22 +119,34 @@ fn of_hub(stored: &Stored<'_>, given: &Path, text: &str) -> anyhow::Result<PathB
     let repository = Repository::open(client, repo, tag.as_deref())?;
     let model = match &tag {
         Some(tag) => match (repository.tagged(tag)?, tagged) {
-            (Some(model), _) => Some(model),
+            (Some(model), _) => {
+                refuse_knobs(args, text)?;
+                Some(model)
+            }
             (None, Some(_)) if repository.is_checkpoint() => None,
             (None, _) => return Err(repository.without(tag).into()),
         },
         // Of what is neither the conversion says what it is.
         None if repository.is_checkpoint() || repository.models().is_empty() => None,
-        None => Some(chosen(&repository, text, args)?),
+        None => {
+            refuse_knobs(args, text)?;
+            Some(chosen(&repository, text, args)?)
+        }
     };
     let Some(model) = model else {
         return stored.gguf(&source, tagged.or(asked));
     };
-    let others = args.store.given().filter(|option| *option != "--type");
-    if let Some(option) = others {
-        bail!("`{option}` is for what is converted, and `{text}` holds GGUF files");
-    }
     Ok(repository.fetch(&model)?)
+}
+
+/// Fails where something is asked of a conversion, and there is none: `text` holds GGUF files.
+fn refuse_knobs(args: &RunArgs, text: &str) -> anyhow::Result<()> {
+    match args.store.given().find(|option| *option != "--type") {
+        Some(option) => {
+            bail!("`{option}` is for what is converted, and `{text}` holds GGUF files")
+        }
+        None => Ok(()),
+    }
 }
 
 /// The model of a repository of GGUFs that is taken: of the type asked for, else one that is here and
@@ -162,11 +177,10 @@ fn chosen(repository: &Repository, text: &str, args: &RunArgs) -> anyhow::Result
         });
         (std::cmp::Reverse(model.bytes), !is_common)
     });
-    let smallest = models.last().cloned();
-    let Some((smallest, header)) = smallest.and_then(|model| {
-        let header = repository.header(&model)?;
-        Some((model, header))
-    }) else {
+    // They differ in their sizes, and hardly in what else takes memory.
+    let header = models.iter().rev().take(HEADERS);
+    let header = header.filter_map(|model| repository.header(model)).next();
+    let (Some(smallest), Some(header)) = (models.last(), header) else {
         return Err(HubError::name(
             text,
             format!(
@@ -186,7 +200,7 @@ fn chosen(repository: &Repository, text: &str, args: &RunArgs) -> anyhow::Result
         return Ok(model.clone());
     }
     let fits = |model: &&GgufModel| room.fits_file(model.first(), &header, bytes(model));
-    let model = models.iter().find(fits).unwrap_or(&smallest).clone();
+    let model = models.iter().find(fits).unwrap_or(smallest).clone();
     room.say_choice(
         "file",
         false,
