@@ -1,6 +1,6 @@
 //! The model in memory, and how its answers are made.
 
-mod fit;
+pub(super) mod fit;
 
 use indicatif::DecimalBytes;
 
