@@ -86,7 +86,7 @@ impl Connection {
         stream.set_write_timeout(Some(patience))?;
         stream.write_all(&hello())?;
         let mut greeting = [0; HELLO_ANSWER];
-        // Byte by byte what comes is held against what must come, so that a stranger who says less is known.
+        // The length first, so that a stranger who says something shorter is not waited for.
         stream.read_exact(&mut greeting[..8])?;
         if u64::from_le_bytes(first_eight(&greeting)) != (HELLO_ANSWER - 8) as u64 {
             return Err(Failure::Stranger);
