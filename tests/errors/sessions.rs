@@ -4,7 +4,7 @@ use std::fs::{self, File};
 
 use swallow_gguf::sessions::{SessionError, SessionName, Sessions};
 
-use super::{Section, Variants, variants};
+use super::{Section, variants};
 
 variants!(SessionError {
     NoFolder,
