@@ -92,9 +92,12 @@ pub(super) fn execute(args: RunArgs) -> anyhow::Result<()> {
     match (asked, conversation) {
         (Asked::Once(prompt), Some(mut conversation)) => {
             conversation.ask(prompt);
-            let answer = talk.answer(&mut conversation)?;
+            let answer = talk.answer(&mut conversation);
+            if answer.is_err() {
+                conversation.take_back();
+            }
             talk.keeping.end(&conversation, &talk.session);
-            finish(&mut talk, &answer)
+            finish(&mut talk, &answer?)
         }
         (Asked::Once(prompt), None) => {
             let answer = talk.complete(&prompt)?;
