@@ -6,15 +6,22 @@ use crate::{file_type::FileType, mix::tensor_type, model::SkipPattern, plan::Sea
 use clap::{Args, Parser, Subcommand};
 use swallow_quant::GgmlType;
 
+mod bench_run;
+mod devices;
 mod knobs;
 mod merge;
 mod run;
 mod sessions;
 mod write;
 
+pub use bench_run::{BenchRunArgs, BenchSpeculateArgs};
+pub use devices::DevicesArgs;
 pub use knobs::{KnobArgs, TensorTypeArg, TensorTypeArgs};
 pub use merge::{LayoutArg, MergeArgs};
-pub use run::{EngineArgs, RunArgs, SamplingArgs, SessionArgs, with_long_gpu_layers};
+pub use run::{
+    EngineArgs, GpuLayersArg, KvTypes, LoraArg, RepackArg, RunArgs, SamplingArgs, SessionArgs,
+    SpeculateArg, SpeculationArgs, with_long_options,
+};
 pub use sessions::{SessionsArgs, SessionsCommand};
 pub use write::WriteArgs;
 
@@ -38,6 +45,8 @@ pub enum Command {
     Quantize(QuantizeArgs),
     /// Chat with a GGUF model, or answer one prompt
     Run(RunArgs),
+    /// List what this build can compute with, and its memory
+    Devices(DevicesArgs),
     /// List, show, export and remove the chats that are kept
     Sessions(SessionsArgs),
     /// Show what is in a GGUF file
@@ -180,6 +189,10 @@ pub enum Bench {
     Quantize(BenchQuantizeArgs),
     /// A whole conversion: makes a checkpoint of the target's shapes, converts it and tells where the time went
     Convert(BenchConvertArgs),
+    /// A model as `run` evaluates it: tokens/s of prompts and of generation, as llama-bench measures them
+    Run(BenchRunArgs),
+    /// What proposing tokens gains: summarising, editing, code, lists and free chat with and without
+    Speculate(BenchSpeculateArgs),
 }
 
 /// `swallow-gguf bench quantize`

@@ -13,6 +13,7 @@
 //! - [`convert`]: executes the plan in one pass
 //! - [`gguf`]: the format, read and written; [`inspect`] shows what a file holds
 //! - [`compare`]: two files, or a file and its checkpoint, held against each other
+//! - [`memory`]: what a model takes of the memory, and what the machine has
 //! - [`runner`]: runs a file through llama.cpp; [`chat`] is the conversation in the terminal
 //! - [`sessions`]: the chats that are kept, and taken up again
 //! - [`places`]: where the program keeps what it makes for itself
@@ -32,6 +33,7 @@ pub mod gguf;
 pub mod hub;
 pub mod imatrix;
 pub mod inspect;
+pub mod memory;
 pub mod merge;
 pub mod mix;
 pub mod model;

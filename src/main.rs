@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use swallow_gguf::{
-    cli::{Cli, Command, with_long_gpu_layers},
+    cli::{Cli, Command, with_long_options},
     commands,
     convert::ConvertError,
 };
@@ -16,7 +16,7 @@ const INTERRUPTED: u8 = 130;
 const TROUBLE: u8 = 2;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse_from(with_long_gpu_layers(std::env::args_os()));
+    let cli = Cli::parse_from(with_long_options(std::env::args_os()));
     let compares = matches!(cli.command, Command::Diff(_) | Command::Verify(_));
     let error = match commands::execute(cli) {
         Ok(code) => return code,

@@ -32,6 +32,14 @@ pub fn state() -> Option<PathBuf> {
     Some(folder.join(NAME))
 }
 
+/// `path` with one more ending, as in `chat.jsonl.part`.
+pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    name.into()
+}
+
 /// Makes an empty file that only its user can read, in place of what is there.
 pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     let file = private(File::options().write(true).create(true).truncate(true)).open(path)?;

@@ -3,4 +3,6 @@
 pub mod convert;
 pub mod ggml;
 pub mod quantize;
+pub mod run;
 pub mod search;
+pub mod speculate;

@@ -59,6 +59,13 @@ impl Totals {
 pub(super) fn print(figures: &Figures) {
     note(&format!("prompt: {}", prompt(figures)));
     note(&format!("answer: {}", answer(figures)));
+    let speculated = figures.speculated;
+    if speculated.proposed > 0 {
+        note(&format!(
+            "speculation: {} tokens proposed, {} of them right",
+            speculated.proposed, speculated.accepted,
+        ));
+    }
 }
 
 fn prompt(figures: &Figures) -> String {

@@ -1,9 +1,12 @@
 //! Keeps the chat while it goes on, and takes one up.
 
+mod reminder;
+
 use std::time::{Duration, Instant};
 
 use indicatif::DecimalBytes;
 
+use self::reminder::tell_where_it_stood;
 use super::note;
 use crate::runner::{Conversation, Session, State, StateError, StateIdentity};
 use crate::sessions::{About, MOST_STATE_BYTES, SessionError, SessionFile, SessionName, Sessions};
@@ -97,7 +100,7 @@ impl Keeping {
         match on.keep(conversation, session) {
             Ok(()) => on.told = false,
             Err(error) if !on.told => {
-                note(&format!("the chat is not kept: {error}"));
+                note(&format!("the chat is not kept: {}", told(error)));
                 on.told = true;
             }
             Err(_) => {}
@@ -125,6 +128,17 @@ impl Keeping {
         }
     }
 
+    /// Says where the chat is kept that ends here, where that was not said when it began.
+    pub(super) fn say_where(&self) {
+        let file = self.on.as_ref().and_then(|on| on.file.as_ref());
+        if let Some(file) = file.filter(|file| file.is_kept() && file.is_new()) {
+            note(&format!(
+                "the chat is kept as `{0}`: `--continue` or `--session {0}` takes it up",
+                file.name()
+            ));
+        }
+    }
+
     /// `/save NAME`
     pub(super) fn save_as(
         &mut self,
@@ -138,7 +152,7 @@ impl Keeping {
         };
         match saved {
             Ok(()) => note(&format!("the chat is kept as `{name}`")),
-            Err(error) => note(&error.to_string()),
+            Err(error) => note(&told(error)),
         }
     }
 
@@ -158,7 +172,7 @@ impl Keeping {
             None => return note("chats are not kept with `--no-session`, and not taken up"),
         };
         if let Err(error) = loaded {
-            note(&error.to_string());
+            note(&told(error));
         }
     }
 
@@ -246,7 +260,7 @@ impl On {
                 self.tell("kept", &state, began.elapsed());
                 self.sessions.prune_states();
             }
-            Err(error) => note(&format!("{error}; the text is kept")),
+            Err(error) => note(&format!("{}; the text is kept", told(error))),
         }
     }
 
@@ -314,12 +328,12 @@ impl On {
             }
             Err(error) if error.is_absence() => {}
             Err(error) => {
-                if self.stats {
-                    note(&format!("{error}; the text is read again"));
-                }
                 if !matches!(error, StateError::Io { .. }) {
                     // It is of no use any more. Where it stays, the next one replaces it.
                     let _ = std::fs::remove_file(&path);
+                }
+                if self.stats {
+                    note(&format!("{}; the text is read again", told(error)));
                 }
             }
         }
@@ -369,55 +383,15 @@ impl On {
     }
 }
 
-/// Reminds of a chat that is taken up: how long it is, and what was said last.
-fn tell_where_it_stood(file: Option<&SessionFile>, conversation: &Conversation) {
-    /// Lines of the last answer that are shown.
-    const LINES: usize = 8;
-    let Some(file) = file.filter(|file| file.is_kept()) else {
-        return;
-    };
-    let turns = match conversation.turns().len() {
-        1 => "1 turn".to_owned(),
-        n => format!("{n} turns"),
-    };
-    let last = file
-        .last_time()
-        .map(|time| format!(", the last of {}", readable(time)));
-    note(&format!(
-        "`{}` is taken up: {turns}{}",
-        file.name(),
-        last.unwrap_or_default()
-    ));
-    if let Some(turn) = conversation.turns().last() {
-        note(&format!(
-            "> {}",
-            turn.question.lines().next().unwrap_or_default()
-        ));
-        let answer = turn.answer.as_deref().unwrap_or_default();
-        let lines: Vec<&str> = answer.lines().collect();
-        let hidden = lines.len().saturating_sub(LINES);
-        if hidden > 0 {
-            note("…");
-        }
-        lines[hidden..].iter().for_each(|line| note(line));
-        if turn.answer.is_none() {
-            note("it has no answer yet; /regen answers it");
-        }
-    }
-}
-
-/// A time of a file's lines without its seconds.
-fn readable(time: &str) -> String {
-    time.replacen('T', " ", 1)
-        .chars()
-        .take("2026-11-26 09:30".len())
-        .collect()
-}
-
 impl Keeping {
     /// Says what was taken up.
     pub fn tell_where_it_stood(&self, conversation: &Conversation) {
         let file = self.on.as_ref().and_then(|on| on.file.as_ref());
         tell_where_it_stood(file, conversation);
     }
+}
+
+/// An error with its causes, in a line.
+fn told(error: impl std::error::Error + Send + Sync + 'static) -> String {
+    format!("{:#}", anyhow::Error::new(error))
 }

@@ -32,6 +32,7 @@ pub fn chat(
     chat.talk.interrupts.begin_chat();
     let left = chat.answer_lines();
     chat.talk.keeping.end(chat.conversation, &chat.talk.session);
+    chat.talk.keeping.say_where();
     if left.is_ok() {
         type_ahead.release();
     }

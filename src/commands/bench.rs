@@ -1,5 +1,7 @@
 //! `swallow-gguf bench`
 
+mod running;
+
 use std::io::{self, Write};
 
 use anyhow::{Context, bail};
@@ -18,6 +20,8 @@ pub(super) fn execute(args: Bench) -> anyhow::Result<()> {
     match args {
         Bench::Quantize(args) => quantize(&args),
         Bench::Convert(args) => convert(&args),
+        Bench::Run(args) => running::run(args),
+        Bench::Speculate(args) => running::speculate(args),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod bench;
 mod convert;
+mod devices;
 mod diff;
 mod fetch;
 mod inspect;
@@ -34,6 +35,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Merge(args) => merge::execute(&args),
         Command::Quantize(args) => quantize::execute(&args),
         Command::Run(args) => run::execute(args),
+        Command::Devices(args) => devices::execute(&args),
         Command::Sessions(args) => sessions::execute(args),
         Command::Inspect(args) => inspect::execute(args),
         Command::Diff(args) => return diff::execute(&args),

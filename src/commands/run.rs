@@ -9,16 +9,16 @@ use indicatif::DecimalBytes;
 use self::{
     conversation::new_conversation,
     keeping::keeping,
-    load::{list_devices, load, say_what_differs, session_options},
+    load::{context_options, list_devices, load, say_resident, say_what_differs, session_options},
     prompt::one_prompt,
 };
 use crate::chat::{self, Interrupts, Screen, Talk, Totals, TypeAhead, note};
 use crate::cli::RunArgs;
-use crate::runner::{Answer, Ended, ModelFile, Session};
+use crate::runner::{Answer, Ended, GpuLayers, LoadOptions, Model, ModelFile, Session, Speculate};
 
 mod conversation;
 mod keeping;
-mod load;
+pub(super) mod load;
 mod prompt;
 mod sampling;
 
@@ -56,13 +56,15 @@ pub(super) fn execute(args: RunArgs) -> anyhow::Result<()> {
     let model = load(&args, &file)?;
     let options = session_options(&args);
     let seed = options.sampling.seed;
-    let session = Session::new(&model, options)?;
+    let draft = draft(&args)?;
+    let session = Session::with_draft(&model, draft.as_ref(), options)?;
     let load_time = began.elapsed();
 
     say_what_differs(&args, &model);
     if args.stats {
         note(&format!("load: {:.2} s", load_time.as_secs_f64()));
         note(&format!("seed: {seed}"));
+        say_resident();
     }
     if args.stats || args.verbose {
         list_devices(&model);
@@ -82,9 +84,12 @@ pub(super) fn execute(args: RunArgs) -> anyhow::Result<()> {
     match (asked, conversation) {
         (Asked::Once(prompt), Some(mut conversation)) => {
             conversation.ask(prompt);
-            let answer = talk.answer(&mut conversation)?;
+            let answer = talk.answer(&mut conversation);
+            if answer.is_err() {
+                conversation.take_back();
+            }
             talk.keeping.end(&conversation, &talk.session);
-            finish(&mut talk, &answer)
+            finish(&mut talk, &answer?)
         }
         (Asked::Once(prompt), None) => {
             let answer = talk.complete(&prompt)?;
@@ -104,8 +109,31 @@ pub(super) fn execute(args: RunArgs) -> anyhow::Result<()> {
     }
 }
 
+/// The smaller model that proposes tokens.
+pub(super) fn draft(args: &RunArgs) -> anyhow::Result<Option<Model>> {
+    let Some(path) = &args.speculation.draft else {
+        return Ok(None);
+    };
+    if args.speculation.speculate.0 == Speculate::Off {
+        return Ok(None);
+    }
+    let file = ModelFile::open(&super::fetch::gguf(path)?)?;
+    let options = LoadOptions {
+        gpu_layers: args.engine.gpu_layers.map_or(GpuLayers::Auto, |arg| arg.0),
+        devices: args.engine.devices(),
+        context: context_options(args),
+        verbose: args.verbose,
+        ..LoadOptions::default()
+    };
+    let model = Model::load(&file, &options, |_| {})?;
+    Ok(Some(model))
+}
+
 /// Ends the program after one answer.
 fn finish(talk: &mut Talk<'_>, answer: &Answer) -> anyhow::Result<()> {
+    if talk.stats {
+        say_resident();
+    }
     match talk.screen.take_error() {
         // The reader of the pipe has what it wanted.
         Some(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -1,42 +1,18 @@
 //! A context of llama.cpp: it evaluates tokens, and keeps what it has evaluated.
 
-use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use llama_cpp_2::context::LlamaContext;
-use llama_cpp_2::context::params::LlamaContextParams;
 use llama_cpp_2::context::session::{LlamaStateSeqFlags, SaveSeqStateError};
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::sampling::LlamaSampler;
 use llama_cpp_2::token::LlamaToken;
 
-use super::{Model, RunnerError, backend, log};
-
-/// Tokens evaluated at once on a GPU, as llama.cpp's programs do.
-const BATCH_GPU: u32 = 512;
-
-/// Tokens evaluated at once on the CPU: no slower than more, and Ctrl-C is heard in between.
-const BATCH_CPU: u32 = 128;
+use super::{ContextOptions, Model, RunnerError, backend, log};
 
 /// The one sequence of a context.
 const SEQUENCE: u32 = 0;
-
-/// What a model is evaluated with.
-#[derive(Clone, Debug)]
-pub struct ContextOptions {
-    /// Tokens of the context; `None` is the model's training context, at most
-    /// [`ContextOptions::DEFAULT_SIZE`].
-    pub size: Option<u32>,
-    /// Threads that evaluate.
-    pub threads: u32,
-}
-
-impl ContextOptions {
-    /// The largest context made unasked. Keys and values take memory for every token of it, and
-    /// newer models were trained for a million.
-    pub const DEFAULT_SIZE: u32 = 8192;
-}
 
 /// Evaluates tokens; the keys and values of all evaluated tokens are kept, so that a prompt that
 /// begins like the last one costs only what is new.
@@ -58,25 +34,25 @@ pub(super) struct Engine<'m> {
 impl<'m> Engine<'m> {
     /// A context of `model`.
     pub(super) fn new(model: &'m Model, options: &ContextOptions) -> Result<Self, RunnerError> {
-        let unasked = || model.trained_context().min(ContextOptions::DEFAULT_SIZE);
-        let size = options.size.unwrap_or_else(unasked);
-        let threads = i32::try_from(options.threads).unwrap_or(i32::MAX);
-        let batch = match model.offloaded_layers() {
-            (0, _) => BATCH_CPU,
-            _ => BATCH_GPU,
-        };
-        let params = LlamaContextParams::default()
-            .with_n_ctx(NonZeroU32::new(size))
-            .with_n_batch(batch)
-            .with_n_ubatch(batch)
-            .with_n_threads(threads)
-            .with_n_threads_batch(threads)
-            .with_no_perf(true);
+        let size = model.shape.context(options.size);
+        options.check(&model.shape)?;
+        let on_device = model.offloaded_layers().0 > 0;
+        let params = options.params(size, on_device);
         let context = model.llama.new_context(backend()?, params);
-        let context = context.map_err(|error| RunnerError::Context {
+        let mut context = context.map_err(|error| RunnerError::Context {
             size,
             reason: log::take_first_error().unwrap_or_else(|| error.to_string()),
         })?;
+        if let Some(lora) = &model.lora {
+            let mut lora = lora.lock().unwrap_or_else(|poison| poison.into_inner());
+            let scale = lora.scale;
+            let set = context.lora_adapter_set(&mut lora.adapter, scale);
+            set.map_err(|error| RunnerError::Context {
+                size,
+                reason: error.to_string(),
+            })?;
+        }
+        let (batch, _) = options.batches(on_device);
         let batch_size = batch as usize;
         Ok(Self {
             context,
@@ -122,8 +98,17 @@ impl<'m> Engine<'m> {
         Ok(Some(reused))
     }
 
-    /// Evaluates `tokens`, at most a batch of them, after those it holds.
+    /// Evaluates `tokens`, at most a batch of them, after those it holds, for the logits of the last.
     pub(super) fn append(&mut self, tokens: &[LlamaToken]) -> Result<(), RunnerError> {
+        self.decode(tokens, false)
+    }
+
+    /// The same for the logits of all of them.
+    pub(super) fn append_all(&mut self, tokens: &[LlamaToken]) -> Result<(), RunnerError> {
+        self.decode(tokens, true)
+    }
+
+    fn decode(&mut self, tokens: &[LlamaToken], all: bool) -> Result<(), RunnerError> {
         let position = self.held.len();
         let failed = |reason: String| RunnerError::Decode {
             tokens: tokens.len(),
@@ -133,7 +118,7 @@ impl<'m> Engine<'m> {
         self.batch.clear();
         for (i, &token) in tokens.iter().enumerate() {
             let place = i32::try_from(position + i).map_err(|error| failed(error.to_string()))?;
-            let wants_logits = i + 1 == tokens.len();
+            let wants_logits = all || i + 1 == tokens.len();
             self.batch
                 .add(token, place, &[SEQUENCE as i32], wants_logits)
                 .map_err(|error| failed(error.to_string()))?;
@@ -156,6 +141,47 @@ impl<'m> Engine<'m> {
     /// Chooses the token that follows those it holds.
     pub(super) fn sample(&self, sampler: &mut LlamaSampler) -> LlamaToken {
         sampler.sample(&self.context, -1)
+    }
+
+    /// Chooses the token that follows the one at `index` of the last batch, all of whose logits are there.
+    pub(super) fn sample_at(&self, sampler: &mut LlamaSampler, index: i32) -> LlamaToken {
+        sampler.sample(&self.context, index)
+    }
+
+    /// The logits of the token at `index` of the last batch, which were asked for; -1 is the last.
+    pub(super) fn logits(&self, index: i32) -> &[f32] {
+        self.context.get_logits_ith(index)
+    }
+
+    /// Waits until everything is computed.
+    pub(super) fn wait(&self) {
+        self.context.synchronize();
+    }
+
+    /// Most tokens of a batch.
+    pub(super) fn batch_size(&self) -> usize {
+        self.batch_size
+    }
+
+    /// Tokens that can still be appended.
+    pub(super) fn room(&self) -> usize {
+        self.size.saturating_sub(self.held.len())
+    }
+
+    /// Forgets everything.
+    pub(super) fn forget(&mut self) {
+        self.keep(0);
+    }
+
+    /// Forgets all but the first `count` tokens, not none. False where the architecture cannot forget a
+    /// part: then these are evaluated again.
+    pub(super) fn take_back(&mut self, count: usize) -> Result<bool, RunnerError> {
+        let left = self.held[..count.min(self.held.len())].to_vec();
+        if self.keep(left.len()) == left.len() {
+            return Ok(true);
+        }
+        self.evaluate(&left, |_, _| ControlFlow::Continue(()))?;
+        Ok(false)
     }
 
     /// Forgets all but the first `count` tokens, and returns how many are left: none where the

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use swallow_quant::GgmlType;
+
 use super::{ModelFileError, TemplateError};
 
 /// Why there is no answer.
@@ -31,6 +33,52 @@ pub enum RunnerError {
         /// The model file.
         path: PathBuf,
         /// The first error in llama.cpp's log.
+        reason: String,
+    },
+
+    /// A device that is not there, or takes no layers.
+    #[error("there is no device `{name}`{}", known_devices(meant.as_deref(), known))]
+    UnknownDevice {
+        /// The name given.
+        name: String,
+        /// The one that was probably meant.
+        meant: Option<String>,
+        /// Those there are.
+        known: Vec<String>,
+    },
+
+    /// A file that is no adapter, or one for another kind of model.
+    #[error("`{}` is {found}, expected {expected}", .path.display())]
+    NoAdapter {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: String,
+        /// What it should be.
+        expected: String,
+    },
+
+    /// An adapter that does not fit the model.
+    #[error(
+        "llama.cpp cannot use the adapter `{}` with `{}`: {reason}", .path.display(), .model.display()
+    )]
+    Lora {
+        /// The adapter.
+        path: PathBuf,
+        /// The model's file.
+        model: PathBuf,
+        /// The first error in llama.cpp's log.
+        reason: String,
+    },
+
+    /// Keys or values of a type that this model's cannot have.
+    #[error("{what} cannot be kept as {}: {reason}", .ty.name().to_lowercase())]
+    CacheType {
+        /// Keys or values.
+        what: &'static str,
+        /// The type asked for.
+        ty: GgmlType,
+        /// Why not.
         reason: String,
     },
 
@@ -76,6 +124,13 @@ pub enum RunnerError {
         reason: String,
     },
 
+    /// A draft model whose tokens are not those of the model.
+    #[error("the draft model has another vocabulary than the model: {what}; it needs the same one")]
+    DraftVocabulary {
+        /// The first difference.
+        what: String,
+    },
+
     /// No memory for a context to look into layers with.
     #[error("llama.cpp cannot make a context for a text of {size} tokens: {reason}; shorten it")]
     LayerContext {
@@ -98,4 +153,12 @@ pub enum RunnerError {
         /// Tokens whose states were seen.
         found: usize,
     },
+}
+
+fn known_devices(meant: Option<&str>, known: &[String]) -> String {
+    match (meant, known) {
+        (_, []) => ": this build finds none here that takes layers".to_owned(),
+        (None, known) => format!(": there is {}", known.join(", ")),
+        (Some(meant), known) => format!("; `{meant}` was probably meant, of {}", known.join(", ")),
+    }
 }

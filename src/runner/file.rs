@@ -6,6 +6,8 @@
 mod fingerprint;
 mod parts;
 
+pub use fingerprint::fingerprint;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +15,7 @@ use bstr::{BStr, ByteSlice};
 
 use super::SpecialTokens;
 use crate::gguf::{Array, Gguf, ReadError, escape};
+use crate::memory::Shape;
 use crate::model::{
     chat_template,
     consistency::{MAX_EXPERTS, MAX_LAYERS, duplicate_token},
@@ -35,6 +38,8 @@ pub struct ModelFile {
     pub chat_template: Option<String>,
     /// Whether the metadata says that this is a Swallow model.
     pub is_swallow: bool,
+    /// What it takes of the memory.
+    pub shape: Shape,
     /// The tokens that a chat template writes.
     pub special: SpecialTokens,
     /// The other parts of a model in parts.
@@ -180,8 +185,10 @@ impl ModelFile {
         let gguf = Gguf::open(path)?;
         let architecture = required_str(&gguf, path, "general.architecture")?;
         check_generative(&gguf, path, architecture)?;
-        let (parts, size_of_others) = parts::others(&gguf, path)?;
-        let size = gguf.file_len + size_of_others;
+        let (parts, others) = parts::others(&gguf, path)?;
+        let size = others
+            .iter()
+            .fold(gguf.file_len, |sum, part| sum.saturating_add(part.file_len));
         check_hyperparameters(&gguf, path, architecture)?;
         check_tokens(&gguf, path)?;
         let named = gguf.get_str("general.name").map(str::trim);
@@ -200,6 +207,12 @@ impl ModelFile {
                 .unwrap_or(0),
             chat_template: chat_template.map(ToOwned::to_owned),
             is_swallow: is_swallow(&gguf),
+            shape: Shape::new(
+                &gguf.key_values,
+                std::iter::once(&gguf)
+                    .chain(&others)
+                    .flat_map(|part| &part.tensors),
+            ),
             special: SpecialTokens {
                 bos: token_text(&gguf, "tokenizer.ggml.bos_token_id"),
                 eos: token_text(&gguf, "tokenizer.ggml.eos_token_id"),
@@ -214,7 +227,7 @@ impl ModelFile {
     /// Where its files cannot be read.
     pub fn fingerprint(&self) -> io::Result<String> {
         let others = self.parts.iter().map(PathBuf::as_path);
-        fingerprint::fingerprint([self.path.as_path()].into_iter().chain(others))
+        fingerprint([self.path.as_path()].into_iter().chain(others))
     }
 }
 

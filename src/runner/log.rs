@@ -26,6 +26,11 @@ pub(super) fn install(verbose: bool) {
     unsafe { llama_cpp_sys_2::llama_log_set(Some(on_log), std::ptr::null_mut()) };
 }
 
+/// Whether the log goes to stderr.
+pub(super) fn is_verbose() -> bool {
+    VERBOSE.load(Ordering::Relaxed)
+}
+
 /// The first error logged since the last call, without the function that logged it.
 pub(super) fn take_first_error() -> Option<String> {
     let mut errors = ERRORS.lock().unwrap_or_else(|poison| poison.into_inner());

@@ -9,33 +9,43 @@
 //! goes into its layers.
 
 mod backend;
+mod context;
 mod conversation;
+pub mod devices;
 mod engine;
 mod error;
 mod file;
 mod layer_inputs;
+mod load;
 mod log;
+mod lora;
 mod model;
 mod repeats;
 mod sampler;
 mod session;
 pub mod settings;
+mod speculation;
+mod speed;
 mod stop;
 mod template;
 mod thoughts;
 mod tokenizer;
 
 pub use backend::backend;
+pub use context::{ContextOptions, FlashAttention};
 pub use conversation::{Conversation, Turn};
-pub use engine::ContextOptions;
+pub use devices::{Device, DeviceKind};
 pub use error::RunnerError;
-pub use file::{ModelFile, ModelFileError};
+pub use file::{ModelFile, ModelFileError, fingerprint};
 pub use layer_inputs::{Attention, LayerInputs, LayerModel, LayerReader};
-pub use model::{Device, LoadOptions, Model};
+pub use load::{GpuLayers, LoadOptions, SplitMode};
+pub use model::Model;
 pub use repeats::Repetition;
 pub use sampler::Sampling;
 pub use session::{
     Answer, Ended, Event, Figures, Session, SessionOptions, State, StateError, StateIdentity,
 };
+pub use speculation::{Speculate, Speculated};
+pub use speed::SpeedTest;
 pub use template::{Message, Role, SpecialTokens, Template, TemplateError};
 pub use tokenizer::Tokenizer;

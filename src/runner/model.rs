@@ -1,35 +1,23 @@
 //! A loaded model: weights and vocabulary.
 
+use std::sync::Mutex;
+
 use llama_cpp_2::model::LlamaModel;
-use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
-use llama_cpp_2::{LlamaBackendDeviceType, LlamaModelLoadError, list_llama_ggml_backend_devices};
 
+use super::devices::{self, Device};
+use super::load::{GpuLayers, LoadOptions, Params, c_path};
+use super::lora::{self, Lora};
 use super::{ModelFile, RunnerError, backend, log};
-
-/// How to load a model.
-#[derive(Clone, Debug, Default)]
-pub struct LoadOptions {
-    /// Layers to put on the GPU, the output counted as one; `None` is as many as there are, and
-    /// with 0 the CPU computes everything.
-    pub gpu_layers: Option<u32>,
-    /// Show llama.cpp's log on stderr.
-    pub verbose: bool,
-}
-
-/// A GPU that llama.cpp can use.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Device {
-    /// Short name, for example `Vulkan0`.
-    pub name: String,
-    /// What it is, for example `llvmpipe (LLVM 15.0.6, 256 bits)`.
-    pub description: String,
-}
+use crate::memory::{Machine, Shape, layers_that_fit};
 
 /// A model in memory.
 #[derive(Debug)]
 pub struct Model {
     pub(super) llama: LlamaModel,
+    /// An adapter that every context uses.
+    pub(super) lora: Option<Mutex<Lora>>,
+    pub(super) shape: Shape,
     devices: Vec<Device>,
     gpu_layers: u32,
 }
@@ -42,51 +30,49 @@ impl Model {
     pub fn load(
         file: &ModelFile,
         options: &LoadOptions,
-        mut progress: impl FnMut(f32) + 'static,
+        progress: impl FnMut(f32),
     ) -> Result<Self, RunnerError> {
         log::install(options.verbose);
-        let backend = backend()?;
-        let devices = gpus();
-        let mut params = LlamaModelParams::default().with_progress_callback(move |done| {
-            progress(done);
-            true
-        });
-        if let Some(layers) = options.gpu_layers {
-            params = params.with_n_gpu_layers(layers);
-        }
-        if options.gpu_layers == Some(0) {
-            // Else llama.cpp copies the weights to a GPU for every long enough batch of a prompt.
-            let params_on_cpu = params.with_devices(&[]);
-            params = params_on_cpu.map_err(|error| RunnerError::Backend {
-                reason: error.to_string(),
-            })?;
-        }
-        let llama = LlamaModel::load_from_file(backend, &file.path, &params);
-        let llama = llama.map_err(|error| match error {
-            LlamaModelLoadError::PathToStrError(path) => RunnerError::Path { path },
-            other => RunnerError::Load {
-                path: file.path.clone(),
-                reason: log::take_first_error().unwrap_or_else(|| other.to_string()),
-            },
-        })?;
-        let all_layers = llama.n_layer().saturating_add(1);
-        let gpu_layers = match devices.is_empty() {
-            true => 0,
-            false => options.gpu_layers.map_or(all_layers, |n| n.min(all_layers)),
+        backend()?;
+        let path = c_path(&file.path)?;
+        let devices = match &options.devices {
+            None => devices::gpus()?,
+            Some(names) => devices::named(names)?,
         };
+        let mut params = Params::new(options, &devices)?;
+        if options.gpu_layers == GpuLayers::Auto && !devices.is_empty() {
+            let size = file.shape.context(options.context.size);
+            if !params.fit(&path, &options.context, size) {
+                let usage = options.usage(&file.shape, true);
+                let machine = Machine::now(devices.iter().map(Device::memory).collect());
+                params.set_layers(layers_that_fit(&file.shape, &usage, &machine));
+            }
+        }
+        let llama = params.load(&path, progress);
+        let mut llama = llama.ok_or_else(|| RunnerError::Load {
+            path: file.path.clone(),
+            reason: log::take_first_error().unwrap_or_else(|| "it gives no reason".to_owned()),
+        })?;
+        let lora = match &options.lora {
+            Some((path, scale)) => Some(lora::load(path, *scale, file, &mut llama)?),
+            None => None,
+        };
+        let gpu_layers = params.layers(llama.n_layer().saturating_add(1));
         Ok(Self {
             llama,
+            lora: lora.map(Mutex::new),
+            shape: file.shape.clone(),
             devices,
             gpu_layers,
         })
     }
 
-    /// The GPUs that llama.cpp sees. None in a build without GPU support.
+    /// The devices that layers can go to. None in a build without GPU support.
     pub fn devices(&self) -> &[Device] {
         &self.devices
     }
 
-    /// Layers on the GPUs, and layers of the model, the output counted as one.
+    /// Layers on devices, and layers of the model, the output counted as one.
     pub fn offloaded_layers(&self) -> (u32, u32) {
         (self.gpu_layers, self.llama.n_layer().saturating_add(1))
     }
@@ -116,21 +102,4 @@ impl Model {
         }
         tokens
     }
-}
-
-fn gpus() -> Vec<Device> {
-    let is_gpu = |kind| {
-        matches!(
-            kind,
-            LlamaBackendDeviceType::Gpu | LlamaBackendDeviceType::IntegratedGpu
-        )
-    };
-    list_llama_ggml_backend_devices()
-        .into_iter()
-        .filter(|device| is_gpu(device.device_type))
-        .map(|device| Device {
-            name: device.name,
-            description: device.description,
-        })
-        .collect()
 }

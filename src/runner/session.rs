@@ -6,11 +6,14 @@ use std::time::Duration;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token_type::LlamaTokenAttr;
 
+use swallow_quant::GgmlType;
+
 use super::engine::Engine;
 use super::repeats::Repetition;
+use super::speculation::{Speculate, Speculated, Speculator};
 use super::stop::AnswerText;
 use super::thoughts::Marks;
-use super::{ContextOptions, Conversation, Model, RunnerError, Sampling};
+use super::{ContextOptions, Conversation, FlashAttention, Model, RunnerError, Sampling};
 
 mod align;
 mod generate;
@@ -31,6 +34,21 @@ pub struct SessionOptions {
     pub stops: Vec<String>,
     /// Whether an answer ends that only repeats itself.
     pub loop_stop: bool,
+    /// Whether tokens are proposed, so that several are evaluated at once.
+    pub speculate: Speculate,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        Self {
+            context: ContextOptions::default(),
+            sampling: Sampling::default(),
+            limit: None,
+            stops: Vec::new(),
+            loop_stop: true,
+            speculate: Speculate::default(),
+        }
+    }
 }
 
 /// What happens while an answer is made. Returning `Break` ends it.
@@ -109,6 +127,16 @@ pub struct Figures {
     pub answer_tokens: usize,
     /// Time for the answer.
     pub answer_time: Duration,
+    /// What came of tokens that were proposed.
+    pub speculated: Speculated,
+}
+
+impl Figures {
+    /// Seconds for a token of a prompt, where so many were read that it says something.
+    fn per_prompt_token(&self) -> Option<f64> {
+        let tokens = self.prompt_tokens;
+        (tokens >= 16).then(|| self.prompt_time.as_secs_f64() / tokens as f64)
+    }
 }
 
 /// Answers with one model, one after another.
@@ -116,7 +144,24 @@ pub struct Figures {
 pub struct Session<'m> {
     model: &'m Model,
     engine: Engine<'m>,
+    speculator: Speculator<'m>,
     options: SessionOptions,
+}
+
+/// The context that an answer is made in. With keys and values in F16 llama.cpp divides the attention of a
+/// single token among its threads, and that of several tokens not, so that the last bits depend on
+/// both. At temperature 0, where text is expected to repeat, values are kept in BF16, which takes the same
+/// memory and is never divided.
+fn context_for(model: &Model, options: &SessionOptions) -> ContextOptions {
+    let mut context = options.context.clone();
+    let divided = context.threads > 1
+        && context.flash_attn != FlashAttention::Off
+        && (context.key_type, context.value_type) == (GgmlType::F16, GgmlType::F16)
+        && model.offloaded_layers().0 == 0;
+    if divided && options.sampling.temperature <= 0.0 && !model.shape.keeps_latent() {
+        context.value_type = GgmlType::BF16;
+    }
+    context
 }
 
 /// How a generation begins and what it is held to.
@@ -135,9 +180,23 @@ impl<'m> Session<'m> {
     /// # Errors
     /// Where there is no memory for it.
     pub fn new(model: &'m Model, options: SessionOptions) -> Result<Self, RunnerError> {
+        Self::with_draft(model, None, options)
+    }
+
+    /// The same with a smaller model that proposes tokens.
+    ///
+    /// # Errors
+    /// Where there is no memory for the contexts, or the smaller model has another vocabulary.
+    pub fn with_draft(
+        model: &'m Model,
+        draft: Option<&'m Model>,
+        options: SessionOptions,
+    ) -> Result<Self, RunnerError> {
+        let context = context_for(model, &options);
         Ok(Self {
             model,
-            engine: Engine::new(model, &options.context)?,
+            engine: Engine::new(model, &context)?,
+            speculator: Speculator::new(model, draft, &context)?,
             options,
         })
     }

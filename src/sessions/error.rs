@@ -13,7 +13,7 @@ pub enum SessionError {
     NoFolder,
 
     /// A file or folder cannot be used.
-    #[error("cannot {action} `{}`: {source}", .path.display())]
+    #[error("cannot {action} `{}`", .path.display())]
     Io {
         /// What was tried: read, write or remove.
         action: &'static str,

@@ -103,6 +103,11 @@ impl SessionFile {
         self.disk != Disk::None
     }
 
+    /// Whether it was not there before this program took it.
+    pub fn is_new(&self) -> bool {
+        self.is_new
+    }
+
     /// Where its state is.
     pub fn state_path(&self) -> PathBuf {
         self.sessions.state_path(&self.name)
@@ -270,7 +275,7 @@ impl SessionFile {
             self.aside = Some(aside);
             self.disk = Disk::Uneven;
         }
-        let part = path.with_added_extension("part");
+        let part = places::beside(&path, "part");
         let write = || -> io::Result<u64> {
             let mut lines = lines_of(&[head])?;
             lines.extend(lines_of(messages)?);
@@ -340,11 +345,11 @@ fn lines_of(values: &[impl Serialize]) -> io::Result<Vec<u8>> {
 
 /// Copies a file to a name beside it that nothing has.
 fn copy_aside(path: &Path) -> io::Result<PathBuf> {
-    let mut aside = path.with_added_extension("damaged");
+    let mut aside = places::beside(path, "damaged");
     let mut nth = 1;
     while aside.exists() {
         nth += 1;
-        aside = path.with_added_extension(format!("damaged-{nth}"));
+        aside = places::beside(path, &format!("damaged-{nth}"));
     }
     fs::copy(path, &aside)?;
     Ok(aside)

@@ -137,3 +137,67 @@ fn ending(path: &Path) -> &str {
         .and_then(|ending| ending.to_str())
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    /// A folder with states of these sizes, the first of them the newest.
+    fn states(sizes: &[u64]) -> (tempfile::TempDir, Sessions) {
+        let dir = tempfile::tempdir().unwrap();
+        for (nth, size) in sizes.iter().enumerate() {
+            let file = File::create(dir.path().join(format!("{nth}.state"))).unwrap();
+            file.set_len(*size).unwrap();
+            let age = Duration::from_secs(60 * nth as u64);
+            file.set_modified(SystemTime::now() - age).unwrap();
+        }
+        let sessions = Sessions::at(dir.path().to_owned());
+        (dir, sessions)
+    }
+
+    fn left(dir: &tempfile::TempDir) -> Vec<String> {
+        let entries = fs::read_dir(dir.path()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn the_states_of_the_chats_used_last_stay() {
+        let (dir, sessions) = states(&[1; 13]);
+        fs::write(dir.path().join("12.jsonl"), "text").unwrap();
+        sessions.prune_states();
+        let left = left(&dir);
+        assert_eq!(left.len(), 11, "{left:?}");
+        assert!(left.contains(&"12.jsonl".to_owned()), "text stays for ever");
+        assert!(
+            !["10.state", "11.state", "12.state"]
+                .iter()
+                .any(|name| left.contains(&(*name).to_owned()))
+        );
+    }
+
+    #[test]
+    fn states_have_a_size_together() {
+        let half = MOST_STATE_BYTES / 2;
+        let (dir, sessions) = states(&[half, half, 1]);
+        sessions.prune_states();
+        assert_eq!(left(&dir), ["0.state", "1.state"]);
+    }
+
+    #[test]
+    fn what_was_left_of_a_state_goes_when_nobody_writes_it() {
+        let (dir, sessions) = states(&[1]);
+        let part = |name: &str, age| {
+            let file = File::create(dir.path().join(name)).unwrap();
+            file.set_modified(SystemTime::now() - age).unwrap();
+        };
+        part("new.state.part", Duration::ZERO);
+        part("old.state.part", 2 * WRITING);
+        sessions.prune_states();
+        assert_eq!(left(&dir), ["0.state", "new.state.part"]);
+    }
+}

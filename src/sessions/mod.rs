@@ -70,10 +70,13 @@ impl Sessions {
     /// # Errors
     /// Where the platform names no folder for them.
     pub fn open() -> Result<Self, SessionError> {
-        let folder = places::state()
-            .ok_or(SessionError::NoFolder)?
-            .join("sessions");
-        Ok(Self { folder })
+        let state = places::state().ok_or(SessionError::NoFolder)?;
+        Ok(Self::at(state.join("sessions")))
+    }
+
+    /// Those in a folder of somebody's choice.
+    pub fn at(folder: PathBuf) -> Self {
+        Self { folder }
     }
 
     /// The folder, which need not be there.
@@ -170,8 +173,8 @@ impl Sessions {
         let _lock = Lock::take(&self.lock_path(name), name)?;
         let text = self.text_path(name);
         fs::remove_file(&text).map_err(SessionError::io("remove", &text))?;
-        for beside in [self.state_path(name), text.with_added_extension("damaged")] {
-            for path in [beside.with_added_extension("part"), beside] {
+        for beside in [self.state_path(name), places::beside(&text, "damaged")] {
+            for path in [places::beside(&beside, "part"), beside] {
                 // It need not be there.
                 let _ = fs::remove_file(path);
             }
@@ -182,18 +185,22 @@ impl Sessions {
 
 /// What can be read of the chat at `path`.
 fn read_file(path: &Path) -> Result<lines::Read, SessionError> {
-    let mut bytes = Vec::new();
     let file = File::open(path).map_err(SessionError::io("read", path))?;
-    let read = file.take(MAX_BYTES + 1).read_to_end(&mut bytes);
-    read.map_err(SessionError::io("read", path))?;
-    if bytes.len() as u64 > MAX_BYTES {
-        let found = fs::metadata(path).map_or(MAX_BYTES + 1, |metadata| metadata.len());
+    let found = file
+        .metadata()
+        .map_err(SessionError::io("read", path))?
+        .len();
+    if found > MAX_BYTES {
         return Err(SessionError::TooLarge {
             path: path.to_owned(),
             found,
             most: MAX_BYTES,
         });
     }
+    let mut bytes = Vec::new();
+    // It may grow meanwhile.
+    let read = file.take(MAX_BYTES).read_to_end(&mut bytes);
+    read.map_err(SessionError::io("read", path))?;
     let found = lines::read(&bytes);
     if found.head.session > VERSION {
         return Err(SessionError::Newer {

@@ -11,6 +11,7 @@ mod gguf;
 mod hub;
 mod merge;
 mod model;
+mod sessions;
 mod source;
 mod vocabulary;
 
@@ -133,6 +134,7 @@ fn the_list_of_errors() {
         ("merge", merge::errors),
         ("hub", hub::errors),
         ("gguf", gguf::errors),
+        ("sessions", sessions::errors),
     ] {
         let mut section = Section::new(room);
         make(&mut section);

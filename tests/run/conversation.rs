@@ -23,15 +23,14 @@ impl<'m> Chat<'m> {
         let options = SessionOptions {
             context: ContextOptions {
                 size: Some(context),
-                threads: 1,
+                ..ContextOptions::default()
             },
             sampling: Sampling {
                 temperature: 0.0,
                 ..Sampling::default()
             },
             limit: Some(limit),
-            stops: Vec::new(),
-            loop_stop: true,
+            ..SessionOptions::default()
         };
         let source = file.chat_template.as_deref().unwrap();
         let template = Template::new("the file's", source, file.special.clone()).unwrap();

@@ -89,6 +89,11 @@ fn one_answer_is_kept_only_where_that_is_asked_for() {
     let error = home.refused(&["--continue", "-p", "a"]);
     assert!(error.starts_with("there is no chat with `"), "{error}");
 
+    // A question that cannot be answered is not kept either.
+    let long = "word ".repeat(300);
+    home.refused(&["--session", "s", "-c", "256", "-p", &long]);
+    assert_eq!(home.files(), [""; 0]);
+
     home.answer(&["--session", "s", "-p", "a"]);
     home.answer(&["--continue", "-p", "b"]);
     assert_eq!(said(&home.file("s.jsonl")).len(), 4);

@@ -71,8 +71,9 @@ fn a_state_of_something_else_is_thrown_away_and_the_text_is_kept() {
     let model = home.dir.path().join("other.gguf");
     converted(&source, &model, &["-t", "q8_0"]);
     let (other, model) = (other.to_str().unwrap(), model.to_str().unwrap());
-    let cases: [(&[&str], &str); 3] = [
+    let cases: [(&[&str], &str); 4] = [
         (&["-c", "512"], "context size"),
+        (&["--rope-freq-base", "20000"], "setting"),
         (&["--chat-template", other], "chat template"),
         (&["-m", model], "model"),
     ];
@@ -80,7 +81,7 @@ fn a_state_of_something_else_is_thrown_away_and_the_text_is_kept() {
         home.answer(&["--session", what, "-p", QUESTION]);
         let asked = [&["--session", what, "--stats", "-p", "and?"], args].concat();
         let mut command = home.run(&asked);
-        if what != "context size" {
+        if ["model", "chat template"].contains(&what) {
             // Options that are given once.
             command = home.command(&["run", "-t", "1", "--temp", "0", "-n", "6", "--no-loop-stop"]);
             command.args(&asked);
@@ -168,15 +169,15 @@ fn no_cut_or_changed_state_reaches_llama_cpp() {
     let options = SessionOptions {
         context: ContextOptions {
             size: Some(256),
-            threads: 1,
+            ..ContextOptions::default()
         },
         sampling: Sampling {
             temperature: 0.0,
             ..Sampling::default()
         },
         limit: Some(3),
-        stops: Vec::new(),
         loop_stop: false,
+        ..SessionOptions::default()
     };
     let mut session = Session::new(model, options).unwrap();
     let template = Template::new("test", super::TALKS, file.special.clone()).unwrap();

@@ -4,8 +4,8 @@ use anyhow::Context as _;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::chat::{Keeping, note};
-use crate::cli::RunArgs;
-use crate::runner::{Conversation, ModelFile};
+use crate::cli::{EngineArgs, RunArgs};
+use crate::runner::{Conversation, ModelFile, fingerprint};
 use crate::sessions::{About, SessionError, SessionName, Sessions};
 
 /// What keeps the conversation. One answer alone is kept where that is asked for.
@@ -42,7 +42,7 @@ pub(super) fn keeping(
     Ok(Keeping::new(
         sessions,
         about,
-        settings(args),
+        settings(&args.engine),
         args.stats,
         taken,
     ))
@@ -65,7 +65,16 @@ fn about(file: &ModelFile, conversation: &Conversation) -> anyhow::Result<About>
     })
 }
 
-/// The options that change what the model computes, besides those that llama.cpp's state tells.
-fn settings(_: &RunArgs) -> String {
-    String::new()
+/// The options that change what is computed for the same tokens. Threads and devices change only how.
+fn settings(engine: &EngineArgs) -> String {
+    let (keys, values) = engine.cache_types();
+    // An adapter that cannot be read is told when it is loaded.
+    let lora = engine.lora.as_ref().map(|lora| {
+        let file = fingerprint([lora.path.as_path()]).unwrap_or_default();
+        format!("{file} times {}", lora.scale)
+    });
+    format!(
+        "keys {keys:?}, values {values:?}, flash attention {:?}, rotary base {:?} and factor {:?}, adapter {lora:?}",
+        engine.flash_attn, engine.rope_freq_base, engine.rope_freq_scale,
+    )
 }

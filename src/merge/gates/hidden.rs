@@ -15,6 +15,7 @@ use super::{
 use crate::{
     convert::{CheckpointOptions, CheckpointSource, Conversion, ConvertError, WriteOptions},
     file_type::FileType,
+    memory::Machine,
     runner::{Attention, LayerInputs, LayerModel, LayerReader},
 };
 
@@ -80,7 +81,9 @@ impl HiddenStates<'_> {
             })
         };
         let mut conversion = plan(FileType::BF16)?;
-        let memory = options.memory.unwrap_or_else(free_memory);
+        let memory = options
+            .memory
+            .unwrap_or_else(|| Machine::now(Vec::new()).free);
         let whole = conversion.plan.file_bytes();
         if whole > memory {
             conversion = plan(FileType::Q8_0)?;
@@ -176,17 +179,5 @@ impl Session<'_> {
             *sum /= count as f64;
         }
         Ok(sums)
-    }
-}
-
-/// Bytes of memory that the system could give us now, within the limits of a container.
-fn free_memory() -> u64 {
-    let mut system = sysinfo::System::new();
-    system.refresh_memory();
-    let free = system.available_memory();
-    match system.cgroup_limits() {
-        // Cached files count as taken in a container, though they give way.
-        Some(limits) => free.min(limits.total_memory.saturating_sub(limits.rss)),
-        None => free,
     }
 }

@@ -15,7 +15,10 @@ const SAMPLE: u64 = 4096;
 
 /// Digest of the files of a model: of their sizes, times and some of their bytes. A file that was
 /// replaced has another, even where it has the same name and size.
-pub(super) fn fingerprint<'p>(files: impl IntoIterator<Item = &'p Path>) -> io::Result<String> {
+///
+/// # Errors
+/// Where one cannot be read.
+pub fn fingerprint<'p>(files: impl IntoIterator<Item = &'p Path>) -> io::Result<String> {
     let mut hash = Xxh3::new();
     for path in files {
         let mut file = File::open(path)?;

@@ -8,12 +8,15 @@ use crate::gguf::Gguf;
 /// More parts than any model has. The names have five digits.
 const MAX_PARTS: u64 = 9999;
 
-/// The parts 2 and up of a split model, and their bytes; each is read and checked.
-pub(super) fn others(gguf: &Gguf, path: &Path) -> Result<(Vec<PathBuf>, u64), ModelFileError> {
+/// The parts 2 and up of a split model, each of which is read and checked, and their paths.
+pub(super) fn others(
+    gguf: &Gguf,
+    path: &Path,
+) -> Result<(Vec<PathBuf>, Vec<Gguf>), ModelFileError> {
     let count = gguf.get_u64("split.count").unwrap_or(1);
     let number = gguf.get_u64("split.no").unwrap_or(0);
     if count <= 1 {
-        return Ok((Vec::new(), 0));
+        return Ok((Vec::new(), Vec::new()));
     }
     let part_of = |prefix: &str, part: u64| format!("{prefix}-{part:05}-of-{count:05}.gguf");
     if number > 0 {
@@ -52,9 +55,7 @@ pub(super) fn others(gguf: &Gguf, path: &Path) -> Result<(Vec<PathBuf>, u64), Mo
             missing,
         });
     }
-    let mut size = 0;
-    for part in &parts {
-        size += Gguf::open(part)?.file_len;
-    }
-    Ok((parts, size))
+    let open = |part: &PathBuf| Gguf::open(part).map_err(ModelFileError::from);
+    let read = parts.iter().map(open).collect::<Result<_, _>>()?;
+    Ok((parts, read))
 }

@@ -45,6 +45,12 @@ impl Session<'_> {
         };
         figures.reused_tokens = reused;
         figures.prompt_tokens = task.prompt.len() - reused;
+        self.speculator.begin(
+            self.options.speculate,
+            &self.options.sampling,
+            &task.prompt,
+            figures.per_prompt_token(),
+        );
 
         let began = Instant::now();
         let ended = loop {
@@ -56,15 +62,20 @@ impl Session<'_> {
                 break Ended::Limit;
             }
             // The token before is evaluated only now that one more is wanted.
-            if let Some(&last) = generated.last() {
-                if self.engine.is_full()
-                    && let Err(ended) = self.make_room(&mut task, &generated, on)?
-                {
-                    break ended;
-                }
-                self.engine.append(&[last])?;
+            if !generated.is_empty()
+                && self.speculator.is_behind()
+                && self.engine.is_full()
+                && let Err(ended) = self.make_room(&mut task, &generated, on)?
+            {
+                break ended;
             }
-            let token = self.engine.sample(&mut sampler);
+            let wanted = self.options.limit.map(|limit| limit - generated.len());
+            let token = self.speculator.next(
+                &mut self.engine,
+                &mut sampler,
+                generated.last().copied(),
+                wanted.unwrap_or(usize::MAX),
+            )?;
             if vocab.is_eog(token) {
                 break Ended::EndOfGeneration;
             }
@@ -85,6 +96,7 @@ impl Session<'_> {
                 break Ended::Repetition(repetition);
             }
         };
+        figures.speculated = self.speculator.end(&mut self.engine)?;
         if ended != Ended::StopString {
             let (held, _) = task.text.finish();
             // Nothing more is coming, so there is nothing left to end.

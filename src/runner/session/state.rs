@@ -96,7 +96,7 @@ pub struct State {
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// The file cannot be read or written.
-    #[error("cannot use the state `{}`: {source}", .path.display())]
+    #[error("cannot use the state `{}`", .path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -171,7 +171,7 @@ impl Session<'_> {
         identity: &StateIdentity,
         forgotten: usize,
     ) -> Result<State, StateError> {
-        let part = path.with_added_extension("part");
+        let part = places::beside(path, "part");
         let saved = self.write_state(&part, identity, forgotten);
         let renamed = saved.and_then(|state| {
             fs::rename(&part, path).map_err(StateError::io(path))?;
