@@ -18,6 +18,8 @@ pub struct Interrupts(Arc<State>);
 struct State {
     /// An answer is being made.
     answering: AtomicBool,
+    /// A chat does something else between two lines, which a first Ctrl-C does not end.
+    between_lines: AtomicBool,
     /// It is asked to stop.
     stop: Arc<AtomicBool>,
     /// Another program has the terminal, and Ctrl-C is for that one.
@@ -36,8 +38,9 @@ impl Interrupts {
             if heard.lent.load(Ordering::SeqCst) {
                 return;
             }
-            let answering = heard.answering.load(Ordering::SeqCst);
-            if !answering || heard.stop.swap(true, Ordering::SeqCst) {
+            let busy = heard.answering.load(Ordering::SeqCst)
+                || heard.between_lines.load(Ordering::SeqCst);
+            if !busy || heard.stop.swap(true, Ordering::SeqCst) {
                 leave();
             }
         })?;
@@ -46,9 +49,26 @@ impl Interrupts {
 
     /// Until this is dropped, Ctrl-C is a request to stop the answer.
     pub fn answering(&self) -> Answering {
-        self.0.stop.store(false, Ordering::SeqCst);
         self.0.answering.store(true, Ordering::SeqCst);
         Answering(Arc::clone(&self.0))
+    }
+
+    /// From here on a chat goes on, which one Ctrl-C does not end, but where a line is read.
+    pub(super) fn begin_chat(&self) {
+        self.0.between_lines.store(true, Ordering::SeqCst);
+    }
+
+    /// Reads a line with `read`, which hears Ctrl-C as a key where the terminal lets it.
+    pub(super) fn reading<T>(&self, read: impl FnOnce() -> T) -> T {
+        self.0.between_lines.store(false, Ordering::SeqCst);
+        let found = read();
+        self.0.between_lines.store(true, Ordering::SeqCst);
+        found
+    }
+
+    /// Whether Ctrl-C came between an answer and the next line.
+    pub(super) fn came_between(&self) -> bool {
+        self.0.stop.swap(false, Ordering::SeqCst)
     }
 
     /// While `other` runs, Ctrl-C is for the program that has the terminal then.
@@ -84,6 +104,7 @@ impl Answering {
 impl Drop for Answering {
     fn drop(&mut self) {
         self.0.answering.store(false, Ordering::SeqCst);
+        self.0.stop.store(false, Ordering::SeqCst);
     }
 }
 

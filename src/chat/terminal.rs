@@ -29,6 +29,7 @@ pub fn chat(
         editor,
         attachments: Attachments::default(),
     };
+    chat.talk.interrupts.begin_chat();
     let left = chat.answer_lines();
     chat.talk.keeping.end(chat.conversation, &chat.talk.session);
     chat.talk.keeping.say_where();
@@ -47,6 +48,9 @@ struct Chat<'a, 'm> {
     /// Files for the next question.
     attachments: Attachments,
 }
+
+/// What is said of a first Ctrl-C.
+const LEAVES: &str = "Ctrl-C once more leaves; so do Ctrl-D and /quit";
 
 /// What comes after a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,12 +71,16 @@ impl Chat<'_, '_> {
             self.talk
                 .keeping
                 .keep(self.conversation, &self.talk.session);
-            let typed = self.type_ahead.give(|| self.editor.read());
+            if self.talk.interrupts.came_between() {
+                next = Next::CtrlCLeaves;
+                note(LEAVES);
+            }
+            let typed = self.read_with(LineEditor::read);
             next = match typed.context("cannot read from the terminal")? {
                 Typed::End => Next::Leave,
                 Typed::Interrupted if next == Next::CtrlCLeaves => Next::Leave,
                 Typed::Interrupted => {
-                    note("Ctrl-C once more leaves; so do Ctrl-D and /quit");
+                    note(LEAVES);
                     Next::CtrlCLeaves
                 }
                 Typed::LeftMessage => Next::Line,
@@ -87,6 +95,13 @@ impl Chat<'_, '_> {
             };
         }
         Ok(())
+    }
+
+    /// Reads from the terminal, first what was typed ahead.
+    fn read_with<T>(&mut self, read: impl FnOnce(&mut LineEditor) -> T) -> T {
+        let (type_ahead, editor) = (self.type_ahead, &mut self.editor);
+        let interrupts = &self.talk.interrupts;
+        interrupts.reading(|| type_ahead.give(|| read(editor)))
     }
 
     /// Does what a line asks for.

@@ -11,7 +11,7 @@ const SHOWS: &str = "\
 {%- if messages[-1].content == 'show' -%}
   {{- raise_exception('<' + messages | map(attribute='content') | join('|') + '>') -}}
 {%- endif -%}
-{{- messages[-1].content -}}";
+{{- messages | map(attribute='content') | join(' ') -}}";
 
 /// Types a line, and waits for what comes of it.
 fn enter(chat: &mut Running, line: &str, expected: &str) {
@@ -264,10 +264,15 @@ fn a_message_may_have_several_lines() {
         shown.contains("\r\x1b[K. "),
         "the further lines have a prompt of their own"
     );
-    // Ctrl-C leaves the message, also in a line with text, and what comes after it stays.
-    chat.terminal.type_in("\"\"\"\rlost\rlost too\x03next\r");
+    // Ctrl-C leaves the message, also in a line with text, and what comes after it stays. It is a key
+    // where a line is read.
+    enter(&mut chat, "\"\"\"\rlost", "lost\r\n");
+    chat.terminal.wait_for_times(9, "K. \r");
+    chat.terminal.type_in("lost too\x03next\r");
     chat.terminal.wait_for("<next>");
-    chat.terminal.type_in("lost \\\r\x03");
+    chat.terminal.type_in("lost \\\r");
+    chat.terminal.wait_for_times(10, "K. \r");
+    chat.terminal.type_in("\x03");
     enter(&mut chat, "last", "<last>");
     // A message of another chat is one entry of the history, in which the key goes up line by line.
     quit(chat);

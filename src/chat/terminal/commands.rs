@@ -93,7 +93,7 @@ impl Chat<'_, '_> {
     /// What the user makes of `text`; `None` where that is nothing.
     fn changed(&mut self, text: &str) -> anyhow::Result<Option<String>> {
         let Some(editor) = TextEditor::of_user() else {
-            let changed = self.type_ahead.give(|| self.editor.change(text));
+            let changed = self.read_with(|line| line.change(text));
             return changed.context("cannot read from the terminal");
         };
         let run = || self.type_ahead.lend(|| editor.edit(text));
