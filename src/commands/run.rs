@@ -20,6 +20,7 @@ mod load;
 mod model;
 mod prompt;
 mod room;
+mod source;
 mod stored;
 
 pub(super) use load::default_threads;
