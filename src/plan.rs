@@ -5,11 +5,11 @@
 
 mod error;
 mod files;
+mod fitting;
 mod safetensors;
 
 use std::{
     cmp::Ordering,
-    fmt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -18,6 +18,7 @@ use swallow_quant::GgmlType;
 
 pub use error::PlanError;
 pub use files::PlannedFile;
+pub use fitting::Fitting;
 pub use safetensors::{CheckpointTensor, shard_header};
 
 use crate::{
@@ -62,21 +63,6 @@ impl From<FileType> for Wishes {
             allow_requantize: false,
             split_max_bytes: None,
         }
-    }
-}
-
-/// File types to choose from by what they make of a model.
-#[derive(Clone, Copy)]
-pub struct Fitting<'a> {
-    /// The types, the one that is wanted most first. Never empty.
-    pub types: &'a [FileType],
-    /// Whether what is planned will do.
-    pub fits: &'a dyn Fn(&ConversionPlan) -> bool,
-}
-
-impl fmt::Debug for Fitting<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Fitting").field(&self.types).finish()
     }
 }
 
@@ -252,33 +238,6 @@ impl ConversionPlan {
             files,
             notes,
         })
-    }
-
-    /// As [`ConversionPlan::new`], with the first of the file types that fits in the place of the one
-    /// wished for; where none does, with the last.
-    ///
-    /// # Errors
-    /// As [`ConversionPlan::new`].
-    pub fn fitting(
-        tensors: Vec<ModelTensor>,
-        key_values: KeyValues,
-        wishes: &Wishes,
-        fitting: &Fitting<'_>,
-    ) -> Result<Self, PlanError> {
-        let with = |file_type| Wishes {
-            file_type,
-            ..wishes.clone()
-        };
-        let Some((last, others)) = fitting.types.split_last() else {
-            return Self::new(tensors, key_values, wishes);
-        };
-        for ty in others {
-            let plan = Self::new(tensors.clone(), key_values.clone(), &with(*ty))?;
-            if (fitting.fits)(&plan) {
-                return Ok(plan);
-            }
-        }
-        Self::new(tensors, key_values, &with(*last))
     }
 
     /// Where the files go for an output at `path`: `path` itself where there is one, else `path`

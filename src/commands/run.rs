@@ -25,6 +25,7 @@ mod model;
 mod prompt;
 mod room;
 mod sampling;
+mod source;
 mod stored;
 
 pub(super) use load::default_threads;

@@ -7,10 +7,7 @@ use std::{
 
 use anyhow::bail;
 
-use super::{
-    room::Room,
-    stored::{Source, Stored},
-};
+use super::{room::Room, source::Source, stored::Stored};
 use crate::{
     chat::{Interrupts, note},
     cli::RunArgs,

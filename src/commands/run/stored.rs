@@ -1,8 +1,7 @@
 //! A checkpoint or recipe that is run: converted into the store once, and found there from then on.
 
 use std::{
-    fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,34 +12,25 @@ use std::{
 use anyhow::Context as _;
 use indicatif::{DecimalBytes, HumanDuration};
 
-use super::room::Room;
+use super::{
+    room::Room,
+    source::{Source, ask_hub, client},
+};
 use crate::{
     chat::{Interrupts, note},
     cli::RunArgs,
-    commands::{fetch, merge, write},
+    commands::{merge, write},
     convert::{
         CheckpointOptions, CheckpointSource, Conversion, ConvertError, MergeWishes, OUTPUT_VERSION,
         WriteOptions,
     },
     file_type::FileType,
     gguf::Gguf,
-    hub::{Client, Config, Repo, RetryPolicy},
     imatrix::Imatrix,
-    merge::{Place, places},
     mix::Knobs,
     plan::{Fitting, Search, Wishes},
-    store::{Entry, Key, Part, Record, Store, choice, fingerprint, key::Likeness},
+    store::{Entry, Key, Record, Store, choice, fingerprint, key::Likeness},
 };
-
-/// What is converted.
-pub(super) enum Source {
-    /// The checkpoint in a folder.
-    Folder(PathBuf),
-    /// A merge by a recipe.
-    Recipe(PathBuf),
-    /// The checkpoint in a repository.
-    Hub(Repo),
-}
 
 /// The way from a source to its GGUF.
 pub(super) struct Stored<'a> {
@@ -61,7 +51,7 @@ impl Stored<'_> {
         let working = self.interrupts.answering();
         let stop = working.flag();
         let store = self.store()?;
-        let mut key = self.key(source, &stop)?;
+        let mut key = source.key(self.knobs()?, &stop)?;
         ask_hub(&store, &mut key)?;
         if let Some(entry) = self.look_up(&store, &key, ty)? {
             return used(&entry);
@@ -85,32 +75,6 @@ impl Stored<'_> {
 
     fn store(&self) -> anyhow::Result<Store> {
         Ok(Store::find(self.args.store.models_dir.as_deref())?)
-    }
-
-    /// What the conversion is known by; of repositories no commit yet, but where it is pinned.
-    fn key(&self, source: &Source, stop: &Arc<AtomicBool>) -> anyhow::Result<Key> {
-        let made_of = match source {
-            Source::Folder(dir) => vec![of_folder(dir)?],
-            Source::Hub(repo) => vec![of_repo(repo)],
-            Source::Recipe(path) => {
-                let mut parts = Vec::new();
-                for place in places(path, &client(stop)?).map_err(ConvertError::from)? {
-                    parts.push(match &place {
-                        Place::Folder(dir) => of_folder(dir)?,
-                        Place::Hub(repo) => of_repo(repo),
-                    });
-                }
-                let text = fs::read_to_string(path);
-                let text = text.with_context(|| format!("cannot read `{}`", path.display()))?;
-                parts.insert(0, Part::new("recipe", fingerprint::of_text(&text)));
-                parts
-            }
-        };
-        Ok(Key {
-            source: source.name()?,
-            made_of,
-            knobs: self.knobs()?,
-        })
     }
 
     /// What else decides about the file, in words.
@@ -324,71 +288,6 @@ impl Stored<'_> {
         };
         Ok(Conversion::of_checkpoint_fitting(&options, fitting)?)
     }
-}
-
-impl Source {
-    /// What names it, wherever one is.
-    fn name(&self) -> anyhow::Result<String> {
-        let whole = |path: &Path| {
-            let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-            path.display().to_string()
-        };
-        Ok(match self {
-            Self::Folder(path) | Self::Recipe(path) => whole(path),
-            Self::Hub(repo) => repo.to_string(),
-        })
-    }
-}
-
-fn client(stop: &Arc<AtomicBool>) -> anyhow::Result<Client> {
-    let config = Config::from_env()?;
-    Ok(Client::new(
-        config,
-        RetryPolicy::default(),
-        Arc::clone(stop),
-    ))
-}
-
-fn of_folder(dir: &Path) -> anyhow::Result<Part> {
-    let state = fingerprint::of_folder(dir);
-    let state = state.with_context(|| format!("cannot read `{}`", dir.display()))?;
-    let whole = fs::canonicalize(dir).unwrap_or_else(|_| dir.to_owned());
-    Ok(Part::new(whole.display().to_string(), state))
-}
-
-fn of_repo(repo: &Repo) -> Part {
-    match repo.is_pinned() {
-        true => Part::new(repo.to_string(), repo.revision.to_lowercase()),
-        false => Part::unknown(repo.to_string()),
-    }
-}
-
-/// Asks the hub for the commits of what is made of repositories, where the store has a model of it
-/// already: what is there is taken if the hub does not answer soon.
-fn ask_hub(store: &Store, key: &mut Key) -> anyhow::Result<()> {
-    let is_of = |entry: &Entry| entry.whole.is_some() && entry.source() == key.source;
-    let entries = store.entries()?;
-    let known = entries.iter().find(|entry| is_of(entry));
-    let config = Config::from_env()?;
-    if known.is_none() || config.offline.is_some() {
-        return Ok(());
-    }
-    for part in key.made_of.iter_mut().filter(|part| part.is.is_none()) {
-        let Ok(repo) = Repo::parse(&part.of, &config.endpoint) else {
-            continue;
-        };
-        match fetch::commit_now(&config, &repo) {
-            Ok(commit) => part.is = Some(commit),
-            Err(reason) => {
-                note(&format!(
-                    "the hub does not tell whether {repo} has changed, what the store has is taken: {reason}"
-                ));
-                // It would not tell of the others either.
-                break;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// The types that the source has been converted to before, those that are not finished first.
