@@ -335,19 +335,9 @@ impl Setting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runner::{ContextOptions, Sampling};
 
     fn options() -> SessionOptions {
-        SessionOptions {
-            context: ContextOptions {
-                size: None,
-                threads: 1,
-            },
-            sampling: Sampling::default(),
-            limit: None,
-            stops: Vec::new(),
-            loop_stop: true,
-        }
+        SessionOptions::default()
     }
 
     #[test]

@@ -30,8 +30,7 @@ impl<'m> Chat<'m> {
                 ..Sampling::default()
             },
             limit: Some(limit),
-            stops: Vec::new(),
-            loop_stop: true,
+            ..SessionOptions::default()
         };
         let source = file.chat_template.as_deref().unwrap();
         let template = Template::new("the file's", source, file.special.clone()).unwrap();

@@ -49,7 +49,7 @@ fn fail(model: &Path, args: &[&str]) -> String {
 }
 
 /// A model that says numbered words, and soon the same one for ever.
-fn talkative(dir: &Path) -> PathBuf {
+pub(crate) fn talkative(dir: &Path) -> PathBuf {
     let source = checkpoint(dir, "source", &small_moe());
     let model = dir.join("talkative.gguf");
     let mut bytes = converted(&source, &model, &["-t", "f16"]);
