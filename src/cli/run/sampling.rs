@@ -106,8 +106,8 @@ mod tests {
     use clap::{CommandFactory as _, FromArgMatches as _, Parser};
 
     use super::*;
+    use crate::runner::SessionOptions;
     use crate::runner::settings::SETTINGS;
-    use crate::runner::{ContextOptions, Sampling, SessionOptions};
 
     #[derive(Parser)]
     struct Options {
@@ -118,16 +118,7 @@ mod tests {
     /// What `/set` shows is what the command line takes, with the same defaults.
     #[test]
     fn the_chat_and_the_command_line_have_the_same_options() {
-        let mut options = SessionOptions {
-            context: ContextOptions {
-                size: None,
-                threads: 1,
-            },
-            sampling: Sampling::default(),
-            limit: None,
-            stops: Vec::new(),
-            loop_stop: true,
-        };
+        let mut options = SessionOptions::default();
         let command = Options::command();
         let mut found = Vec::new();
         for argument in command.get_arguments() {

@@ -2,7 +2,8 @@
 //!
 //! Whether a proposal from the conversation would have been right is known of every token, whether
 //! it was tried or not, so nothing has to be tried to learn it. What batches cost is measured
-//! where they are evaluated; before the first, the prompt that was read says what one more token costs.
+//! where they are evaluated; before the first, the prompt that was read says what one more token costs, and
+//! what was dear once is tried again after a while.
 
 /// What speaks for a proposed token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,12 @@ const GAIN: f64 = 1.1;
 
 /// Sizes of batches whose costs are measured apart, each up to this.
 const SIZES: [usize; 5] = [2, 4, 8, 16, usize::MAX];
+
+/// What a further token of a small batch takes of one alone, however fast prompts are read.
+const LEAST: f64 = 0.45;
+
+/// How much of a cost above what is expected is forgotten with each token.
+const FORGOTTEN: f64 = 0.02;
 
 /// Most tokens that the smaller model proposes.
 const DRAFT: usize = 8;
@@ -127,6 +134,11 @@ impl Watch {
         if tokens == 1 {
             self.unasked += 1;
             self.single.took(seconds);
+            // What is not tried is not measured either, so what seemed dear is forgotten by and by.
+            let expected = self.expected(self.single.0.unwrap_or(seconds));
+            for cost in self.further.iter_mut().filter_map(|cost| cost.0.as_mut()) {
+                *cost -= FORGOTTEN * (*cost - expected).max(0.0);
+            }
         } else if let Some(single) = self.single.0 {
             let further = (seconds - single).max(0.0) / (tokens - 1) as f64;
             self.further[size(tokens)].took(further);
@@ -180,6 +192,11 @@ impl Watch {
         length
     }
 
+    /// What each further token of a batch takes where none was measured.
+    fn expected(&self, single: f64) -> f64 {
+        self.prompt.unwrap_or(0.0).max(LEAST * single)
+    }
+
     /// What a batch costs.
     fn cost(&self, tokens: usize) -> f64 {
         let Some(single) = self.single.0.filter(|&single| single > 0.0) else {
@@ -193,7 +210,7 @@ impl Watch {
             .filter(|&other| self.further[other].0.is_some())
             .min_by_key(|other| other.abs_diff(at));
         let further = nearest.and_then(|nearest| self.further[nearest].0);
-        let further = further.unwrap_or(self.prompt.unwrap_or(0.0).max(0.6 * single));
+        let further = further.unwrap_or_else(|| self.expected(single));
         1.0 + (tokens - 1) as f64 * further / single
     }
 }
@@ -256,7 +273,7 @@ mod tests {
         watch.took(1, 0.010);
         assert!((watch.cost(11) - 10.0).abs() < 1e-9);
         watch.begin(Some(0.001));
-        assert!((watch.cost(11) - 7.0).abs() < 1e-9);
+        assert!((watch.cost(11) - 5.5).abs() < 1e-9);
     }
 
     #[test]
