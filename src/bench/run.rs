@@ -233,7 +233,7 @@ mod tests {
             |line: &str| -> Vec<usize> { line.split('|').map(|c| c.chars().count()).collect() };
         let header = Line::HEADER.lines().next().unwrap();
         assert_eq!(widths(&line.to_string()), widths(header));
-        assert!(line.to_string().contains("| 134.51 M |"), "{line}");
+        assert!(line.to_string().contains("|   134.52 M |"), "{line}");
         assert!(line.to_string().ends_with("401.50 ± 2.25 |"), "{line}");
     }
 }

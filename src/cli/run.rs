@@ -82,6 +82,7 @@ pub struct RunArgs {
     /// Other machines.
     #[command(flatten)]
     pub rpc: RpcArgs,
+
     /// What is proposed.
     #[command(flatten)]
     pub speculation: SpeculationArgs,

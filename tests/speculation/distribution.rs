@@ -1,6 +1,6 @@
 //! Sampled text has the model's distribution.
 //!
-//! A tiny model goes on for three tokens with a text of its own, which stood there before, with many seeds. How often each text comes is held against other seeds without proposals, by
+//! A tiny model says two dozen tokens, some of them again and again, with many seeds. How often each ending comes is held against other seeds without proposals, by
 //! the chi-square of two samples. The test is tested, too: an acceptance that is a little too kind to
 //! what is proposed must be found.
 
@@ -12,32 +12,27 @@ use swallow_gguf::runner::{
     ContextOptions, LoadOptions, Model, ModelFile, Sampling, Session, SessionOptions, Speculate,
 };
 
-use crate::support::{checkpoint, converted, small_moe};
+use crate::run::talkative;
 
 type Counts = BTreeMap<String, u32>;
 
-/// How often each text comes.
-fn sample(
-    model: &Model,
-    prompt: &str,
-    speculate: Speculate,
-    first_seed: u32,
-    count: u32,
-) -> (Counts, usize) {
-    let mut session = session(model, 3, speculate, first_seed);
+/// How often each ending comes: the last two words.
+fn sample(model: &Model, speculate: Speculate, first_seed: u32, count: u32) -> (Counts, usize) {
+    let mut session = session(model, speculate, first_seed);
     let mut counts = Counts::new();
     let mut accepted = 0;
     // Each answer of a session has the next seed.
     for _ in 0..count {
-        let answer = session.complete(prompt, |_| ControlFlow::Continue(()));
+        let answer = session.complete("a", |_| ControlFlow::Continue(()));
         let answer = answer.unwrap();
         accepted += answer.figures.speculated.accepted;
-        *counts.entry(answer.text).or_default() += 1;
+        let words: Vec<&str> = answer.text.split_whitespace().rev().take(2).collect();
+        *counts.entry(words.join(" ")).or_default() += 1;
     }
     (counts, accepted)
 }
 
-fn session(model: &Model, limit: usize, speculate: Speculate, seed: u32) -> Session<'_> {
+fn session(model: &Model, speculate: Speculate, seed: u32) -> Session<'_> {
     let options = SessionOptions {
         context: ContextOptions {
             size: Some(256),
@@ -50,19 +45,12 @@ fn session(model: &Model, limit: usize, speculate: Speculate, seed: u32) -> Sess
             seed,
             ..Sampling::default()
         },
-        limit: Some(limit),
+        limit: Some(24),
         loop_stop: false,
         speculate,
         ..SessionOptions::default()
     };
     Session::new(model, options).unwrap()
-}
-
-/// A text of the model's own, so that what it says next stood there before.
-fn prompt(model: &Model) -> String {
-    let mut session = session(model, 60, Speculate::Off, 1);
-    let text = session.complete("a", |_| ControlFlow::Continue(()));
-    text.unwrap().text
 }
 
 /// The chi-square of two samples, less what is expected, in standard deviations. Rare texts count as one.
@@ -88,37 +76,33 @@ fn apart(a: &Counts, b: &Counts) -> f64 {
         .map(|(a, b)| (k_a * a - k_b * b).powi(2) / (a + b))
         .sum();
     let freedom = (cells.len() - 1) as f64;
-    assert!(freedom >= 4.0, "{cells:?}");
+    assert!(freedom >= 2.0, "{cells:?}");
     (chi_square - freedom) / (2.0 * freedom).sqrt()
 }
 
 fn model(dir: &Path) -> Model {
-    let source = checkpoint(dir, "source", &small_moe());
-    let path = dir.join("small.gguf");
-    converted(&source, &path, &["-t", "f16"]);
-    let file = ModelFile::open(&path).unwrap();
+    let file = ModelFile::open(&talkative(dir)).unwrap();
     Model::load(&file, &LoadOptions::default(), |_| {}).unwrap()
 }
 
 #[test]
 fn sampled_text_has_the_models_distribution() {
-    const COUNT: u32 = 1500;
+    const COUNT: u32 = 400;
     let dir = tempfile::tempdir().unwrap();
     let model = model(dir.path());
-    let prompt = prompt(&model);
-    let (plain, none) = sample(&model, &prompt, Speculate::Off, 0, COUNT);
+    let (plain, none) = sample(&model, Speculate::Off, 0, COUNT);
     assert_eq!(none, 0);
-    let (speculative, accepted) = sample(&model, &prompt, Speculate::UpTo(4), 1 << 20, COUNT);
-    assert!(accepted > 20, "{accepted}");
+    let (speculative, accepted) = sample(&model, Speculate::UpTo(4), 1 << 20, COUNT);
+    assert!(accepted > 100, "{accepted}");
     let found = apart(&plain, &speculative);
     assert!(found < 4.0, "{found}: {plain:?} {speculative:?}");
 
-    // One text in ten replaced by the one that comes most: what a kinder acceptance would do.
+    // One ending in four replaced by the one that comes most: what a kinder acceptance would do.
     let (favourite, _) = speculative.iter().max_by_key(|(_, count)| **count).unwrap();
     let mut kinder = Counts::new();
     for (text, count) in &speculative {
-        *kinder.entry(text.clone()).or_default() += count - count / 10;
-        *kinder.entry(favourite.clone()).or_default() += count / 10;
+        *kinder.entry(text.clone()).or_default() += count - count / 4;
+        *kinder.entry(favourite.clone()).or_default() += count / 4;
     }
     let found = apart(&plain, &kinder);
     assert!(found > 4.0, "{found}");

@@ -2,7 +2,8 @@
 //!
 //! Whether a proposal from the conversation would have been right is known of every token, whether
 //! it was tried or not, so nothing has to be tried to learn it. What batches cost is measured
-//! where they are evaluated; before the first, the prompt that was read says what one more token costs.
+//! where they are evaluated; before the first, the prompt that was read says what one more token costs, and
+//! what was dear once is tried again after a while.
 
 /// What speaks for a proposed token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +29,7 @@ impl Kind {
 }
 
 /// How often each [`Kind`] is right, before anything was seen.
-const EXPECTED: [f64; 7] = [0.3, 0.15, 0.3, 0.5, 0.65, 0.78, 0.88];
+const EXPECTED: [f64; 7] = [0.35, 0.15, 0.3, 0.5, 0.7, 0.82, 0.92];
 
 /// What was seen counts as much as this many tokens that were expected.
 const DOUBT: f64 = 4.0;
@@ -37,10 +38,16 @@ const DOUBT: f64 = 4.0;
 const REMEMBERED: f64 = 48.0;
 
 /// A proposal is tried where it is this much faster than none, by all that is known.
-const GAIN: f64 = 1.12;
+const GAIN: f64 = 1.1;
 
 /// Sizes of batches whose costs are measured apart, each up to this.
 const SIZES: [usize; 5] = [2, 4, 8, 16, usize::MAX];
+
+/// What a further token of a small batch takes of one alone, however fast prompts are read.
+const LEAST: f64 = 0.45;
+
+/// How much of a cost above what is expected is forgotten with each token.
+const FORGOTTEN: f64 = 0.02;
 
 /// Most tokens that the smaller model proposes.
 const DRAFT: usize = 8;
@@ -66,7 +73,8 @@ impl Share {
     }
 }
 
-/// Seconds that are learned. What the machine did besides is not believed at once.
+/// Seconds that are learned: what it takes where the machine does little besides. Other programs make a
+/// batch take longer now and then, never shorter, so what took less is believed sooner.
 #[derive(Clone, Copy, Debug, Default)]
 struct Cost(Option<f64>);
 
@@ -74,7 +82,8 @@ impl Cost {
     fn took(&mut self, seconds: f64) {
         self.0 = Some(match self.0 {
             None => seconds,
-            Some(known) => known + 0.15 * (seconds.min(2.0 * known) - known),
+            Some(known) if seconds < known => known + 0.4 * (seconds - known),
+            Some(known) => known + 0.05 * (seconds.min(2.0 * known) - known),
         });
     }
 }
@@ -125,6 +134,11 @@ impl Watch {
         if tokens == 1 {
             self.unasked += 1;
             self.single.took(seconds);
+            // What is not tried is not measured either, so what seemed dear is forgotten by and by.
+            let expected = self.expected(self.single.0.unwrap_or(seconds));
+            for cost in self.further.iter_mut().filter_map(|cost| cost.0.as_mut()) {
+                *cost -= FORGOTTEN * (*cost - expected).max(0.0);
+            }
         } else if let Some(single) = self.single.0 {
             let further = (seconds - single).max(0.0) / (tokens - 1) as f64;
             self.further[size(tokens)].took(further);
@@ -178,6 +192,11 @@ impl Watch {
         length
     }
 
+    /// What each further token of a batch takes where none was measured.
+    fn expected(&self, single: f64) -> f64 {
+        self.prompt.unwrap_or(0.0).max(LEAST * single)
+    }
+
     /// What a batch costs.
     fn cost(&self, tokens: usize) -> f64 {
         let Some(single) = self.single.0.filter(|&single| single > 0.0) else {
@@ -185,12 +204,13 @@ impl Watch {
             return f64::INFINITY;
         };
         let at = size(tokens);
-        // Where this size was not measured the nearest one says it, then the prompt.
+        // Where this size was not measured the nearest one says it, and before any the prompt, but a small batch
+        // is not as cheap.
         let nearest = (0..SIZES.len())
             .filter(|&other| self.further[other].0.is_some())
             .min_by_key(|other| other.abs_diff(at));
         let further = nearest.and_then(|nearest| self.further[nearest].0);
-        let further = further.or(self.prompt).unwrap_or(single / 2.0);
+        let further = further.unwrap_or_else(|| self.expected(single));
         1.0 + (tokens - 1) as f64 * further / single
     }
 }
@@ -249,9 +269,11 @@ mod tests {
     #[test]
     fn the_prompt_says_what_is_not_measured() {
         let mut watch = Watch::default();
-        watch.begin(Some(0.001));
+        watch.begin(Some(0.009));
         watch.took(1, 0.010);
-        assert!((watch.cost(11) - 2.0).abs() < 1e-9);
+        assert!((watch.cost(11) - 10.0).abs() < 1e-9);
+        watch.begin(Some(0.001));
+        assert!((watch.cost(11) - 5.5).abs() < 1e-9);
     }
 
     #[test]
