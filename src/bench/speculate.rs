@@ -36,7 +36,7 @@ pub const PROMPTS: &[Prompt] = prompts!(
     "summarise-harbour" "summarise-meeting"
     "edit-replace" "edit-spelling" "edit-japanese"
     "code-rename" "code-tests" "code-comment"
-    "list-json" "list-packing" "list-schedule"
+    "list-numbers" "list-packing" "list-schedule"
     "chat-sky" "chat-guitar" "chat-fox" "chat-state"
 );
 
