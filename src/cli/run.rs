@@ -67,7 +67,15 @@ pub struct RunArgs {
     #[arg(long)]
     pub hide_thoughts: bool,
 
-    /// What is kept.
+    /// Print load time, tokens/s, seed and GPUs on stderr
+    #[arg(long)]
+    pub stats: bool,
+
+    /// Show llama.cpp's log on stderr
+    #[arg(short, long)]
+    pub verbose: bool,
+
+    /// What is kept. A heading is that of all that follows, so those without one come before.
     #[command(flatten)]
     pub session: SessionArgs,
 
@@ -87,15 +95,7 @@ pub struct RunArgs {
     #[command(flatten)]
     pub speculation: SpeculationArgs,
 
-    /// Print load time, tokens/s, seed and GPUs on stderr
-    #[arg(long)]
-    pub stats: bool,
-
-    /// Show llama.cpp's log on stderr
-    #[arg(short, long)]
-    pub verbose: bool,
-
-    /// What is converted first; last, because its heading is that of all that follows.
+    /// What is converted first.
     #[command(flatten)]
     pub store: StoreArgs,
 }

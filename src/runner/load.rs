@@ -184,7 +184,9 @@ impl Params {
     /// program over another.
     fn place(&mut self, placements: &[Placement], gpus: &[Device]) -> Result<(), RunnerError> {
         let mut all = devices::devices()?;
-        all.retain(|device| device.kind == DeviceKind::Cpu || gpus.contains(device));
+        // By name: how much is free there is another number each time it is asked.
+        let is_used = |device: &Device| gpus.iter().any(|gpu| gpu.name == device.name);
+        all.retain(|device| device.kind == DeviceKind::Cpu || is_used(device));
         for placement in placements {
             let device = devices::find(&all, &placement.device, |_| true)?;
             let buffer = devices::handle(device).map(buffer_type);

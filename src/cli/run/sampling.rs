@@ -7,6 +7,7 @@ use crate::runner::settings::{self, Limit, Seed};
 
 /// How answers are made.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Answers")]
 pub struct SamplingArgs {
     /// End the answer before this text; may be given more than once
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new(), allow_hyphen_values = true)]

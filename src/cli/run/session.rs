@@ -4,6 +4,7 @@ use clap::Args;
 
 /// What is kept, and what is taken up.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Kept chats")]
 pub struct SessionArgs {
     /// Chat to take up, or the name of a new one; with -p, the prompt is its next question
     #[arg(long, value_name = "NAME", conflicts_with_all = ["raw", "no_session"])]
