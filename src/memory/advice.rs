@@ -6,6 +6,7 @@ use std::fmt;
 use indicatif::DecimalBytes;
 use swallow_quant::GgmlType;
 
+use super::shape::Tensor;
 use super::{Demand, Fit, Machine, Shape, Usage, demand};
 
 /// Of the free memory, the part that a model may take with its repacked weights where nobody asked for
@@ -22,9 +23,19 @@ const MIN_CONTEXT: u32 = 256;
 /// Tokens at once that are advised.
 const SMALL_UBATCH: u32 = 32;
 
-/// Whether repacking for the CPU's kernels is worth its memory, used as `usage` says: there is
-/// something to repack, and the file's pages, the copies and all else take a part of what is free.
+/// Whether repacking for the CPU's kernels is worth its memory, used as `usage` says: most of what is
+/// repacked gets faster by it, and the file's pages, the copies and all else take a part of what is free.
 pub fn repacking_pays(shape: &Shape, usage: &Usage, machine: &Machine) -> bool {
+    let repacked = |tensor: &&Tensor| usage.repack.repacks(tensor);
+    let (faster, slower): (Vec<_>, Vec<_>) = shape
+        .tensors
+        .iter()
+        .filter(repacked)
+        .partition(|tensor| usage.repack.is_faster(tensor.ty));
+    let bytes = |tensors: &[&Tensor]| tensors.iter().map(|tensor| tensor.bytes).sum::<u64>();
+    if bytes(&faster) <= bytes(&slower) {
+        return false;
+    }
     let demand = demand(shape, usage);
     let all = demand.on_host().total().saturating_add(demand.repacked);
     let plenty = PLENTY * machine.free_on_host(&demand) as f64;

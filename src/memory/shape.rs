@@ -33,7 +33,7 @@ pub struct Shape {
     pub(super) kv: Vec<Kv>,
     /// Weights of a head's key, and of its value.
     pub(super) head: (u64, u64),
-    tensors: Vec<Tensor>,
+    pub(super) tensors: Vec<Tensor>,
 }
 
 /// What a layer keeps of each token, and of all of them.

@@ -305,13 +305,14 @@ fn weights_that_are_copied_can_be_mapped() {
 fn repacking_is_for_machines_with_plenty() {
     let (keys, tensors) = small();
     let shape = Shape::new(&keys, &tensors);
-    let usage = Usage {
-        repack: Repacking {
-            avx2: true,
-            ..Repacking::NONE
-        },
+    let with = |repack| Usage {
+        repack,
         ..Usage::on_cpu(256)
     };
+    let usage = with(Repacking {
+        neon_dotprod: true,
+        ..Repacking::NONE
+    });
     let demand = demand(&shape, &usage);
     let all = demand.on_host().total() + demand.repacked;
     let pays = |usage: &Usage, free| {
@@ -325,6 +326,11 @@ fn repacking_is_for_machines_with_plenty() {
     assert!(pays(&usage, all * 2));
     assert!(!pays(&usage, all));
     assert!(!pays(&Usage::on_cpu(256), all * 2), "nothing to repack");
+    let avx2 = with(Repacking {
+        avx2: true,
+        ..Repacking::NONE
+    });
+    assert!(!pays(&avx2, all * 2), "Q4_K gets slower");
 }
 
 #[test]
