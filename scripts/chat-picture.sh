@@ -22,7 +22,7 @@ cd "$room"
 HOME=$room XDG_STATE_HOME=$room/state XDG_DATA_HOME=$room/data LANG=C.UTF-8 \
     "$target/release/examples/chat_picture" "$picture" \
     'swallow-gguf run SmolLM2-135M-Instruct.Q4_1.gguf' \
-    "$target/release/swallow-gguf" run -m SmolLM2-135M-Instruct.Q4_1.gguf --temp 0 --seed 1 \
+    "$target/release/swallow-gguf" run SmolLM2-135M-Instruct.Q4_1.gguf --temp 0 --seed 1 \
     <<'LINES'
 What is the capital of Japan?
 """

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # From nothing to an answer, on a fresh Debian or Ubuntu with Rust: builds swallow-gguf, makes a
 # Mixture-of-Experts checkpoint of two experts out of a real small model, converts it to Q4_K_M,
-# inspects the file and asks it a question. What it makes lies in target/demo and target/models.
+# inspects the file and asks it a question; then asks the checkpoint itself. What it makes lies in
+# target/demo and target/models.
 set -euo pipefail
 # shellcheck source=scripts/lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
@@ -33,10 +34,19 @@ step 'convert to Q4_K_M' "$swallow_gguf" convert "$checkpoint" -t Q4_K_M -o "$mo
 
 step 'inspect' "$swallow_gguf" inspect "$model"
 
-ask() { answer=$("$swallow_gguf" run -m "$model" -p "$question" --temp 0 -n 64); }
+ask() { answer=$("$swallow_gguf" run "$model" -p "$question" --temp 0 -n 64); }
 step 'ask it a question' ask
 [ -n "$answer" ] || die 'the model gave no answer'
 printf '%s\n' "$question" "$answer"
 
+# The checkpoint itself can be given: it is converted to the largest type that fits, and kept.
+ask_checkpoint() {
+    answer=$("$swallow_gguf" run "$checkpoint" --models-dir "$demo/models" -p "$question" --temp 0 -n 64)
+}
+step 'ask the checkpoint: one command' ask_checkpoint
+[ -n "$answer" ] || die 'the model gave no answer'
+printf '%s\n' "$answer"
+step 'and again: at once' ask_checkpoint
+
 step_table
-printf '\nchat with it: %s run -m %s\n' "$swallow_gguf" "$model"
+printf '\nchat with it: %s run %s\n' "$swallow_gguf" "$model"

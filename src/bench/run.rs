@@ -114,7 +114,7 @@ impl fmt::Display for Line {
         write!(
             f,
             "| {:<30} | {:>10} | {:>10} | {:<10} | {:>7} | {:>15} | {:>20} |",
-            setting.model,
+            console::truncate_str(&setting.model, 30, "…"),
             size(setting.model_size),
             count(setting.model_n_params),
             setting.backend,

@@ -100,7 +100,7 @@ fn without_a_name_the_file_is_named_by_convention() {
         "{stderr}"
     );
     assert!(
-        stderr.contains(&format!("next: swallow-gguf run -m {name}")),
+        stderr.contains(&format!("next: swallow-gguf run {name}")),
         "{stderr}"
     );
     let summary: Json = serde_json::from_slice(&run.stdout).unwrap();

@@ -184,7 +184,7 @@ fn one_pass_from_the_checkpoint_is_two_passes() {
     let said = text(&run.stderr);
     assert!(run.status.success(), "{said}");
     assert!(
-        said.contains("next: swallow-gguf run -m Test-Q4_K_M.gguf"),
+        said.contains("next: swallow-gguf run Test-Q4_K_M.gguf"),
         "{said}"
     );
     let twice = std::fs::read(dir.path().join("Test-Q4_K_M.gguf")).unwrap();

@@ -55,7 +55,7 @@ fn in_parts() -> (Model, Vec<PathBuf>) {
         "{said}"
     );
     assert!(
-        said.contains(&format!("next: swallow-gguf run -m {first}")),
+        said.contains(&format!("next: swallow-gguf run {first}")),
         "{said}"
     );
     assert!(!model.path("m.gguf").exists());

@@ -129,7 +129,7 @@ pub(super) fn summary_text(conversion: &Conversion, written: &Written) -> String
     if let Some(first) = written.paths.first() {
         let path = first.display().to_string();
         let quoted = shlex::try_quote(&path).map_or(path.clone(), |q| q.into_owned());
-        let _ = writeln!(out, "next: swallow-gguf run -m {quoted}");
+        let _ = writeln!(out, "next: swallow-gguf run {quoted}");
     }
     out
 }
