@@ -145,11 +145,12 @@ fn a_mixture_takes_what_is_estimated_and_repacks_what_is() {
     let repacked = logged(&log, "CPU_REPACK model");
     assert_near("repacked", demand.repacked, repacked, 16.0 * 1024.0);
     assert_eq!(demand.repacked > 0, kernels != Repacking::NONE);
-    // A small model in a large memory: the default repacks.
-    let (_, log) = succeed(&model, &args);
-    assert_eq!(
-        log.contains("CPU_REPACK"),
-        kernels != Repacking::NONE,
-        "{log}"
-    );
+    // A small model in a large memory: unasked, what has faster kernels is repacked, and Q4_K has none on AVX2.
+    let q4_0 = dir.path().join("q4_0.gguf");
+    converted(&source, &q4_0, &["-t", "q4_0"]);
+    let neon = kernels.neon_dotprod || kernels.neon_i8mm;
+    for (model, repacks) in [(&model, neon), (&q4_0, neon || kernels.avx2)] {
+        let (_, log) = succeed(model, &args);
+        assert_eq!(log.contains("CPU_REPACK"), repacks, "{log}");
+    }
 }
