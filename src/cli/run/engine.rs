@@ -12,7 +12,7 @@ use crate::runner::{ContextOptions, FlashAttention, GpuLayers, SplitMode};
 
 const CONTEXT: &str = "Context and threads";
 const MEMORY: &str = "Memory";
-const DEVICES: &str = "Devices";
+pub(super) const DEVICES: &str = "Devices";
 
 /// What the model is run with.
 #[derive(Debug, Args)]
@@ -67,8 +67,8 @@ pub struct EngineArgs {
     #[arg(long, value_name = "WHEN", default_value = "auto", num_args = 0..=1, require_equals = true, default_missing_value = "on", help_heading = MEMORY)]
     pub flash_attn: FlashAttention,
 
-    /// Copy weights in another order for the CPU's kernels: prompts are read faster, and loading takes
-    /// longer and more memory; auto does where memory is plenty
+    /// Copy weights in another order for the CPU's kernels, which takes time and memory; auto does where
+    /// they are faster and memory is plenty
     #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = MEMORY)]
     pub repack: RepackArg,
 
