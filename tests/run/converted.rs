@@ -29,11 +29,10 @@ fn in_a_terminal_keys_wait_and_ctrl_c_ends_it() {
         "{}",
         running.terminal.shown()
     );
+    let shown = running.terminal.shown();
     assert!(
-        running
-            .terminal
-            .shown()
-            .contains("are kept, and the same command goes on")
+        shown.contains("are kept, and the same command goes on"),
+        "{shown}"
     );
     assert!(is_ordinary(&running.terminal.modes()));
 

@@ -18,6 +18,9 @@ use crate::support::text;
 /// For a machine that is busy with other tests; nothing waits so long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Written behind the last that a program has shown.
+const END: &str = "\x02the end of the program\x03";
+
 /// A terminal, its keyboard and its screen.
 pub(crate) struct Terminal {
     keyboard: File,
@@ -164,6 +167,15 @@ impl Terminal {
     pub(crate) fn wait_for(&self, expected: &str) {
         self.wait_for_times(1, expected);
     }
+
+    /// Waits until all is shown that was written: a program may have ended before it is read.
+    fn show_all(&self) {
+        rustix::io::write(&self.line, END.as_bytes()).unwrap();
+        self.wait_for(END);
+        let mut shown = self.screen.shown.lock().unwrap();
+        let at = shown.find(END).unwrap();
+        shown.drain(at..at + END.len());
+    }
 }
 
 impl Running {
@@ -180,11 +192,12 @@ impl Running {
         }
     }
 
-    /// Waits for the end of the program.
+    /// Waits for the end of the program, and until all is shown that it wrote.
     pub(crate) fn end(&mut self) -> ExitStatus {
         let began = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
+                self.terminal.show_all();
                 return status;
             }
             let shown = || self.terminal.shown();

@@ -14,6 +14,21 @@ use super::{Home, NOWHERE, Said, stamp};
 use crate::support::{checkpoint, converted, small_moe, text};
 
 #[test]
+fn a_folder_that_is_none_is_told_as_convert_tells_it() {
+    let home = Home::new(NOWHERE);
+    fs::create_dir(home.path("empty")).unwrap();
+    let error = home.fails("empty", &[]);
+    assert!(
+        error.ends_with("empty` is not a checkpoint folder: it is empty"),
+        "{error}"
+    );
+    fs::create_dir(home.path("ggufs")).unwrap();
+    fs::write(home.path("ggufs/a.gguf"), "").unwrap();
+    let error = home.fails("ggufs", &[]);
+    assert!(error.contains("such as `ggufs/a.gguf`"), "{error}");
+}
+
+#[test]
 fn it_is_converted_once() {
     let home = Home::new(NOWHERE);
     let folder = home.checkpoint("Moe");

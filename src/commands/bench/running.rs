@@ -65,10 +65,12 @@ pub(super) fn run(args: BenchRunArgs) -> anyhow::Result<()> {
 
 pub(super) fn speculate(args: BenchSpeculateArgs) -> anyhow::Result<()> {
     let wanted = |name: &str| args.only.as_deref().is_none_or(|only| name.contains(only));
-    if !PROMPTS.iter().any(|prompt| wanted(prompt.name)) {
+    if let Some(only) = &args.only
+        && !PROMPTS.iter().any(|prompt| wanted(prompt.name))
+    {
         let names: Vec<&str> = PROMPTS.iter().map(|prompt| prompt.name).collect();
         bail!(
-            "no prompt has `--only` in its name: there are {}",
+            "no prompt has `{only}` in its name: there are {}",
             names.join(", ")
         );
     }

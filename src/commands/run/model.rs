@@ -30,7 +30,11 @@ pub(super) fn gguf(args: &RunArgs, interrupts: &Interrupts) -> anyhow::Result<Pa
         return stored.gguf(&Source::Recipe(given.to_owned()), args.store.asked_type());
     }
     let Some(text) = text else {
-        if given.join("config.json").is_file() {
+        // What is wrong with a folder is told by those who read checkpoints, unless it has GGUF files.
+        let is_checkpoint = || {
+            given.join("config.json").is_file() || nearest::files_in(given, &["gguf"]).is_empty()
+        };
+        if given.is_dir() && is_checkpoint() {
             return stored.gguf(&Source::Folder(given.to_owned()), args.store.asked_type());
         }
         return as_it_is(args, given);
