@@ -65,9 +65,10 @@ fn files_that_are_no_model() {
         assert!(error.contains(expected), "{error}\nlacks: {expected}");
     };
     says(&dir.path().join("none.gguf"), "there is no file `");
-    says(dir.path(), "is a folder, expected a GGUF file");
+    says(dir.path(), "is not a checkpoint folder: it is empty");
     let text = dir.path().join("text.gguf");
     std::fs::write(&text, "# A model card\n").unwrap();
+    says(dir.path(), "is a folder, expected a GGUF file, such as `");
     says(&text, "not a GGUF file");
     let whole = write(dir.path(), "whole.gguf", &key_values());
     let bytes = std::fs::read(&whole).unwrap();
