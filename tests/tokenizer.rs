@@ -25,6 +25,7 @@ impl Tokenizer {
             dir,
             vocab_size,
             config: &config,
+            policy: vocabulary::policy::LLAMA,
             chat_template: None,
         };
         let vocabulary = vocabulary::read(&request).expect("a vocabulary");

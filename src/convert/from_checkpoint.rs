@@ -141,6 +141,7 @@ impl Conversion {
             dir,
             vocab_size: config.n_vocab as usize,
             config: checkpoint.config,
+            policy: vocabulary::policy::LLAMA,
             chat_template,
         })?;
 

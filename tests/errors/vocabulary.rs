@@ -38,6 +38,7 @@ fn of(dir: &std::path::Path, vocab_size: usize) -> VocabularyError {
         dir,
         vocab_size,
         config: &json!({}),
+        policy: vocabulary::policy::LLAMA,
         chat_template: None,
     };
     vocabulary::read(&request).unwrap_err()

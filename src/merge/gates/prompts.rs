@@ -204,6 +204,7 @@ fn tokenize(
         dir: &checkpoint.dir,
         vocab_size: config.n_vocab as usize,
         config: &checkpoint.config,
+        policy: vocabulary::policy::LLAMA,
         chat_template: None,
     };
     let vocabulary = vocabulary::read(&request).map_err(crate::convert::ConvertError::from)?;

@@ -155,6 +155,7 @@ impl MergedVocabulary {
             dir,
             vocab_size: self.n_vocab,
             config,
+            policy: vocabulary::policy::LLAMA,
             chat_template: None,
         });
         let written = written.map_err(|error| {

@@ -18,6 +18,7 @@ mod error;
 mod files;
 mod named;
 mod own_template;
+pub mod policy;
 mod pre_tokenizer;
 pub(crate) mod sentencepiece;
 mod special;
@@ -36,6 +37,7 @@ pub(crate) use added::SCORE as ADDED_SCORE;
 pub use error::VocabularyError;
 use named::NamedTokens;
 use own_template::OwnTemplates;
+pub use policy::TokenizerPolicy;
 use special::Sources;
 use tokenizer_json::Surroundings;
 use tokens::Tokens;
@@ -52,6 +54,8 @@ pub struct VocabularyRequest<'a> {
     pub vocab_size: usize,
     /// The whole config.json, for the ids of special tokens.
     pub config: &'a Json,
+    /// Which files are read, and what is particular about the family.
+    pub policy: TokenizerPolicy,
     /// A chat template that the user asks for instead of the checkpoint's own.
     pub chat_template: Option<String>,
 }
