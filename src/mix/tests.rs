@@ -7,6 +7,7 @@ use super::{reason::fit_row, *};
 
 fn model(n_layer: u32, n_expert: u32) -> MixModel {
     MixModel {
+        rules: Rules::Common,
         n_layer,
         n_head: 32,
         n_head_kv: 32,
@@ -222,7 +223,11 @@ fn no_mix_leaves_its_file_types_tensor_types() {
         .chain(["ffn_gate_exps", "ffn_down_exps", "ffn_up_exps"]);
     for file_type in FileType::ALL {
         let mut seen = Vec::new();
-        for n_expert in [0, 2, 8] {
+        for (n_expert, rules) in [0, 2, 8]
+            .map(|n_expert| (n_expert, Rules::Common))
+            .into_iter()
+            .chain([(0, Rules::Falcon), (2, Rules::Glm5Next)])
+        {
             for (n_layer, n_head_kv) in [(1, 32), (40, 32), (40, 8), (80, 8)] {
                 let shapes = [(true, 256), (false, 256), (true, 32), (false, 32)];
                 for ((tied, row), has_imatrix) in shapes
@@ -230,6 +235,7 @@ fn no_mix_leaves_its_file_types_tensor_types() {
                     .flat_map(|shape| [(shape, false), (shape, true)])
                 {
                     let model = MixModel {
+                        rules,
                         tied,
                         n_head_kv,
                         is_70b: n_layer == 80,
