@@ -248,6 +248,11 @@ fn numbers_are_held_against_each_other() {
             Model::llama().without("general.architecture"),
             "`general.architecture` is missing, expected the name of one that llama.cpp runs",
         ),
+        // The keys of another architecture than the one that is named.
+        (
+            Model::llama().with("general.architecture", "smollm9"),
+            "`smollm9.context_length` is missing, expected a number",
+        ),
         (
             Model::llama().without("llama.context_length"),
             "`llama.context_length` is missing, expected a number",
