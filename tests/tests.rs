@@ -22,6 +22,7 @@ mod quantize;
 mod real_models;
 #[cfg(unix)]
 mod resume;
+mod rooms;
 #[cfg(unix)]
 mod rpc;
 mod run;
