@@ -143,6 +143,7 @@ impl Conversion {
             config: checkpoint.config,
             policy: config.architecture.tokenizer,
             chat_template,
+            pre: None,
         })?;
 
         let (card, card_note) = ModelCard::read(dir);

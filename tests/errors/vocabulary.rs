@@ -40,6 +40,7 @@ fn of(dir: &std::path::Path, vocab_size: usize) -> VocabularyError {
         config: &json!({}),
         policy: vocabulary::policy::LLAMA,
         chat_template: None,
+        pre: None,
     };
     vocabulary::read(&request).unwrap_err()
 }

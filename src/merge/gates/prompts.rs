@@ -206,6 +206,7 @@ fn tokenize(
         config: &checkpoint.config,
         policy: vocabulary::policy::LLAMA,
         chat_template: None,
+        pre: None,
     };
     let vocabulary = vocabulary::read(&request).map_err(crate::convert::ConvertError::from)?;
     let special = Special {
