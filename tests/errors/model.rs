@@ -21,6 +21,7 @@ variants!(ConfigError {
     Architecture,
     Value,
     Missing,
+    MissingLength,
     Quantized,
 });
 
@@ -30,6 +31,8 @@ variants!(TensorError {
     Shape,
     Type,
     SlowPattern,
+} hands_on {
+    Config,
 });
 
 variants!(OverrideError {
@@ -75,7 +78,7 @@ fn configs(list: &mut Section) {
         (
             "another class",
             "architectures",
-            json!(["Qwen2ForCausalLM"]),
+            json!(["GPT2LMHeadModel"]),
         ),
         (
             "a slip in the class",
