@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, builder::NonEmptyStringValueParser};
 
 use super::{WriteArgs, write::split_bytes};
-use crate::model::SkipPattern;
+use crate::model::{SkipPattern, vocabulary::PreTokenizer};
 
 /// `swallow-gguf merge`
 #[derive(Debug, Args)]

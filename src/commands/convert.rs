@@ -19,6 +19,7 @@ pub(super) fn execute(args: &ConvertArgs) -> anyhow::Result<()> {
             .without(&args.skip_tensors),
         wishes: write::wishes(&args.write)?,
         chat_template,
+        pre: args.pre,
     })?;
     write::execute(&conversion, &args.write, &cancel)
 }
