@@ -17,7 +17,7 @@ fn isolated(pattern: &str) -> Json {
 }
 
 fn sequence<const N: usize>(steps: [Json; N]) -> Json {
-    json!({"type": "Sequence", "pretokenizers": steps})
+    json!({"type": "Sequence", "pretokenizers": steps.as_slice()})
 }
 
 /// Splitting by `pattern` alone.
@@ -242,7 +242,7 @@ fn a_name_that_is_asked_for_is_written() {
 
 #[test]
 fn a_name_is_refused_where_there_is_no_pre_tokenizer() {
-    let folder = Folder::new().with("tokenizer.model", spm_bytes());
+    let folder = Folder::new().with("tokenizer.model", small_model());
     let error = read(&VocabularyRequest {
         dir: folder.path(),
         vocab_size: 8,
