@@ -7,6 +7,7 @@ use swallow_gguf::{
     cli::{Cli, Command, with_long_options},
     commands,
     convert::ConvertError,
+    merge::MergeError,
     store::StoreError,
 };
 
@@ -24,19 +25,20 @@ fn main() -> ExitCode {
         Err(error) => error,
     };
     eprintln!("error: {error:#}");
-    let conversion = match error.downcast_ref() {
-        Some(StoreError::Conversion(error)) => Some(error),
-        _ => error.downcast_ref(),
-    };
-    let is_interrupted = matches!(
-        conversion,
-        Some(ConvertError::Interrupted | ConvertError::InterruptedKept { .. })
-    ) || matches!(error.downcast_ref(), Some(StoreError::Interrupted { .. }));
-    if is_interrupted {
+    if is_interrupted(&error) {
         ExitCode::from(INTERRUPTED)
     } else if compares {
         ExitCode::from(TROUBLE)
     } else {
         ExitCode::FAILURE
     }
+}
+
+fn is_interrupted(error: &anyhow::Error) -> bool {
+    let converting = error
+        .downcast_ref()
+        .is_some_and(ConvertError::is_interrupted);
+    let merging = error.downcast_ref().is_some_and(MergeError::is_interrupted);
+    let storing = error.downcast_ref().is_some_and(StoreError::is_interrupted);
+    converting || merging || storing
 }

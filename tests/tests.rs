@@ -8,6 +8,7 @@ mod devices;
 mod diff;
 mod edited;
 mod errors;
+mod families;
 mod gguf;
 mod hub;
 mod imatrix;
@@ -16,12 +17,14 @@ mod kernels;
 mod knobs;
 mod merge;
 mod merge_gates;
+mod mixes;
 mod moe_from_gguf;
 mod parity;
 mod quantize;
 mod real_models;
 #[cfg(unix)]
 mod resume;
+mod rooms;
 #[cfg(unix)]
 mod rpc;
 mod run;

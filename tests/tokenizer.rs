@@ -27,6 +27,7 @@ impl Tokenizer {
             config: &config,
             policy: vocabulary::policy::LLAMA,
             chat_template: None,
+            pre: None,
         };
         let vocabulary = vocabulary::read(&request).expect("a vocabulary");
 

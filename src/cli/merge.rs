@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, builder::NonEmptyStringValueParser};
 
 use super::{WriteArgs, write::split_bytes};
-use crate::model::SkipPattern;
+use crate::model::{SkipPattern, vocabulary::PreTokenizer};
 
 /// `swallow-gguf merge`
 #[derive(Debug, Args)]
@@ -70,6 +70,11 @@ pub struct MergeArgs {
     /// Chat template to embed: swallow, swallow-instruct, llama-2, chatml or a Jinja file
     #[arg(long, value_name = "NAME|FILE")]
     pub chat_template: Option<String>,
+
+    /// Pre-tokenizer by llama.cpp's name, for example qwen2, instead of the one that tokenizer.json is
+    /// recognized to describe
+    #[arg(long, value_name = "NAME")]
+    pub pre: Option<PreTokenizer>,
 
     /// What to write.
     #[command(flatten)]

@@ -12,9 +12,9 @@ use indicatif::ProgressBar;
 use super::write;
 use crate::{
     cli::{LayoutArg, MergeArgs, WriteArgs},
-    convert::{Conversion, ConvertError, MergeWishes, MergedCheckpoint, Progress},
+    convert::{ConvertError, Progress},
     hub::{Client, Config, RetryPolicy},
-    merge::{GateProgress, Layout, Merge, MergeOptions},
+    merge::{GateProgress, Layout, Merge, MergeError, MergeOptions, MergeWishes, MergedCheckpoint},
     model::chat_template,
 };
 
@@ -52,7 +52,7 @@ pub(super) fn execute(args: &MergeArgs) -> anyhow::Result<()> {
             wishes: write::wishes(&args.write)?,
             chat_template,
         };
-        let conversion = Conversion::of_merge(merge, &wanted)?;
+        let conversion = merge.into_conversion(&wanted)?;
         return write::execute(&conversion, &args.write, &cancel);
     };
     let layout = match args.layout {
@@ -70,7 +70,7 @@ pub(super) fn open(
     client: Client,
     scratch: &Path,
     cancel: &Arc<AtomicBool>,
-) -> Result<Merge, ConvertError> {
+) -> Result<Merge, MergeError> {
     let options = MergeOptions {
         recipe: path.to_owned(),
         name: None,
@@ -85,7 +85,7 @@ pub(super) fn open(
         cancel: Arc::clone(cancel),
     };
     let display = GateDisplay::new(false);
-    Ok(Merge::open(&options, &|progress| display.show(progress))?)
+    Merge::open(&options, &|progress| display.show(progress))
 }
 
 /// Fails where there is something in the output's place already, before gates are made, which may

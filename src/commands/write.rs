@@ -15,8 +15,9 @@ use anyhow::Context;
 
 use crate::{
     cli::{KnobArgs, TensorTypeArg, WriteArgs},
-    convert::{Conversion, ConvertError, MergedCheckpoint, WriteOptions, Written},
+    convert::{Conversion, ConvertError, WriteOptions, Written},
     imatrix::{Imatrix, ImatrixError},
+    merge::MergedCheckpoint,
     mix::{self, Knobs},
     plan::Wishes,
 };

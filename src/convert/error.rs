@@ -6,7 +6,6 @@ use indicatif::DecimalBytes;
 
 use crate::{
     hub::HubError,
-    merge::MergeError,
     model::{ConfigError, TensorError, vocabulary::VocabularyError},
     plan::PlanError,
     source::{GgufModelError, SourceError},
@@ -24,9 +23,6 @@ pub enum ConvertError {
     /// The GGUF is not what it should be.
     #[error(transparent)]
     Gguf(#[from] GgufModelError),
-    /// The models cannot be merged.
-    #[error(transparent)]
-    Merge(#[from] MergeError),
     /// config.json is not of a model we convert.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -155,6 +151,11 @@ pub enum ConvertError {
 }
 
 impl ConvertError {
+    /// Whether the user interrupted it.
+    pub fn is_interrupted(&self) -> bool {
+        matches!(self, Self::Interrupted | Self::InterruptedKept { .. })
+    }
+
     /// Whether the same conversion may go on when it is started again.
     pub(super) fn may_pass(&self) -> bool {
         matches!(

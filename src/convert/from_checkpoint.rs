@@ -130,7 +130,7 @@ impl Conversion {
     }
 
     /// Plans the conversion of a checkpoint whose tensors are known.
-    pub(super) fn of_described(
+    pub(crate) fn of_described(
         checkpoint: Described<'_>,
         planner: Planner<'_>,
         chat_template: Option<String>,
@@ -141,8 +141,9 @@ impl Conversion {
             dir,
             vocab_size: config.n_vocab as usize,
             config: checkpoint.config,
-            policy: vocabulary::policy::LLAMA,
+            policy: config.architecture.tokenizer,
             chat_template,
+            pre: None,
         })?;
 
         let (card, card_note) = ModelCard::read(dir);
@@ -157,10 +158,16 @@ impl Conversion {
             );
         }
 
-        let mut key_values =
-            metadata::general(&identity, &card, dir, checkpoint.origin, &mut notes);
+        let mut key_values = metadata::general(
+            &config,
+            &identity,
+            &card,
+            dir,
+            checkpoint.origin,
+            &mut notes,
+        )?;
         key_values.extend(metadata::merge(&card, dir, &mut notes));
-        key_values.extend(metadata::hyper_parameters(&config));
+        metadata::add_hyper_parameters(&mut key_values, &config)?;
         key_values.extend(vocabulary.key_values);
         let plan = planner(checkpoint.tensors, key_values)?;
         notes.extend_from_slice(&plan.notes);
@@ -179,26 +186,26 @@ impl Conversion {
 }
 
 /// What makes the plan of tensors and metadata.
-pub(super) type Planner<'a> =
+pub(crate) type Planner<'a> =
     &'a dyn Fn(Vec<ModelTensor>, KeyValues) -> Result<ConversionPlan, PlanError>;
 
 /// A checkpoint whose tensors are known: one in a folder or on the hub, or one that a merge would
 /// write.
-pub(super) struct Described<'a> {
+pub(crate) struct Described<'a> {
     /// Where it comes from, for people.
-    pub(super) source: String,
+    pub(crate) source: String,
     /// Every file of it; an output must be none of them.
-    pub(super) inputs: Vec<PathBuf>,
+    pub(crate) inputs: Vec<PathBuf>,
     /// The tensors of the GGUF.
-    pub(super) tensors: Vec<ModelTensor>,
+    pub(crate) tensors: Vec<ModelTensor>,
     /// What their parts are read from.
-    pub(super) shards: Vec<Shard>,
+    pub(crate) shards: Vec<Shard>,
     /// config.json.
-    pub(super) config: &'a Json,
+    pub(crate) config: &'a Json,
     /// The folder of the tokenizer files and the card.
-    pub(super) dir: &'a Path,
+    pub(crate) dir: &'a Path,
     /// What it is on the hub.
-    pub(super) origin: Option<&'a Origin>,
+    pub(crate) origin: Option<&'a Origin>,
 }
 
 fn is_swallow(identity: &Identity, card: &ModelCard) -> bool {

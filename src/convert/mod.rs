@@ -1,14 +1,14 @@
 //! A conversion from end to end: open the source, plan, write.
 //!
-//! [`Conversion::of_checkpoint`], [`Conversion::of_gguf`] and [`Conversion::of_merge`] read headers and
-//! make the plan; [`Conversion::write`] executes it in one pass over the weights.
+//! [`Conversion::of_checkpoint`] and [`Conversion::of_gguf`] read headers and make the plan, and
+//! [`Conversion::write`] executes it in one pass over the weights. What else can say where the weights
+//! of a model are, as a merge does, has a [`Described`] planned.
 
 mod block_writer;
 pub(crate) mod chunks;
 mod error;
 mod from_checkpoint;
 mod from_gguf;
-mod from_merge;
 mod output;
 mod pipeline;
 mod quantize;
@@ -24,8 +24,8 @@ use std::{
 
 pub use error::ConvertError;
 pub use from_checkpoint::{CheckpointOptions, CheckpointSource};
+pub(crate) use from_checkpoint::{Described, Planner};
 pub use from_gguf::GgufOptions;
-pub use from_merge::{MergeWishes, MergedCheckpoint};
 pub use pipeline::{Progress, Times};
 
 use xxhash_rust::xxh3::Xxh3;
@@ -48,11 +48,11 @@ pub struct Conversion {
     /// The files that weights are read from; the plan's parts say which.
     pub(crate) shards: Vec<Shard>,
     /// Every file of the source; an output must be none of them.
-    inputs: Vec<PathBuf>,
+    pub(crate) inputs: Vec<PathBuf>,
     /// What the checkpoints that it is made of are on the hub, of those that are from there.
     pub origins: Vec<Origin>,
     /// Where it comes from, for people.
-    source: String,
+    pub(crate) source: String,
     /// What the model is called, for people.
     pub name: String,
     /// The file name by convention.

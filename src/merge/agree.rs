@@ -12,7 +12,6 @@ use super::{
     parents::{Parent, Parents},
     rope::Rope,
 };
-use crate::model::config::ModelClass;
 
 /// What a parent says of something by the name that config.json has for it, as a message shows it.
 type Fact = (&'static str, String);
@@ -73,7 +72,7 @@ fn settings(parent: &Parent) -> [Fact; 5] {
     let theta = theta.map_or(config.rope_theta, |theta| theta as f32);
     let window = match json.get("sliding_window") {
         // The default of the class.
-        None if config.class == ModelClass::Mistral => "4096".to_owned(),
+        None if config.architecture.name == "Mistral" => "4096".to_owned(),
         None | Some(Json::Null) => "none".to_owned(),
         Some(window) => window.to_string(),
     };

@@ -127,6 +127,9 @@ pub enum MergeError {
     /// Given gates cannot be read, or made ones not written.
     #[error(transparent)]
     Gates(#[from] GateError),
+    /// What is merged cannot be converted or written.
+    #[error(transparent)]
+    Convert(Box<ConvertError>),
     /// A tensor has no place in a file.
     #[error(transparent)]
     Layout(#[from] LayoutError),
@@ -155,6 +158,17 @@ pub enum MergeError {
 }
 
 impl MergeError {
+    /// Whether the user interrupted it.
+    pub fn is_interrupted(&self) -> bool {
+        match self {
+            Self::Parent { error, .. } | Self::Nowhere { error, .. } | Self::Convert(error) => {
+                error.is_interrupted()
+            }
+            Self::Gates(GateError::Convert(error)) => error.is_interrupted(),
+            _ => false,
+        }
+    }
+
     pub(super) fn parent(reference: &str, error: ConvertError) -> Self {
         Self::Parent {
             parent: reference.into(),
@@ -162,11 +176,17 @@ impl MergeError {
         }
     }
 
-    pub(crate) fn write(path: &std::path::Path, error: io::Error) -> Self {
+    pub(super) fn write(path: &std::path::Path, error: io::Error) -> Self {
         Self::Write {
             path: path.into(),
             error: plain(error),
         }
+    }
+}
+
+impl From<ConvertError> for MergeError {
+    fn from(error: ConvertError) -> Self {
+        Self::Convert(Box::new(error))
     }
 }
 

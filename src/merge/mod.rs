@@ -12,6 +12,7 @@
 //! - [`gates`]: which expert a token is sent to
 //! - `tensors`: where every weight comes from, and what is done to it on the way
 //! - `config`, `rope`, `card`: the small files
+//! - `conversion`, `checkpoint`: what becomes of it, a GGUF or the checkpoint itself
 //!
 //! Attention, norms and embeddings are the base's. Expert E's feed-forward network is its source's,
 //! with the recipe's noise added and its down projection scaled. Every weight, gates included, is
@@ -19,7 +20,9 @@
 
 mod agree;
 mod card;
+mod checkpoint;
 mod config;
+mod conversion;
 mod error;
 pub mod gates;
 mod parents;
@@ -39,6 +42,8 @@ use std::{
 
 use serde_json::Value as Json;
 
+pub use checkpoint::MergedCheckpoint;
+pub use conversion::MergeWishes;
 pub use error::MergeError;
 pub use gates::GateProgress;
 use gates::{GateError, GateMode, Gates, PromptOptions, Prompts};
@@ -208,12 +213,12 @@ impl Merge {
     }
 
     /// Where it comes from, for people.
-    pub(crate) fn source(&self) -> String {
+    fn source(&self) -> String {
         self.path.display().to_string()
     }
 
     /// Every file that the merge reads; an output must be none of them.
-    pub(crate) fn inputs(&self) -> Vec<PathBuf> {
+    fn inputs(&self) -> Vec<PathBuf> {
         let parents = self.parents.all.iter();
         let files = parents.flat_map(|parent| parent.checkpoint.files());
         let own = self.gates_path.iter().chain([&self.path]).cloned();
@@ -221,14 +226,14 @@ impl Merge {
     }
 
     /// What the parents are on the hub, of those that are from there.
-    pub(crate) fn origins(&self) -> Vec<Origin> {
+    fn origins(&self) -> Vec<Origin> {
         let parents = self.parents.all.iter();
         let origins = parents.filter_map(|parent| parent.checkpoint.origin.clone());
         origins.collect()
     }
 
     /// Tensors of the parents that are left out by hand.
-    pub(crate) fn skipped(&self) -> Vec<String> {
+    fn skipped(&self) -> Vec<String> {
         let parents = self.parents.all.iter();
         let skipped = parents.flat_map(|parent| parent.checkpoint.skipped.keys());
         let names: BTreeSet<&String> = skipped.collect();
@@ -236,28 +241,28 @@ impl Merge {
     }
 
     /// The tensors of the GGUF.
-    pub(crate) fn tensors(&self) -> &[ModelTensor] {
+    fn tensors(&self) -> &[ModelTensor] {
         &self.tensors
     }
 
     /// The tensors of the checkpoint in `layout`, in the order of its shards.
-    pub(crate) fn checkpoint_tensors(&self, layout: Layout) -> Vec<CheckpointTensor> {
+    fn checkpoint_tensors(&self, layout: Layout) -> Vec<CheckpointTensor> {
         let n_layer = self.parents.base().config.n_layer;
         tensors::checkpoint_tensors(&self.tensors, n_layer, layout, self.gate_dtype())
     }
 
     /// The format that gates are written in.
-    pub(crate) fn gate_dtype(&self) -> Dtype {
+    fn gate_dtype(&self) -> Dtype {
         self.dtype.unwrap_or(Dtype::F32)
     }
 
     /// Hands out the shards that the tensors' parts are of.
-    pub(crate) fn take_shards(&mut self) -> Vec<Shard> {
+    fn take_shards(&mut self) -> Vec<Shard> {
         self.parents.take_shards()
     }
 
     /// The config.json of the merged checkpoint.
-    pub(crate) fn config(&self, layout: Layout) -> Json {
+    fn config(&self, layout: Layout) -> Json {
         let base = self.parents.base();
         let n_expert = self.recipe.experts.len();
         let mut config = config::mixtral(
@@ -275,7 +280,7 @@ impl Merge {
     }
 
     /// Writes all of the merged checkpoint but its weights into the folder `dir`.
-    pub(crate) fn write_small_files(&self, dir: &Path, layout: Layout) -> Result<(), MergeError> {
+    fn write_small_files(&self, dir: &Path, layout: Layout) -> Result<(), MergeError> {
         let config = self.config(layout);
         for (name, text) in [
             ("config.json", format!("{config:#}\n").as_str()),

@@ -11,10 +11,7 @@ use super::{
 use crate::{
     convert::{CheckpointSource, ConvertError},
     hub::Client,
-    model::{
-        ModelCard, ModelConfig, ModelTensor, SkipPattern, TensorData, config::ModelClass, identity,
-        tensors,
-    },
+    model::{ModelCard, ModelConfig, ModelTensor, SkipPattern, TensorData, identity, tensors},
     source::{Checkpoint, Shard},
 };
 
@@ -116,7 +113,7 @@ impl Parent {
             false => ModelConfig::from_json(&Rope::left_out(&checkpoint.config)),
         };
         let config = config.map_err(|e| of_parent(e.into()))?;
-        if config.class == ModelClass::Mixtral {
+        if config.experts.is_some() {
             return Err(MergeError::NotDense {
                 parent: reference.into(),
             });

@@ -91,6 +91,14 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the user interrupted it.
+    pub fn is_interrupted(&self) -> bool {
+        match self {
+            Self::Conversion(error) => error.is_interrupted(),
+            error => matches!(error, Self::Interrupted { .. }),
+        }
+    }
+
     pub(super) fn io(path: &Path, error: io::Error) -> Self {
         Self::Io {
             path: path.into(),

@@ -11,10 +11,13 @@ use std::{
 
 use serde_json::{Value as Json, json};
 use swallow_gguf::{
-    convert::{ConvertError, MergedCheckpoint},
+    file_type::FileType,
     gguf::LayoutError,
     hub::{Client, Config, RetryPolicy},
-    merge::{Layout, Merge, MergeError, MergeOptions, gates::GateError, recipe::RecipeError},
+    merge::{
+        Layout, Merge, MergeError, MergeOptions, MergeWishes, MergedCheckpoint, gates::GateError,
+        recipe::RecipeError,
+    },
     synthetic::Spec,
 };
 
@@ -38,7 +41,7 @@ variants!(MergeError {
     Exists,
     Write,
     Read,
-} hands_on { Recipe, Gates, Layout });
+} hands_on { Recipe, Gates, Convert, Layout });
 
 variants!(RecipeError {
     NotThere,
@@ -250,27 +253,19 @@ fn vocabularies(list: &mut Section, dir: &Path) {
 /// As [`failed`], of a merge that is open and whose tokenizer cannot be written.
 fn written(dir: &Path, second: &str, rest: &str) -> MergeError {
     let yaml = format!("base_model: ./one\n{EXPERTS}{second}\n{rest}");
-    let wishes = swallow_gguf::convert::MergeWishes {
-        wishes: swallow_gguf::file_type::FileType::Q8_0.into(),
+    let wishes = MergeWishes {
+        wishes: FileType::Q8_0.into(),
         chat_template: None,
     };
-    let conversion =
-        swallow_gguf::convert::Conversion::of_merge(merge(dir, &yaml).unwrap(), &wishes);
-    of_merge(conversion.unwrap_err())
-}
-
-fn of_merge(error: ConvertError) -> MergeError {
-    match error {
-        ConvertError::Merge(error) => error,
-        other => panic!("{other}"),
-    }
+    let conversion = merge(dir, &yaml).unwrap().into_conversion(&wishes);
+    conversion.unwrap_err()
 }
 
 fn outputs(list: &mut Section, dir: &Path) {
     let yaml = format!("base_model: ./one\n{EXPERTS}./two\n");
     let merge = merge(dir, &yaml).unwrap();
     let checkpoint = MergedCheckpoint::new(merge, Layout::Separate, u64::MAX).unwrap();
-    let check = |name: &str| of_merge(checkpoint.check_output(&dir.join(name)).unwrap_err());
+    let check = |name: &str| checkpoint.check_output(&dir.join(name)).unwrap_err();
     list.add("an output that is there", check("one"));
     list.add("an output below a file", check("one/config.json/merged"));
     // What a privileged user may always read.

@@ -14,6 +14,8 @@ variants!(VocabularyError {
     Protobuf,
     Entry,
     Unsupported,
+    UnknownPreTokenizer,
+    NoPreTokenizer,
     TooManyTokens,
     VocabSize,
     DuplicateText,
@@ -40,6 +42,7 @@ fn of(dir: &std::path::Path, vocab_size: usize) -> VocabularyError {
         config: &json!({}),
         policy: vocabulary::policy::LLAMA,
         chat_template: None,
+        pre: None,
     };
     vocabulary::read(&request).unwrap_err()
 }

@@ -11,7 +11,6 @@ use anyhow::Context as _;
 use crate::{
     chat::note,
     commands::fetch,
-    convert::ConvertError,
     hub::{Client, Config, Repo, RetryPolicy},
     merge::{Place, places},
     store::{Entry, Key, Part, Store, fingerprint},
@@ -47,7 +46,7 @@ impl Source {
             Self::Hub(repo) => vec![of_repo(repo)],
             Self::Recipe(path) => {
                 let mut parts = Vec::new();
-                for place in places(path, &client(stop)?).map_err(ConvertError::from)? {
+                for place in places(path, &client(stop)?)? {
                     parts.push(match &place {
                         Place::Folder(dir) => of_folder(dir)?,
                         Place::Hub(repo) => of_repo(repo),

@@ -19,14 +19,14 @@ use super::{
 use crate::{
     chat::{Interrupts, note},
     cli::RunArgs,
-    commands::{merge, write},
+    commands::{merge as merging, write},
     convert::{
-        CheckpointOptions, CheckpointSource, Conversion, ConvertError, MergeWishes, OUTPUT_VERSION,
-        WriteOptions,
+        CheckpointOptions, CheckpointSource, Conversion, ConvertError, OUTPUT_VERSION, WriteOptions,
     },
     file_type::FileType,
     gguf::Gguf,
     imatrix::Imatrix,
+    merge::MergeWishes,
     mix::Knobs,
     plan::{Fitting, Search, Wishes},
     store::{Entry, Key, Record, Store, choice, fingerprint, key::Likeness},
@@ -273,12 +273,12 @@ impl Stored<'_> {
             Source::Folder(dir) => CheckpointSource::Folder(dir.clone()),
             Source::Hub(repo) => CheckpointSource::Hub(client(stop)?, repo.clone()),
             Source::Recipe(path) => {
-                let merge = merge::open(path, client(stop)?, store.root(), stop)?;
+                let merge = merging::open(path, client(stop)?, store.root(), stop)?;
                 let wanted = MergeWishes {
                     wishes,
                     chat_template: None,
                 };
-                return Ok(Conversion::of_merge_fitting(merge, &wanted, fitting)?);
+                return Ok(merge.into_conversion_fitting(&wanted, fitting)?);
             }
         };
         let options = CheckpointOptions {

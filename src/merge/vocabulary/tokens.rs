@@ -42,6 +42,7 @@ impl Tokens {
             config: &parent.checkpoint.config,
             policy: vocabulary::policy::LLAMA,
             chat_template: None,
+            pre: None,
         })?;
         Ok(Self::of(&vocabulary))
     }

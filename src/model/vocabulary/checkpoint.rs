@@ -225,7 +225,15 @@ impl<'a> Checkpoint<'a> {
         tokenizer: &TokenizerJson,
         written: &mut Written,
     ) -> Result<(), VocabularyError> {
-        let (pre, notes) = pre_tokenizer::detect(path, tokenizer)?;
+        let (pre, notes) = pre_tokenizer::detect(
+            path,
+            tokenizer,
+            pre_tokenizer::Hints {
+                asked_for: self.request.pre,
+                preferred: self.request.policy.pre,
+                config: self.config,
+            },
+        )?;
         written.notes.extend(notes);
         let tokens = byte_level::tokens(
             path,
@@ -236,7 +244,7 @@ impl<'a> Checkpoint<'a> {
         )?;
         tokens.check_unique(path)?;
         let merges = byte_level::merges(path, &tokenizer.model.merges)?;
-        written.put_byte_level(pre, tokens, merges);
+        written.put_byte_level(pre.name(), tokens, merges);
         Ok(())
     }
 

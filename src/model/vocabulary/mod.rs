@@ -48,6 +48,7 @@ use checkpoint::Checkpoint;
 pub use error::VocabularyError;
 use own_template::OwnTemplates;
 pub use policy::TokenizerPolicy;
+pub use pre_tokenizer::{PreTokenizer, UnknownPreTokenizer};
 use rules::Rules;
 use written::Written;
 
@@ -66,6 +67,8 @@ pub struct VocabularyRequest<'a> {
     pub policy: TokenizerPolicy,
     /// A chat template that the user asks for instead of the checkpoint's own.
     pub chat_template: Option<String>,
+    /// The pre-tokenizer that the user asks for instead of the one that is recognized.
+    pub pre: Option<PreTokenizer>,
 }
 
 /// A checkpoint's vocabulary.
@@ -102,6 +105,9 @@ pub fn read(request: &VocabularyRequest<'_>) -> Result<Vocabulary, VocabularyErr
     let mut written = Written::default();
     rules.first(&mut written);
     let rest = checkpoint.write_tokens(found, &mut written)?;
+    if let Some(pre) = request.pre {
+        written.replace_pre(request.dir, pre)?;
+    }
     let mut special = rest.sources.find(&rules.kinds());
     rules.amend(&mut special, &written)?;
     written.put_special(special);

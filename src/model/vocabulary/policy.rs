@@ -144,11 +144,11 @@ pub const LLAMA: TokenizerPolicy = TokenizerPolicy {
             rules: LLAMA_RULES,
         },
     ],
-    pre: &["llama-bpe", "gpt-2"],
+    pre: &[],
 };
 
 /// SmolLM3: Llama's class with Llama 3's way of splitting.
-pub const SMOLLM3: TokenizerPolicy = LLAMA.with_pre(&["llama-bpe", "smaug-bpe"]);
+pub const SMOLLM3: TokenizerPolicy = LLAMA.with_pre(&["smaug-bpe"]);
 
 /// Granite and its Mixture of Experts.
 pub const GRANITE: TokenizerPolicy = LLAMA.with_pre(&["refact", "dbrx", "starcoder"]);

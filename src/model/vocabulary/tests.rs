@@ -53,6 +53,7 @@ impl Folder {
             config: &config,
             policy: policy::LLAMA,
             chat_template: None,
+            pre: None,
         })
     }
 

@@ -357,6 +357,7 @@ fn the_template_asked_for_takes_the_place_of_the_default_one() {
         config: &config,
         policy: policy::LLAMA,
         chat_template,
+        pre: None,
     };
     let vocabulary = read(&request).unwrap();
     assert_eq!(vocabulary.chat_template.as_deref(), Some("asked"));

@@ -1,5 +1,5 @@
-//! The conversion of a merge, and the writing of its checkpoint: two plans over the same parents, run
-//! by the same pipeline.
+//! The checkpoint of a merge, written: a plan of shards over the parents' own, run by the pipeline of
+//! every conversion, and the small files beside them.
 
 use std::{
     fs::{self, File},
@@ -8,78 +8,11 @@ use std::{
     sync::atomic::AtomicBool,
 };
 
-use super::{
-    Conversion, ConvertError, Progress, WriteOptions, Written,
-    from_checkpoint::{Described, Planner},
-};
+use super::{Layout, Merge, MergeError};
 use crate::{
-    merge::{Layout, Merge, MergeError},
-    plan::{ConversionPlan, Fitting, Wishes},
+    convert::{Conversion, Progress, WriteOptions, Written},
+    plan::ConversionPlan,
 };
-
-/// What is asked for of a merge's GGUF.
-#[derive(Clone, Debug)]
-pub struct MergeWishes {
-    /// The file type to write, and what changes it.
-    pub wishes: Wishes,
-    /// A chat template to embed: the Jinja text.
-    pub chat_template: Option<String>,
-}
-
-impl Conversion {
-    /// Plans the GGUF of a merge: that of the checkpoint that [`MergedCheckpoint`] writes, to the byte.
-    ///
-    /// # Errors
-    /// As [`Conversion::of_checkpoint`], and where the small files of the checkpoint, which are read
-    /// as any other's, cannot be put into a temporary folder.
-    pub fn of_merge(merge: Merge, wanted: &MergeWishes) -> Result<Self, ConvertError> {
-        Self::of_merge_by(merge, wanted, &|tensors, key_values| {
-            ConversionPlan::new(tensors, key_values, &wanted.wishes)
-        })
-    }
-
-    /// As [`Conversion::of_merge`], with the first of some file types that fits.
-    ///
-    /// # Errors
-    /// As [`Conversion::of_merge`].
-    pub fn of_merge_fitting(
-        merge: Merge,
-        wanted: &MergeWishes,
-        fitting: &Fitting<'_>,
-    ) -> Result<Self, ConvertError> {
-        Self::of_merge_by(merge, wanted, &|tensors, key_values| {
-            ConversionPlan::fitting(tensors, key_values, &wanted.wishes, fitting)
-        })
-    }
-
-    fn of_merge_by(
-        mut merge: Merge,
-        wanted: &MergeWishes,
-        planner: Planner<'_>,
-    ) -> Result<Self, ConvertError> {
-        let temporary =
-            tempfile::tempdir().map_err(|error| MergeError::write(&std::env::temp_dir(), error))?;
-        let dir = temporary.path();
-        merge.write_small_files(dir, Layout::Separate)?;
-        let mut conversion = Self::of_described(
-            Described {
-                source: merge.source(),
-                inputs: merge.inputs(),
-                tensors: merge.tensors().to_vec(),
-                shards: merge.take_shards(),
-                config: &merge.config(Layout::Separate),
-                dir,
-                origin: None,
-            },
-            planner,
-            wanted.chat_template.clone(),
-        )?;
-        conversion.origins = merge.origins();
-        conversion.skipped = merge.skipped();
-        conversion.notes.splice(0..0, merge.notes);
-        Ok(conversion)
-    }
-}
 
 /// The checkpoint of a merge, to be written.
 #[derive(Debug)]
@@ -95,14 +28,9 @@ impl MergedCheckpoint {
     ///
     /// # Errors
     /// Where a tensor is too large to address.
-    pub fn new(
-        mut merge: Merge,
-        layout: Layout,
-        max_shard_bytes: u64,
-    ) -> Result<Self, ConvertError> {
+    pub fn new(mut merge: Merge, layout: Layout, max_shard_bytes: u64) -> Result<Self, MergeError> {
         let tensors = merge.checkpoint_tensors(layout);
-        let plan = ConversionPlan::of_checkpoint(tensors, merge.gate_dtype(), max_shard_bytes)
-            .map_err(MergeError::from)?;
+        let plan = ConversionPlan::of_checkpoint(tensors, merge.gate_dtype(), max_shard_bytes)?;
         Ok(Self {
             conversion: Conversion {
                 source: merge.source(),
@@ -124,13 +52,13 @@ impl MergedCheckpoint {
     ///
     /// # Errors
     /// When there is something that is not an empty folder.
-    pub fn check_output(&self, dir: &Path) -> Result<(), ConvertError> {
+    pub fn check_output(&self, dir: &Path) -> Result<(), MergeError> {
         let is_empty = |dir: &Path| fs::read_dir(dir).is_ok_and(|mut all| all.next().is_none());
         match fs::symlink_metadata(dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(MergeError::write(dir, error).into()),
+            Err(error) => Err(MergeError::write(dir, error)),
             Ok(found) if found.is_dir() && is_empty(dir) => Ok(()),
-            Ok(_) => Err(MergeError::Exists { path: dir.into() }.into()),
+            Ok(_) => Err(MergeError::Exists { path: dir.into() }),
         }
     }
 
@@ -146,13 +74,13 @@ impl MergedCheckpoint {
         options: &WriteOptions,
         cancel: &AtomicBool,
         progress: &(dyn Fn(Progress<'_>) + Sync),
-    ) -> Result<Written, ConvertError> {
+    ) -> Result<Written, MergeError> {
         self.check_output(dir)?;
         let partial = partial_folder(dir)?;
-        let failed = |error| ConvertError::from(MergeError::write(&partial, error));
+        let failed = |error| MergeError::write(&partial, error);
         match fs::create_dir(&partial) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(MergeError::write(dir, error).into());
+                return Err(MergeError::write(dir, error));
             }
             _ => {}
         }
@@ -168,7 +96,7 @@ impl MergedCheckpoint {
             Err(error) => {
                 // Only an empty one goes: another process, or what is kept, may be in it.
                 let _ = fs::remove_dir(&partial);
-                return Err(error);
+                return Err(error.into());
             }
         };
         let finished = self
@@ -186,21 +114,21 @@ impl MergedCheckpoint {
     }
 
     /// Index, config, tokenizer, card and recipe.
-    fn write_small_files(&self, dir: &Path) -> Result<(), ConvertError> {
+    fn write_small_files(&self, dir: &Path) -> Result<(), MergeError> {
         let plan = &self.conversion.plan;
         if plan.files.len() > 1 {
             let path = dir.join("model.safetensors.index.json");
             fs::write(&path, format!("{:#}\n", plan.shard_index()))
                 .map_err(|error| MergeError::write(&path, error))?;
         }
-        Ok(self.merge.write_small_files(dir, self.layout)?)
+        self.merge.write_small_files(dir, self.layout)
     }
 }
 
 /// `.NAME.partial` beside the folder `NAME`.
-fn partial_folder(dir: &Path) -> Result<PathBuf, ConvertError> {
+fn partial_folder(dir: &Path) -> Result<PathBuf, MergeError> {
     let Some(name) = dir.file_name() else {
-        return Err(MergeError::Exists { path: dir.into() }.into());
+        return Err(MergeError::Exists { path: dir.into() });
     };
     let mut partial = std::ffi::OsString::from(".");
     partial.push(name);
