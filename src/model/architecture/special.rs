@@ -5,7 +5,7 @@ use super::super::{
     config::Hparams,
     rope::{RopeScaling, rope_factors},
 };
-use crate::gguf::Value;
+use crate::gguf::{Array, Value};
 
 /// Keys whose values are not one of config.json's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,9 @@ pub enum Special {
     ExpertCounts,
     /// `partial_rotary_factor` of the width of a head.
     RotaryDimensions,
+    /// Which layers see a window only: those that `layer_types` calls `sliding_attention`, without such a
+    /// list all but every n-th. Nothing where there is no window.
+    SlidingLayers(u32),
     /// The context before scaling, which Phi 3 always has.
     OriginalContext,
     /// How attention is scaled in a context that is stretched by two lists of factors.
@@ -51,6 +54,25 @@ impl Special {
                     .unwrap_or(1.0);
                 let width = f64::from(factor) * f64::from(config.head_dim);
                 one("rope.dimension_count", (width as u32).into())
+            }
+            Self::SlidingLayers(full_every) => {
+                let hparams = &config.hparams;
+                if hparams.find(&["sliding_window"]).is_none() {
+                    return Ok(Vec::new());
+                }
+                let slides: Vec<bool> = match hparams.texts("layer_types")? {
+                    Some(kinds) => kinds
+                        .iter()
+                        .map(|kind| *kind == "sliding_attention")
+                        .collect(),
+                    None => (1..=config.n_layer)
+                        .map(|layer| !layer.is_multiple_of(full_every))
+                        .collect(),
+                };
+                one(
+                    "attention.sliding_window_pattern",
+                    Array::Bool(slides).into(),
+                )
             }
             Self::OriginalContext => {
                 let key = "original_max_position_embeddings";

@@ -169,6 +169,12 @@ impl Hparams {
         }
     }
 
+    /// Whether a key is there and neither `null`, false nor 0.
+    pub(in crate::model) fn is_set(&self, key: &'static str) -> bool {
+        let found = self.find(&[key]);
+        found.is_some_and(|(_, value)| *value != json!(false) && value.as_f64() != Some(0.0))
+    }
+
     /// A list of texts; `None` where the key is absent or `null`.
     pub(in crate::model) fn texts(
         &self,

@@ -1,14 +1,21 @@
 //! The families that are converted, a file each: nothing but data. `docs/new-architecture.md` tells how
 //! one is added.
 
+mod granite;
 mod llama;
 mod mistral;
 mod mixtral;
+mod olmo2;
+mod olmoe;
 mod qwen2;
 mod qwen2moe;
 mod qwen3;
 mod qwen3moe;
 mod rows;
+mod seed_oss;
+mod smollm3;
+mod stablelm;
+mod starcoder2;
 
 use super::architecture::Architecture;
 use crate::table::{Cell, aligned};
@@ -22,6 +29,16 @@ pub const ALL: &[&Architecture] = &[
     &qwen2moe::QWEN2_MOE,
     &qwen3::QWEN3,
     &qwen3moe::QWEN3_MOE,
+    &olmo2::OLMO2,
+    &olmo2::OLMO3,
+    &olmoe::OLMOE,
+    &smollm3::SMOLLM3,
+    &granite::GRANITE,
+    &granite::GRANITE_MOE,
+    &granite::GRANITE_MOE_SHARED,
+    &starcoder2::STARCODER2,
+    &seed_oss::SEED_OSS,
+    &stablelm::STABLELM,
 ];
 
 /// The family of a class that `architectures` of config.json names.

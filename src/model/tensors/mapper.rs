@@ -102,6 +102,8 @@ impl<'a> Mapper<'a> {
         let is_absent = match row.presence {
             Presence::Needed => false,
             Presence::Optional => found.is_none(),
+            Presence::NeededIf(key) => found.is_none() && !self.config.hparams.is_set(key),
+            Presence::NeededUnless(key) => found.is_none() && self.config.hparams.is_set(key),
             Presence::UnlessTied => self.config.tied && found.is_none(),
             Presence::IfUntied => {
                 if self.config.tied
