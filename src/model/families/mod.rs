@@ -1,7 +1,13 @@
 //! The families that are converted, a file each: nothing but data. `docs/new-architecture.md` tells how
 //! one is added.
 
+mod cohere;
+mod cohere2;
+mod falcon;
+mod glm4;
+mod internlm2;
 mod llama;
+mod minicpm;
 mod mistral;
 mod mixtral;
 mod qwen2;
@@ -22,6 +28,12 @@ pub const ALL: &[&Architecture] = &[
     &qwen2moe::QWEN2_MOE,
     &qwen3::QWEN3,
     &qwen3moe::QWEN3_MOE,
+    &cohere::COHERE,
+    &cohere2::COHERE2,
+    &falcon::FALCON,
+    &glm4::GLM4,
+    &internlm2::INTERNLM2,
+    &minicpm::MINICPM,
 ];
 
 /// The family of a class that `architectures` of config.json names.

@@ -102,6 +102,7 @@ impl<'a> Mapper<'a> {
         let is_absent = match row.presence {
             Presence::Needed => false,
             Presence::Optional => found.is_none(),
+            Presence::With(other) => !self.has(&format!("{source}{other}")),
             Presence::UnlessTied => self.config.tied && found.is_none(),
             Presence::IfUntied => {
                 if self.config.tied
