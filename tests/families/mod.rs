@@ -113,6 +113,12 @@ const PENDING: &[&str] = &[
     "starcoder2",
 ];
 
+/// Writes the checkpoint of a recipe that is changed before.
+pub(crate) fn write_edited(dir: &Path, name: &str, edit: impl FnOnce(&mut serde_json::Value)) {
+    fs::create_dir_all(dir.parent().unwrap()).unwrap();
+    generate::write(dir, &Recipe::edited(name, edit));
+}
+
 const PROMPT: &str = "The quick brown fox jumps over 12 lazy dogs.";
 
 fn check(name: &str) {

@@ -79,11 +79,11 @@ fn has_no_row_that_no_recipe_reaches() {
 }
 
 /// The layout of a row that a checkpoint with these tensors has.
-fn layout_of(
+fn layout_of<'r>(
     family: &Architecture,
-    row: &Row,
+    row: &'r Row,
     sources: &BTreeSet<String>,
-) -> Option<&'static From> {
+) -> Option<&'r From> {
     let root = family.names.roots[0];
     let mut layouts = row.from.layouts().iter();
     layouts.find(|layout| {
