@@ -15,9 +15,11 @@ use crate::{
 };
 
 /// Files that make a tokenizer and its chat template.
-const FILES: [&str; 9] = [
+const FILES: [&str; 11] = [
     "tokenizer.model",
     "tokenizer.json",
+    "tekken.json",
+    "hy.tiktoken",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",

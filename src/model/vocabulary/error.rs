@@ -17,8 +17,8 @@ pub enum VocabularyError {
         /// The checkpoint folder.
         dir: PathBuf,
         /// The files looked for.
-        expected: &'static str,
-        /// The files of other tokenizers that are there, or `neither`.
+        expected: String,
+        /// The files of other tokenizers that are there, or `none`.
         found: String,
     },
 
