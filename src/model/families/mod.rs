@@ -2,7 +2,13 @@
 //! one is added.
 
 mod granite;
+mod cohere;
+mod cohere2;
+mod falcon;
+mod glm4;
+mod internlm2;
 mod llama;
+mod minicpm;
 mod mistral;
 mod mixtral;
 mod olmo2;
@@ -39,6 +45,12 @@ pub const ALL: &[&Architecture] = &[
     &starcoder2::STARCODER2,
     &seed_oss::SEED_OSS,
     &stablelm::STABLELM,
+    &cohere::COHERE,
+    &cohere2::COHERE2,
+    &falcon::FALCON,
+    &glm4::GLM4,
+    &internlm2::INTERNLM2,
+    &minicpm::MINICPM,
 ];
 
 /// The family of a class that `architectures` of config.json names.
