@@ -4,10 +4,13 @@
 mod dots1;
 mod ernie4_5;
 mod exaone4;
+mod granite;
 mod hunyuan;
 mod llama;
 mod mistral;
 mod mixtral;
+mod olmo2;
+mod olmoe;
 mod phi3;
 mod phimoe;
 mod qwen2;
@@ -15,6 +18,10 @@ mod qwen2moe;
 mod qwen3;
 mod qwen3moe;
 mod rows;
+mod seed_oss;
+mod smollm3;
+mod stablelm;
+mod starcoder2;
 
 use super::architecture::Architecture;
 use crate::table::{Cell, aligned};
@@ -36,6 +43,16 @@ pub const ALL: &[&Architecture] = &[
     &hunyuan::HUNYUAN_DENSE,
     &hunyuan::HUNYUAN_MOE,
     &exaone4::EXAONE4,
+    &olmo2::OLMO2,
+    &olmo2::OLMO3,
+    &olmoe::OLMOE,
+    &smollm3::SMOLLM3,
+    &granite::GRANITE,
+    &granite::GRANITE_MOE,
+    &granite::GRANITE_MOE_SHARED,
+    &starcoder2::STARCODER2,
+    &seed_oss::SEED_OSS,
+    &stablelm::STABLELM,
 ];
 
 /// The family of a class that `architectures` of config.json names.
