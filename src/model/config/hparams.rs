@@ -80,7 +80,8 @@ impl Hparams {
         }
         let of = |key: &'static str| names(key).find_map(|name| self.0.get(name)?.as_u64());
         let value = match default {
-            Default::Int(n) => json!(n),
+            Default::IfAbsent(_) if found.is_some() => return,
+            Default::Int(n) | Default::IfAbsent(n) => json!(n),
             Default::Float(x) => json!(x),
             Default::Bool(is) => json!(is),
             Default::HeadsIfNull if found.is_none() => return,

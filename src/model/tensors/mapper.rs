@@ -127,6 +127,10 @@ impl<'a> Mapper<'a> {
         let Some(shape) = Dim::all(row.shape, &self.lengths) else {
             return Ok(());
         };
+        // Nor is there a tensor without rows: that of shared experts, of which there may be 0.
+        if shape.contains(&0) {
+            return Ok(());
+        }
         let parts = self.parts(placed, from, &shape)?;
         let order = match row.rotary {
             true => RowOrder::Rotary {
