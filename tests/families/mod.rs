@@ -101,11 +101,17 @@ pub(crate) fn write_edited(dir: &Path, name: &str, edit: impl FnOnce(&mut serde_
 
 const PROMPT: &str = "The quick brown fox jumps over 12 lazy dogs.";
 
+/// The checkpoint of a recipe, in a folder of its name in `dir`.
+pub(crate) fn write_checkpoint(dir: &Path, name: &str) -> PathBuf {
+    let source = dir.join(name);
+    generate::write(&source, &Recipe::read(name));
+    source
+}
+
 fn check(name: &str) {
     let recipe = Recipe::read(name);
     let dir = tempfile::tempdir().unwrap();
-    let source = dir.path().join(name);
-    generate::write(&source, &recipe);
+    let source = write_checkpoint(dir.path(), name);
     if PENDING.contains(&name) {
         return refused(&recipe, &source);
     }
