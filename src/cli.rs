@@ -72,8 +72,12 @@ pub enum Command {
 pub struct ConvertArgs {
     /// Checkpoint folder (config.json, safetensors shards, tokenizer files), or `hf:ORG/NAME[@REVISION]`
     /// of the Hugging Face hub, which is read as it is converted
-    #[arg(value_name = "SRC")]
-    pub source: PathBuf,
+    #[arg(value_name = "SRC", required_unless_present = "list_architectures")]
+    pub source: Option<PathBuf>,
+
+    /// List the families of models that are converted, with the names that config.json has for them
+    #[arg(long, exclusive = true)]
+    pub list_architectures: bool,
 
     /// Fetch all files of a checkpoint on the hub into its cache first, and convert from there
     #[arg(long)]
@@ -86,6 +90,11 @@ pub struct ConvertArgs {
     /// Chat template to embed: swallow, swallow-instruct, llama-2, chatml or a Jinja file
     #[arg(long, value_name = "NAME|FILE")]
     pub chat_template: Option<String>,
+
+    /// Pre-tokenizer by llama.cpp's name, for example qwen2, instead of the one that tokenizer.json is
+    /// recognized to describe
+    #[arg(long, value_name = "NAME")]
+    pub pre: Option<PreTokenizer>,
 
     /// What to write.
     #[command(flatten)]

@@ -166,7 +166,7 @@ impl FileType {
             Self::Q2_K_S => &[Q2_K, Q4_0, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0],
             Self::Q3_K_S => &[Q3_K, Q4_0, Q5_1, Q5_K, Q6_K, Q8_0],
             Self::Q3_K_M => &[Q3_K, Q4_0, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0],
-            Self::Q3_K_L => &[Q3_K, Q4_0, Q5_1, Q5_K, Q6_K, Q8_0],
+            Self::Q3_K_L => &[Q3_K, Q4_0, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0],
             Self::Q4_K_S | Self::Q4_K_M => &[Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0],
             Self::Q5_K_S | Self::Q5_K_M => &[Q5_K, Q5_1, Q6_K, Q8_0],
             Self::IQ4_NL => &[IQ4_NL, Q5_1, Q5_K, Q6_K, Q8_0],

@@ -25,9 +25,7 @@ use crate::{
     file_type::FileType,
     gguf::{KeyValues, TensorInfo},
     imatrix::Imatrix,
-    mix::{
-        Choice, Knobs, Mix, MixModel, Reason, has_common_mix, layer_of, needs_importance_matrix,
-    },
+    mix::{Choice, Knobs, Mix, MixModel, Reason, layer_of, needs_importance_matrix},
     model::{KeyOverride, ModelTensor, TensorData, key_override},
 };
 
@@ -302,22 +300,25 @@ const SEARCH_KEY: &str = "quantize.search";
 
 const FILE_TYPE_KEY: &str = "general.file_type";
 
-/// Fails where the file type is a mix that llama-quantize makes otherwise for this architecture.
+/// Fails where the file type is a mix of types and the file does not say what it is mixed by: it is
+/// of another program than llama.cpp, which has no such files. A projector is, and has no layers.
 fn require_known_mix(key_values: &KeyValues, wishes: &Wishes) -> Result<(), PlanError> {
-    let ty = wishes.file_type.default_type();
-    if wishes.knobs.pure || !ty.is_quantized() {
+    const ARCHITECTURE: &str = "general.architecture";
+    let (file_type, ty) = (wishes.file_type, wishes.file_type.default_type());
+    let is_mix = file_type.tensor_types().iter().any(|of_mix| *of_mix != ty);
+    if wishes.knobs.pure || !is_mix {
         return Ok(());
     }
-    let found = key_values.iter().find(|(k, _)| k == "general.architecture");
-    let architecture = found.and_then(|(_, value)| value.as_str()).unwrap_or("");
-    if has_common_mix(architecture) {
-        return Ok(());
+    let get = |key: &str| key_values.iter().find(|(k, _)| k == key);
+    let key = match get(ARCHITECTURE).and_then(|(_, value)| value.as_str()) {
+        None => ARCHITECTURE.to_owned(),
+        Some("clip") => return Ok(()),
+        Some(architecture) => format!("{architecture}.block_count"),
+    };
+    match get(&key) {
+        Some(_) => Ok(()),
+        None => Err(PlanError::UnknownMix { file_type, key, ty }),
     }
-    Err(PlanError::UnknownMix {
-        file_type: wishes.file_type,
-        architecture: architecture.to_owned(),
-        ty,
-    })
 }
 
 /// Fails where the weights cannot be read, written, or made what they should be.

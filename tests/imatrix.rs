@@ -11,7 +11,7 @@ use swallow_gguf::{
     file_type::FileType::{self, *},
     gguf::{Gguf, KeyValues},
     imatrix::{Fit, Imatrix},
-    mix::{Knobs, Mix, MixModel, needs_importance_matrix},
+    mix::{Knobs, Mix, MixModel, Rules, needs_importance_matrix},
     synthetic::{
         Sizes,
         imatrix::{Measured, Spec, measure, write_gguf, write_legacy},
@@ -304,6 +304,7 @@ fn mixes_with_an_importance_matrix_are_llama_cpps() {
         for file_type in [IQ4_NL, IQ4_XS, Q4_0, Q5_0, Q4_K_S] {
             let s = model.sizes;
             let mix_model = MixModel {
+                rules: Rules::Common,
                 n_layer: s.num_hidden_layers as u32,
                 n_head: s.num_attention_heads as u32,
                 n_head_kv: s.num_key_value_heads as u32,

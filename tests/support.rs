@@ -185,13 +185,8 @@ pub(crate) struct LlamaKnobs<'a> {
     pub(crate) imatrix: Option<&'a Imatrix>,
 }
 
-/// llama.cpp's own quantizer, in process, on one thread; whether it succeeds.
-pub(crate) fn llama_quantize(
-    input: &Path,
-    output: &Path,
-    file_type: FileType,
-    knobs: &LlamaKnobs<'_>,
-) -> bool {
+/// Makes llama.cpp ready, once, and has it say nothing.
+pub(crate) fn silent_llama() {
     extern "C" fn silent(
         _: llama_cpp_sys_2::ggml_log_level,
         _: *const std::ffi::c_char,
@@ -199,6 +194,21 @@ pub(crate) fn llama_quantize(
     ) {
     }
     static BACKEND: Once = Once::new();
+    // SAFETY: the function that is handed over does nothing, and is there as long as the program.
+    BACKEND.call_once(|| unsafe {
+        llama_cpp_sys_2::llama_backend_init();
+        llama_cpp_sys_2::llama_log_set(Some(silent), std::ptr::null_mut());
+    });
+}
+
+/// llama.cpp's own quantizer, in process, on one thread; whether it succeeds.
+pub(crate) fn llama_quantize(
+    input: &Path,
+    output: &Path,
+    file_type: FileType,
+    knobs: &LlamaKnobs<'_>,
+) -> bool {
+    silent_llama();
     let c_path = |path: &Path| CString::new(path.to_str().unwrap()).unwrap();
     let (input, output) = (c_path(input), c_path(output));
     let patterns: Vec<CString> = knobs
@@ -260,10 +270,6 @@ pub(crate) fn llama_quantize(
     // SAFETY: the strings, numbers and lists, which end as llama.cpp expects it, outlive the call;
     // the other parameters are llama.cpp's own defaults but for plain values.
     let status = unsafe {
-        BACKEND.call_once(|| {
-            llama_cpp_sys_2::llama_backend_init();
-            llama_cpp_sys_2::llama_log_set(Some(silent), std::ptr::null_mut());
-        });
         let mut params = llama_cpp_sys_2::llama_model_quantize_default_params();
         params.nthread = 1;
         params.ftype = file_type.id() as _;

@@ -16,6 +16,7 @@ mod kernels;
 mod knobs;
 mod merge;
 mod merge_gates;
+mod mixes;
 mod moe_from_gguf;
 mod parity;
 mod quantize;

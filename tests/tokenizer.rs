@@ -25,7 +25,9 @@ impl Tokenizer {
             dir,
             vocab_size,
             config: &config,
+            policy: vocabulary::policy::LLAMA,
             chat_template: None,
+            pre: None,
         };
         let vocabulary = vocabulary::read(&request).expect("a vocabulary");
 

@@ -71,6 +71,11 @@ pub struct MergeArgs {
     #[arg(long, value_name = "NAME|FILE")]
     pub chat_template: Option<String>,
 
+    /// Pre-tokenizer by llama.cpp's name, for example qwen2, instead of the one that tokenizer.json is
+    /// recognized to describe
+    #[arg(long, value_name = "NAME")]
+    pub pre: Option<PreTokenizer>,
+
     /// What to write.
     #[command(flatten)]
     pub write: WriteArgs,

@@ -141,7 +141,9 @@ impl Conversion {
             dir,
             vocab_size: config.n_vocab as usize,
             config: checkpoint.config,
+            policy: config.architecture.tokenizer,
             chat_template,
+            pre: None,
         })?;
 
         let (card, card_note) = ModelCard::read(dir);
@@ -156,10 +158,16 @@ impl Conversion {
             );
         }
 
-        let mut key_values =
-            metadata::general(&identity, &card, dir, checkpoint.origin, &mut notes);
+        let mut key_values = metadata::general(
+            &config,
+            &identity,
+            &card,
+            dir,
+            checkpoint.origin,
+            &mut notes,
+        )?;
         key_values.extend(metadata::merge(&card, dir, &mut notes));
-        key_values.extend(metadata::hyper_parameters(&config));
+        metadata::add_hyper_parameters(&mut key_values, &config)?;
         key_values.extend(vocabulary.key_values);
         let plan = planner(checkpoint.tensors, key_values)?;
         notes.extend_from_slice(&plan.notes);

@@ -169,6 +169,7 @@ pub(super) fn dtype_of(config: &Json) -> Option<Dtype> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::architecture::Lengths;
 
     /// What counts of the config is the same in both wordings, and the base's.
     #[test]
@@ -205,14 +206,29 @@ mod tests {
                 assert_eq!(merged["sliding_window"], Json::Null);
                 assert_eq!(dtype_of(&merged), Some(Dtype::Bf16));
                 let merged = ModelConfig::from_json(&merged).unwrap();
-                let expected = ModelConfig {
-                    class: crate::model::config::ModelClass::Mixtral,
-                    experts: Some((4, 3)),
-                    n_vocab: 100,
-                    head_dim_is_explicit: true,
-                    ..base.clone()
+                let mixtral = crate::model::families::named("Mixtral").unwrap();
+                assert_eq!(merged.architecture, mixtral);
+                assert_eq!((merged.experts, merged.n_vocab), (Some((4, 3)), 100));
+                let of =
+                    |c: &ModelConfig| (c.n_layer, c.lengths(), c.rms_eps, c.rope_theta, c.tied);
+                let expected = Lengths {
+                    vocab: Some(100),
+                    experts: Some(4),
+                    expert_ff: Some(base.n_ff.into()),
+                    ..base.lengths()
                 };
-                assert_eq!(merged, expected, "{json}");
+                assert_eq!(
+                    of(&merged),
+                    (
+                        of(&base).0,
+                        expected,
+                        base.rms_eps,
+                        base.rope_theta,
+                        base.tied
+                    ),
+                    "{json}"
+                );
+                assert_eq!(merged.rope_scaling, base.rope_scaling, "{json}");
             }
         }
     }

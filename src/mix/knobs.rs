@@ -27,7 +27,7 @@ pub struct Knobs {
     pub tensor_types: Vec<TensorRule>,
     /// `--experts-type`: the type of the stacked feed-forward weights of all experts.
     pub experts_type: Option<GgmlType>,
-    /// `--attn-type`: the type of the attention's four matrices.
+    /// `--attn-type`: the type of the attention's matrices.
     pub attn_type: Option<GgmlType>,
 }
 
@@ -42,18 +42,18 @@ impl Knobs {
         Ok(None)
     }
 
-    /// The type by our own words, which hold for every file type.
+    /// The type by our own words, which hold for every file type. Shared experts are none of the
+    /// experts: every token goes through them.
     pub(super) fn plain_words(&self, tensor: &str) -> Option<(GgmlType, Reason)> {
-        let category = tensor.strip_suffix(".weight")?.rsplit('.').next()?;
-        match category {
-            "ffn_gate_exps" | "ffn_up_exps" | "ffn_down_exps" => {
-                self.experts_type.map(|ty| (ty, typed("experts-type", ty)))
-            }
-            "attn_q" | "attn_k" | "attn_v" | "attn_output" => {
-                self.attn_type.map(|ty| (ty, typed("attn-type", ty)))
-            }
-            _ => None,
-        }
+        let kind = tensor.strip_suffix(".weight")?.rsplit('.').next()?;
+        let (option, asked) = if kind.starts_with("ffn_") && kind.ends_with("_exps") {
+            ("experts-type", self.experts_type)
+        } else if kind.starts_with("attn_") {
+            ("attn-type", self.attn_type)
+        } else {
+            return None;
+        };
+        asked.map(|ty| (ty, typed(option, ty)))
     }
 
     pub(super) fn output_reason(ty: GgmlType) -> Reason {

@@ -2,7 +2,7 @@
 
 use swallow_quant::GgmlType;
 
-use super::{Knobs, Mix, MixModel, OUTPUT, Reason, is_token_embd, layer_of};
+use super::{Knobs, Mix, MixModel, OUTPUT, Reason, Rules, is_token_embd, layer_of};
 use crate::file_type::FileType::{self, *};
 
 impl Mix<'_> {
@@ -21,6 +21,8 @@ impl Mix<'_> {
         let has = |part: &str| name.contains(part);
         let changed = if is_token_embd(name) {
             None
+        } else if m.rules == Rules::Glm5Next && SPARED_IN_GLM5_NEXT.into_iter().any(has) {
+            Some((GgmlType::Q8_0, Reason::Sensitive(self.file_type)))
         } else if is_attn_v(name) {
             let i = self.i_attn_v;
             self.i_attn_v += 1;
@@ -52,15 +54,20 @@ impl Mix<'_> {
         };
         if let Some(ty) = self.knobs.output_type {
             (ty, Knobs::output_reason(ty))
-        } else if !row.is_multiple_of(default.block_len() as u64) {
-            (GgmlType::Q8_0, reason)
         } else if default == GgmlType::Q8_0 {
             (default, Reason::FileType(self.file_type))
+        } else if self.model.rules == Rules::Falcon
+            || !row.is_multiple_of(default.block_len() as u64)
+        {
+            (GgmlType::Q8_0, reason)
         } else {
             (GgmlType::Q6_K, reason)
         }
     }
 }
+
+/// Parts of the names of matrices that GLM 5 Next has in no less than Q8_0.
+const SPARED_IN_GLM5_NEXT: [&str; 3] = ["attn_q_a", "attn_q_b", "nextn.eh_proj"];
 
 /// Whether a tensor holds the values' projection, which the mixes take special care of, by itself
 /// or with others.
@@ -105,6 +112,9 @@ fn attn_v(
 fn attn_output(file_type: FileType, m: MixModel) -> Option<(GgmlType, Reason)> {
     use GgmlType::{Q3_K, Q4_K, Q5_K};
     let sensitive = Reason::Sensitive(file_type);
+    if m.rules == Rules::Falcon {
+        return (file_type == Q3_K_L).then_some((Q4_K, sensitive));
+    }
     if m.n_expert == 8 {
         return match file_type {
             Q2_K | Q3_K_S | Q3_K_M | Q4_K_S | Q4_K_M | IQ4_NL | IQ4_XS => {
@@ -127,7 +137,13 @@ fn ffn_down(file_type: FileType, i: u32, m: MixModel) -> Option<(GgmlType, Reaso
     let n = m.n_layer;
     let more_bits = Reason::MoreBits(file_type);
     let sensitive = Reason::Sensitive(file_type);
+    let is_falcon = m.rules == Rules::Falcon;
     match file_type {
+        Q3_K_M if is_falcon && i >= n / 16 => use_more_bits(i, n).then_some((Q4_K, more_bits)),
+        Q3_K_L if is_falcon => Some((Q4_K, sensitive)),
+        Q4_K_M if is_falcon && i < n / 16 => Some((Q6_K, more_bits)),
+        Q4_K_M if is_falcon => use_more_bits(i, n).then_some((Q5_K, more_bits)),
+        Q4_K_S if is_falcon => None,
         Q2_K => Some((Q3_K, sensitive)),
         Q2_K_S if i < n / 8 => Some((Q4_K, more_bits)),
         Q3_K_M if i < n / 16 => Some((Q5_K, more_bits)),

@@ -1,8 +1,8 @@
 //! Which type each tensor gets: what the user asks for by name, the file type's mix, and the
 //! fallback for odd row lengths.
 //!
-//! These are llama-quantize's rules (`llama_tensor_get_type` in llama-quant.cpp), restated, but for
-//! those of a few single architectures; the order of the tensors matters where a rule counts them.
+//! These are llama-quantize's rules (`llama_tensor_get_type` in llama-quant.cpp), restated, for every
+//! architecture; the order of the tensors matters where a rule counts them.
 
 mod knobs;
 mod mixture;
@@ -17,7 +17,7 @@ pub use knobs::{
     BrokenRule, Knobs, RulesFileError, TensorRule, UnknownTensorType, read_rules, tensor_type,
 };
 pub(crate) use knobs::{MAX_BACKTRACKS, what_is_broken};
-pub use model::{MixModel, has_common_mix};
+pub use model::{MixModel, Rules};
 pub use reason::{Choice, Reason};
 
 use crate::file_type::FileType;
@@ -75,7 +75,7 @@ impl<'a> Mix<'a> {
     ) -> Result<Choice, SlowPattern> {
         let knobs = self.knobs;
         let default = self.file_type.default_type();
-        if let Some(reason) = never_quantized(name, dims) {
+        if let Some(reason) = never_quantized(name, dims, self.model.rules) {
             return Ok(Choice::exactly(stored, reason));
         }
         if knobs.leave_output && name == OUTPUT {
@@ -156,7 +156,26 @@ const NEVER_QUANTIZED: [&str; 33] = [
     "mm.a.code_embd",
 ];
 
-fn never_quantized(name: &str, dims: &[u64]) -> Option<Reason> {
+/// Such parts of GLM 5 Next's names besides.
+const NEVER_QUANTIZED_IN_GLM5_NEXT: [&str; 14] = [
+    "hc_",
+    "indexer.attn_q_b",
+    "indexer.attn_k",
+    "indexer.proj",
+    "indexer_compressor_gate",
+    "indexer_compressor_ape",
+    "ssm_f_a.weight",
+    "ssm_f_b.weight",
+    "ssm_g_a.weight",
+    "ssm_g_b.weight",
+    "ssm_beta.weight",
+    "attn_kv_a_mqa.weight",
+    "attn_k_b.weight",
+    "attn_v_b.weight",
+];
+
+fn never_quantized(name: &str, dims: &[u64], rules: Rules) -> Option<Reason> {
+    let has_one_of = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
     // Dimensions of 1 at the end count for nothing in ggml.
     if dims.iter().skip(1).all(|dim| *dim == 1) {
         Some(Reason::Vector)
@@ -166,7 +185,8 @@ fn never_quantized(name: &str, dims: &[u64]) -> Option<Reason> {
         Some(Reason::Router)
     } else if !name.ends_with("weight")
         || matches!(name, "position_embd.weight" | "token_types.weight")
-        || NEVER_QUANTIZED.iter().any(|part| name.contains(part))
+        || has_one_of(&NEVER_QUANTIZED)
+        || rules == Rules::Glm5Next && has_one_of(&NEVER_QUANTIZED_IN_GLM5_NEXT)
     {
         Some(Reason::Untouched)
     } else {

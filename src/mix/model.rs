@@ -1,15 +1,17 @@
-//! What the rules ask about a model, and of which architectures they are.
+//! What the rules ask about a model.
 
 use crate::gguf::{Array, KeyValues, Value};
 
 /// What the rules ask about a model.
 #[derive(Clone, Copy, Debug)]
 pub struct MixModel {
-    /// Number of transformer blocks.
+    /// Whose rules these are.
+    pub rules: Rules,
+    /// Number of transformer blocks, those that predict tokens further on among them.
     pub n_layer: u32,
-    /// Attention heads.
+    /// Attention heads of the first layer.
     pub n_head: u32,
-    /// Key and value heads.
+    /// Key and value heads of the first layer, 0 where it has no attention.
     pub n_head_kv: u32,
     /// Experts, 0 for a dense model.
     pub n_expert: u32,
@@ -23,79 +25,27 @@ pub struct MixModel {
     pub is_70b: bool,
 }
 
-/// The architectures for which llama-quantize has no rules of their own, and whose 80-layer models
-/// it does not take for a 70B, but for those of [`is_70b`]. Others may have the same mix; we name
-/// those we have read.
-const COMMON_MIX: [&str; 64] = [
-    "llama",
-    "llama4",
-    "llama-embed",
-    "deci",
-    "mistral3",
-    "mistral4",
-    "qwen",
-    "qwen2",
-    "qwen2moe",
-    "qwen2vl",
-    "qwen3",
-    "qwen3moe",
-    "qwen3next",
-    "qwen3vl",
-    "qwen3vlmoe",
-    "gemma",
-    "gemma2",
-    "gemma3",
-    "gemma3n",
-    "gemma-embedding",
-    "phi2",
-    "phi3",
-    "phimoe",
-    "gpt2",
-    "gptneox",
-    "mpt",
-    "bloom",
-    "baichuan",
-    "starcoder",
-    "starcoder2",
-    "refact",
-    "stablelm",
-    "orion",
-    "internlm2",
-    "minicpm",
-    "minicpm3",
-    "xverse",
-    "command-r",
-    "cohere2",
-    "dbrx",
-    "arctic",
-    "olmo",
-    "olmo2",
-    "olmoe",
-    "deepseek",
-    "deepseek2",
-    "chatglm",
-    "glm4",
-    "glm4moe",
-    "nemotron",
-    "exaone",
-    "exaone4",
-    "granite",
-    "granitemoe",
-    "bailingmoe",
-    "bailingmoe2",
-    "dots1",
-    "arcee",
-    "ernie4_5",
-    "ernie4_5-moe",
-    "hunyuan-moe",
-    "hunyuan-dense",
-    "smollm3",
-    "seed_oss",
-];
+/// Whose rules a model's types are chosen by: all but two architectures have the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rules {
+    /// Those of every other architecture.
+    #[default]
+    Common,
+    /// Falcon's: less for `ffn_down` and `attn_output`, more for the output.
+    Falcon,
+    /// GLM 5 Next's: more matrices stay as they are, and some never get less than Q8_0.
+    Glm5Next,
+}
 
-/// Whether llama-quantize mixes types for this architecture by the rules we have.
-pub fn has_common_mix(architecture: &str) -> bool {
-    COMMON_MIX.contains(&architecture)
+impl Rules {
+    /// The rules for an architecture (`general.architecture`).
+    pub fn of(architecture: &str) -> Self {
+        match architecture {
+            "falcon" => Self::Falcon,
+            "glm5-next" => Self::Glm5Next,
+            _ => Self::Common,
+        }
+    }
 }
 
 impl MixModel {
@@ -104,15 +54,17 @@ impl MixModel {
     /// a number for each layer the first one counts.
     pub fn new<'a>(key_values: &KeyValues, tensors: impl Iterator<Item = &'a str>) -> Self {
         let get = |key: &str| key_values.iter().find(|(k, _)| k == key).map(|(_, v)| v);
-        let architecture = get("general.architecture").and_then(Value::as_str);
-        let number = |key: &str| {
-            let key = format!("{}.{key}", architecture.unwrap_or_default());
-            get(&key).and_then(first_u32)
-        };
-        let n_layer = number("block_count").unwrap_or(0);
+        let architecture = get("general.architecture")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let number = |key: &str| get(&format!("{architecture}.{key}")).and_then(first_u32);
+        let n_layer = n_layer(architecture, number);
         let n_head = number("attention.head_count").unwrap_or(0);
         let n_head_kv = number("attention.head_count_kv").unwrap_or(n_head);
+        let predicting = number("nextn_predict_layers").unwrap_or(0);
+        let n_trunk = n_layer.saturating_sub(predicting);
         let mut model = Self {
+            rules: Rules::of(architecture),
             n_layer,
             n_head,
             n_head_kv,
@@ -120,7 +72,7 @@ impl MixModel {
             tied: true,
             n_attn_v: 0,
             has_imatrix: false,
-            is_70b: is_70b(architecture, n_layer, n_head != n_head_kv),
+            is_70b: is_70b(architecture, n_trunk, n_head != n_head_kv),
         };
         for name in tensors {
             model.tied &= name != super::OUTPUT;
@@ -130,12 +82,26 @@ impl MixModel {
     }
 }
 
-/// Whether llama.cpp calls the model "70B": by its number of layers, and for Llama by whether
-/// queries are grouped.
-fn is_70b(architecture: Option<&str>, n_layer: u32, grouped: bool) -> bool {
+/// The layers that llama.cpp counts: those of the file, but for two architectures that have layers
+/// without tensors of their own.
+fn n_layer(architecture: &str, number: impl Fn(&str) -> Option<u32>) -> u32 {
+    let blocks = number("block_count").unwrap_or(0);
     match architecture {
-        Some("llama") => n_layer == 80 && grouped,
-        Some("qwen2" | "deci" | "olmo") => n_layer == 80,
+        // Its layers are gone through several times.
+        "nanbeige" => blocks.saturating_mul(number("num_loops").unwrap_or(1)),
+        // One layer behind the last chooses adapters.
+        "graniteswitch" => blocks.saturating_add(1),
+        _ => blocks,
+    }
+}
+
+/// Whether llama.cpp calls the model "70B": by its number of layers without those that predict
+/// tokens further on, and for Llama by whether queries are grouped.
+fn is_70b(architecture: &str, n_layer: u32, grouped: bool) -> bool {
+    match architecture {
+        "llama" | "llama-embed" => n_layer == 80 && grouped,
+        "qwen2" | "deci" | "olmo" => n_layer == 80,
+        "jais2" => n_layer == 68,
         _ => false,
     }
 }
@@ -179,11 +145,40 @@ mod tests {
     }
 
     #[test]
-    fn architectures_are_named_once() {
-        let mut names = COMMON_MIX.to_vec();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), COMMON_MIX.len());
-        assert!(has_common_mix("llama") && !has_common_mix("falcon") && !has_common_mix(""));
+    fn layers_are_counted_as_llama_cpp_counts_them() {
+        let model = |architecture: &str, numbers: &[(&str, u32)]| {
+            let mut key_values: KeyValues =
+                vec![("general.architecture".into(), architecture.into())];
+            for (key, number) in numbers {
+                key_values.push((format!("{architecture}.{key}"), (*number).into()));
+            }
+            MixModel::new(&key_values, std::iter::empty())
+        };
+        let counted = |architecture: &str, numbers: &[(&str, u32)]| {
+            let model = model(architecture, numbers);
+            (model.n_layer, model.is_70b)
+        };
+        let heads = |n_layer: u32, kv: u32| {
+            [
+                ("block_count", n_layer),
+                ("attention.head_count", 8),
+                ("attention.head_count_kv", kv),
+            ]
+        };
+        assert_eq!(counted("llama", &heads(80, 1)), (80, true));
+        assert_eq!(counted("llama", &heads(80, 8)), (80, false));
+        assert_eq!(counted("llama-embed", &heads(80, 1)), (80, true));
+        assert_eq!(counted("jais2", &heads(68, 8)), (68, true));
+        assert_eq!(counted("jais2", &heads(80, 8)), (80, false));
+        assert_eq!(counted("qwen3", &heads(80, 1)), (80, false));
+        let predicting = [("block_count", 81), ("nextn_predict_layers", 1)];
+        assert_eq!(counted("deci", &predicting), (81, true));
+        assert_eq!(counted("glm4moe", &predicting), (81, false));
+        let looped = [("block_count", 20), ("num_loops", 3)];
+        assert_eq!(counted("nanbeige", &looped), (60, false));
+        assert_eq!(counted("nanbeige", &looped[..1]), (20, false));
+        assert_eq!(counted("graniteswitch", &looped[..1]), (21, false));
+        assert_eq!(model("falcon", &[]).rules, Rules::Falcon);
+        assert_eq!(model("falcon-h1", &[]).rules, Rules::Common);
     }
 }

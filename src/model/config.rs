@@ -4,22 +4,24 @@
 //! transformers 5 (`rope_parameters`, `dtype`).
 
 mod class;
-mod value;
+mod hparams;
 
-pub use class::ModelClass;
-use class::model_class;
+use class::architecture;
+pub use hparams::Hparams;
+pub(super) use hparams::positive_f32;
 use serde_json::Value;
-pub(super) use value::positive_f32;
-use value::{positive, value_of};
 
-use super::rope::{RopeScaling, rope_object};
+use super::{
+    architecture::{Architecture, Dim, Lengths, Presence, Row},
+    rope::{RopeScaling, rope_object},
+};
 use crate::gguf::shown;
 
 /// The hyper-parameters that shape a model and its metadata.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelConfig {
-    /// The class named in `architectures`.
-    pub class: ModelClass,
+    /// The family of the class named in `architectures`.
+    pub architecture: &'static Architecture,
     /// Number of transformer blocks.
     pub n_layer: u32,
     /// Width of the residual stream.
@@ -32,8 +34,6 @@ pub struct ModelConfig {
     pub n_head_kv: u32,
     /// Width of a head.
     pub head_dim: u32,
-    /// Whether the width of a head is written as `attention.key_length`.
-    pub head_dim_is_explicit: bool,
     /// Entries of the vocabulary.
     pub n_vocab: u32,
     /// Longest context the model was made for.
@@ -46,8 +46,16 @@ pub struct ModelConfig {
     pub rope_scaling: RopeScaling,
     /// `(experts, experts used per token)` of a Mixture-of-Experts model.
     pub experts: Option<(u32, u32)>,
+    /// Width of one expert's feed-forward network, where there are experts.
+    pub n_ff_expert: Option<u32>,
+    /// Width of the shared experts' feed-forward network, where there are any.
+    pub n_ff_shared: Option<u32>,
+    /// Whether each of the layers is a Mixture of Experts.
+    pub moe_layers: Vec<bool>,
     /// Whether the output matrix is the token embedding.
     pub tied: bool,
+    /// All that config.json says.
+    pub hparams: Hparams,
 }
 
 /// A config.json that does not describe a model we convert.
@@ -55,7 +63,7 @@ pub struct ModelConfig {
 pub enum ConfigError {
     /// The model class is not one of ours.
     #[error(
-        "config.json: `architectures` is {found}, expected `MixtralForCausalLM`, `LlamaForCausalLM` or `MistralForCausalLM`{hint}"
+        "config.json: `architectures` is {found}, expected one that `convert --list-architectures` prints{hint}"
     )]
     Architecture {
         /// What stands there.
@@ -80,6 +88,16 @@ pub enum ConfigError {
     Missing {
         /// The key.
         key: &'static str,
+    },
+    /// A key without which a tensor has no shape is missing.
+    #[error(
+        "config.json: {key} is missing, and the shape of `{tensor}` hangs on it; is the file whole?"
+    )]
+    MissingLength {
+        /// The key, or several, in backticks.
+        key: String,
+        /// The tensor of the GGUF.
+        tensor: &'static str,
     },
     /// The weights are quantized already.
     #[error(
@@ -126,18 +144,15 @@ impl ModelConfig {
     /// # Errors
     /// When the class is not one of ours, or a value is missing, of the wrong type or impossible.
     pub fn from_json(config: &Value) -> Result<Self, ConfigError> {
-        let class = model_class(config)?;
-        let defaults = class.defaults();
+        let architecture = architecture(config)?;
         refuse_quantized(config)?;
+        let hparams = Hparams::new(config, architecture);
 
-        let n_embd = positive(config, "hidden_size")?.ok_or(missing("hidden_size"))?;
-        let n_layer = positive(config, "num_hidden_layers")?.ok_or(missing("num_hidden_layers"))?;
-        let n_head =
-            positive(config, "num_attention_heads")?.ok_or(missing("num_attention_heads"))?;
-        let n_head_kv = match value_of(config, "num_key_value_heads") {
-            None => defaults.num_key_value_heads.unwrap_or(n_head),
-            Some(_) => positive(config, "num_key_value_heads")?.unwrap_or(n_head),
-        };
+        let needed = |key: &'static str| hparams.positive(key)?.ok_or(missing(key));
+        let n_embd = needed("hidden_size")?;
+        let n_layer = needed("num_hidden_layers")?;
+        let n_head = needed("num_attention_heads")?;
+        let n_head_kv = hparams.positive("num_key_value_heads")?.unwrap_or(n_head);
         if !n_head.is_multiple_of(n_head_kv) {
             return Err(ConfigError::value(
                 "num_key_value_heads",
@@ -145,11 +160,10 @@ impl ModelConfig {
                 format!("a divisor of num_attention_heads, {n_head}"),
             ));
         }
-        let explicit_head_dim = positive(config, "head_dim")?;
-        let head_dim = match explicit_head_dim {
-            Some(d) => d,
+        let head_dim = match hparams.positive("head_dim")? {
+            Some(d) if !is_computed(config) || n_embd.is_multiple_of(n_head) => d,
             None if n_embd.is_multiple_of(n_head) => n_embd / n_head,
-            None => {
+            _ => {
                 return Err(ConfigError::value(
                     "hidden_size",
                     &n_embd.into(),
@@ -164,42 +178,123 @@ impl ModelConfig {
                 "an even number: rotary embeddings turn pairs",
             ));
         }
+        check_layer_types(&hparams, n_layer)?;
 
-        let n_ctx = positive(config, "max_position_embeddings")?
-            .unwrap_or(defaults.max_position_embeddings);
-        let rope_theta = rope_theta(config)?.unwrap_or(defaults.rope_theta);
-        Ok(Self {
-            class,
+        let experts = experts(architecture, &hparams)?;
+        let n_ctx = needed("max_position_embeddings")?;
+        let this = Self {
+            architecture,
             n_layer,
             n_embd,
-            n_ff: positive(config, "intermediate_size")?.unwrap_or(defaults.intermediate_size),
+            n_ff: needed("intermediate_size")?,
             n_head,
             n_head_kv,
             head_dim,
-            // LlamaConfig computes `head_dim` when it is absent, and so the key is always written.
-            head_dim_is_explicit: explicit_head_dim.is_some() || class == ModelClass::Llama,
-            n_vocab: positive(config, "vocab_size")?.unwrap_or(32000),
+            n_vocab: needed("vocab_size")?,
             n_ctx,
-            rms_eps: positive_f32(config, "rms_norm_eps")?.unwrap_or(defaults.rms_norm_eps),
-            rope_theta,
-            rope_scaling: RopeScaling::from_json(config, n_ctx)?,
-            experts: if class == ModelClass::Mixtral {
-                Some(experts(config)?)
-            } else {
-                None
+            rms_eps: hparams.positive_f32("rms_norm_eps")?.unwrap_or(1e-6),
+            rope_theta: rope_theta(config, &hparams)?.unwrap_or(1e4),
+            rope_scaling: RopeScaling::from_json(config, n_ctx, architecture)?,
+            n_ff_expert: match (experts, architecture.experts) {
+                (Some(_), Some(rule)) => hparams.u32(rule.ff)?,
+                _ => None,
             },
-            tied: match config.get("tie_word_embeddings") {
-                None | Some(Value::Null) => false,
-                Some(Value::Bool(tied)) => *tied,
-                Some(other) => {
-                    return Err(ConfigError::value(
-                        "tie_word_embeddings",
-                        other,
-                        "true or false",
-                    ));
+            n_ff_shared: shared_ff(architecture, &hparams)?,
+            moe_layers: match (experts, architecture.experts) {
+                (Some(_), Some(rule)) => rule.layers.of(&hparams, n_layer)?,
+                _ => vec![false; n_layer as usize],
+            },
+            experts,
+            tied: hparams.bool(&["tie_word_embeddings"])?.unwrap_or(false),
+            hparams,
+        };
+        this.require_lengths()?;
+        Ok(this)
+    }
+
+    /// The lengths that the shapes of its tensors are made of.
+    pub fn lengths(&self) -> Lengths {
+        let some = |n: u32| Some(u64::from(n));
+        Lengths {
+            embd: some(self.n_embd),
+            ff: some(self.n_ff),
+            heads: some(self.n_head),
+            heads_kv: some(self.n_head_kv),
+            head_dim: some(self.head_dim),
+            vocab: some(self.n_vocab),
+            experts: some(self.experts.map_or(0, |(n, _)| n)),
+            expert_ff: self.n_ff_expert.map(u64::from),
+            shared_ff: self.n_ff_shared.map(u64::from),
+        }
+    }
+
+    /// The keys of config.json that decide a length, for messages.
+    pub fn keys_of(&self, dim: Dim) -> String {
+        let first = |keys: &[&str]| format!("`{}`", keys.first().unwrap_or(&""));
+        let joined = |dims: &[Dim]| {
+            let mut keys: Vec<String> = Vec::new();
+            for key in dims.iter().map(|dim| self.keys_of(*dim)) {
+                if !key.is_empty() && !keys.contains(&key) {
+                    keys.push(key);
                 }
-            },
-        })
+            }
+            keys.join(" and ")
+        };
+        let experts = self.architecture.experts;
+        match dim {
+            Dim::N(_) => String::new(),
+            Dim::Embd => "`hidden_size`".into(),
+            Dim::Ff => "`intermediate_size`".into(),
+            Dim::Q => "`num_attention_heads` times `head_dim`".into(),
+            Dim::Kv => "`num_key_value_heads` times `head_dim`".into(),
+            Dim::Heads => "`num_attention_heads`".into(),
+            Dim::HeadsKv => "`num_key_value_heads`".into(),
+            Dim::HeadDim => "`head_dim`".into(),
+            Dim::Vocab => "`vocab_size`".into(),
+            Dim::Expert => experts.map_or(String::new(), |rule| first(rule.count)),
+            Dim::ExpertFf => experts.map_or(String::new(), |rule| first(rule.ff)),
+            Dim::SharedFf => experts.map_or(String::new(), |rule| {
+                let keys: Vec<String> = rule.shared_ff.iter().map(|keys| first(keys)).collect();
+                keys.join(" times ")
+            }),
+            Dim::QOfGroup => "`num_attention_heads` and `num_key_value_heads`".into(),
+            Dim::Sum(dims) | Dim::Product(dims) => joined(dims),
+        }
+    }
+
+    /// Whether a layer has the tensor of a row.
+    pub(super) fn has_row(&self, row: &Row, layer: u32) -> bool {
+        use super::architecture::Layers;
+        let is_moe = self
+            .moe_layers
+            .get(layer as usize)
+            .copied()
+            .unwrap_or(false);
+        match row.layers {
+            Layers::All => true,
+            Layers::Dense => !is_moe,
+            Layers::Moe => is_moe,
+        }
+    }
+
+    /// Fails where a tensor that must be there has a length that nothing says.
+    fn require_lengths(&self) -> Result<(), ConfigError> {
+        let lengths = self.lengths();
+        let layers = 0..self.n_layer;
+        let is_there = |row: &Row| layers.clone().any(|layer| self.has_row(row, layer));
+        for row in self.architecture.rows() {
+            if row.presence != Presence::Needed || !is_there(row) {
+                continue;
+            }
+            if let Some(dim) = row.shape.iter().find(|dim| dim.of(&lengths).is_none()) {
+                let key = self.keys_of(*dim);
+                return Err(ConfigError::MissingLength {
+                    key,
+                    tensor: row.target,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Rows of the query projection.
@@ -228,27 +323,91 @@ fn refuse_quantized(config: &Value) -> Result<(), ConfigError> {
     }
 }
 
-fn experts(config: &Value) -> Result<(u32, u32), ConfigError> {
-    let n_expert = positive(config, "num_local_experts")?.unwrap_or(8);
-    let n_expert_used = positive(config, "num_experts_per_tok")?.unwrap_or(2);
-    if n_expert_used > n_expert {
-        return Err(ConfigError::value(
-            "num_experts_per_tok",
-            &n_expert_used.into(),
-            format!("at most num_local_experts, {n_expert}"),
-        ));
-    }
-    Ok((n_expert, n_expert_used))
+/// Whether config.json says no width of a head, so that it is computed.
+fn is_computed(config: &Value) -> bool {
+    config.get("head_dim").is_none_or(Value::is_null)
 }
 
-fn rope_theta(config: &Value) -> Result<Option<f32>, ConfigError> {
+/// Number of experts and of those used for a token; `None` for a dense model.
+fn experts(
+    architecture: &Architecture,
+    hparams: &Hparams,
+) -> Result<Option<(u32, u32)>, ConfigError> {
+    let Some(rule) = architecture.experts else {
+        return Ok(None);
+    };
+    let n_expert = match hparams.u32(rule.count)? {
+        None | Some(0) => return Ok(None),
+        Some(n) => n,
+    };
+    let used_key = rule.used.first().copied().unwrap_or_default();
+    let n_expert_used = hparams.u32(rule.used)?.ok_or(missing(used_key))?;
+    if n_expert_used > n_expert || n_expert_used == 0 {
+        let count_key = hparams.find(rule.count).map_or("", |(key, _)| key);
+        return Err(ConfigError::value(
+            used_key,
+            &n_expert_used.into(),
+            format!("at least 1 and at most {count_key}, {n_expert}"),
+        ));
+    }
+    Ok(Some((n_expert, n_expert_used)))
+}
+
+/// Width of all shared experts together.
+fn shared_ff(architecture: &Architecture, hparams: &Hparams) -> Result<Option<u32>, ConfigError> {
+    let Some(rule) = architecture
+        .experts
+        .filter(|rule| !rule.shared_ff.is_empty())
+    else {
+        return Ok(None);
+    };
+    let mut product = 1u32;
+    for keys in rule.shared_ff {
+        let Some(factor) = hparams.u32(keys)? else {
+            return Ok(None);
+        };
+        product = product.checked_mul(factor).ok_or_else(|| {
+            let key = keys.first().copied().unwrap_or_default();
+            ConfigError::value(key, &factor.into(), "a smaller number")
+        })?;
+    }
+    Ok(Some(product).filter(|width| *width > 0))
+}
+
+/// The kinds of layers that a list in config.json may name.
+const LAYER_TYPES: [&str; 2] = ["full_attention", "sliding_attention"];
+
+/// Fails where the list of the layers' kinds is too short or too long, or names one that is unknown.
+fn check_layer_types(hparams: &Hparams, n_layer: u32) -> Result<(), ConfigError> {
+    let key = "layer_types";
+    let Some(types) = hparams.texts(key)? else {
+        return Ok(());
+    };
+    if types.len() != n_layer as usize {
+        return Err(ConfigError::Value {
+            key: key.into(),
+            found: format!("a list of {}", types.len()),
+            expected: format!("one for each of num_hidden_layers, {n_layer}"),
+        });
+    }
+    match types.iter().position(|kind| !LAYER_TYPES.contains(kind)) {
+        None => Ok(()),
+        Some(at) => Err(ConfigError::Value {
+            key: format!("{key}[{at}]"),
+            found: format!("`{}`", shown(types[at])),
+            expected: "`full_attention` or `sliding_attention`".into(),
+        }),
+    }
+}
+
+fn rope_theta(config: &Value, hparams: &Hparams) -> Result<Option<f32>, ConfigError> {
     if let Some((place, rope)) = rope_object(config)
         && let Some(theta) =
             positive_f32(rope, "rope_theta").map_err(|error| error.within(place))?
     {
         return Ok(Some(theta));
     }
-    positive_f32(config, "rope_theta")
+    hparams.positive_f32("rope_theta")
 }
 
 fn missing(key: &'static str) -> ConfigError {
@@ -277,7 +436,7 @@ mod tests {
             (llama.n_head_kv, llama.n_ctx, llama.rope_theta),
             (8, 2048, 1e4)
         );
-        assert!(llama.head_dim_is_explicit && llama.experts.is_none());
+        assert!(llama.hparams.find(&["head_dim"]).is_some() && llama.experts.is_none());
 
         let mixtral = ModelConfig::from_json(&small("MixtralForCausalLM")).unwrap();
         assert_eq!(
@@ -285,7 +444,7 @@ mod tests {
             (8, 131_072, 1e6)
         );
         assert_eq!((mixtral.experts, mixtral.rms_eps), (Some((8, 2)), 1e-5));
-        assert!(!mixtral.head_dim_is_explicit);
+        assert!(mixtral.hparams.find(&["head_dim"]).is_none());
     }
 
     #[test]
@@ -296,7 +455,7 @@ mod tests {
         let config = ModelConfig::from_json(&config).unwrap();
         assert_eq!((config.rope_theta, config.head_dim), (1e4, 8));
         assert_eq!(config.rope_scaling, RopeScaling::None);
-        assert!(config.head_dim_is_explicit);
+        assert!(config.hparams.find(&["head_dim"]).is_some());
     }
 
     #[test]
@@ -328,7 +487,7 @@ mod tests {
             (
                 "architectures",
                 json!(["GPT2LMHeadModel"]),
-                "is `GPT2LMHeadModel`, expected `Mixt",
+                "is `GPT2LMHeadModel`, expected one that `convert --list-arch",
             ),
             ("architectures", json!([]), "is missing"),
             (

@@ -1,11 +1,13 @@
-//! The key-values that say what a model is: `general.*` for people, `llama.*` for the runner.
+//! The key-values that say what a model is: `general.*` for people, the architecture's own for the
+//! runner.
 
 use std::path::Path;
 
 use serde_json::Value as Json;
 
 use super::{
-    Identity, ModelCard, ModelConfig,
+    ConfigError, Identity, ModelCard, ModelConfig,
+    architecture::{Fixed, Key, KeyValue},
     name::{self, NameParts},
 };
 use crate::{
@@ -18,16 +20,17 @@ use crate::{
 /// Of a checkpoint that is known to be of the hub, `general.source.*` also tells repository, commit,
 /// and what names the bytes of each shard.
 pub fn general(
+    config: &ModelConfig,
     identity: &Identity,
     card: &ModelCard,
     dir: &Path,
     origin: Option<&Origin>,
     notes: &mut Vec<String>,
-) -> KeyValues {
-    let mut kv: KeyValues = vec![
-        ("general.architecture".into(), "llama".into()),
-        ("general.type".into(), "model".into()),
-    ];
+) -> Result<KeyValues, ConfigError> {
+    let architecture = config.architecture;
+    let mut kv: KeyValues = vec![("general.architecture".into(), architecture.gguf.into())];
+    put_keys(&mut kv, architecture.early_keys, config)?;
+    kv.push(("general.type".into(), "model".into()));
     add_sampling(&mut kv, dir, notes);
     let mut text = |key: &str, value: Option<String>| {
         if let Some(value) = value {
@@ -84,7 +87,7 @@ pub fn general(
             kv.push((key.into(), Array::String(values).into()));
         }
     }
-    kv
+    Ok(kv)
 }
 
 /// What a merge writes its recipe to, in the folder of the merged checkpoint; mergekit does, too.
@@ -229,34 +232,56 @@ fn add_models(kv: &mut KeyValues, kind: &str, ids: Option<Vec<String>>) {
     }
 }
 
-/// `llama.*`: the hyper-parameters, in the reference converter's order.
-pub fn hyper_parameters(config: &ModelConfig) -> KeyValues {
-    let mut kv: KeyValues = Vec::new();
-    let mut add = |key: &str, value: u32| kv.push((format!("llama.{key}"), value.into()));
-    add("block_count", config.n_layer);
-    add("context_length", config.n_ctx);
-    add("embedding_length", config.n_embd);
-    add("feed_forward_length", config.n_ff);
-    add("attention.head_count", config.n_head);
-    add("attention.head_count_kv", config.n_head_kv);
-    config.rope_scaling.add_key_values(&mut kv);
-    kv.push(("llama.rope.freq_base".into(), config.rope_theta.into()));
-    kv.push((
-        "llama.attention.layer_norm_rms_epsilon".into(),
-        config.rms_eps.into(),
-    ));
-    let mut add = |key: &str, value: u32| kv.push((format!("llama.{key}"), value.into()));
-    if let Some((n_expert, n_expert_used)) = config.experts {
-        add("expert_count", n_expert);
-        add("expert_used_count", n_expert_used);
+/// Adds the architecture's own keys: the hyper-parameters, in the reference converter's order.
+///
+/// # Errors
+/// When config.json has a value that cannot be, or lacks one that must be there.
+pub fn add_hyper_parameters(kv: &mut KeyValues, config: &ModelConfig) -> Result<(), ConfigError> {
+    let mut lists = config.architecture.keys.iter();
+    lists.try_for_each(|keys| put_keys(kv, keys, config))
+}
+
+/// Adds keys of the table. One that is there already is written over in its place, as the reference
+/// converter does.
+fn put_keys(kv: &mut KeyValues, keys: &[Key], config: &ModelConfig) -> Result<(), ConfigError> {
+    for key in keys {
+        for (name, value) in values_of(key, config)? {
+            let name = format!("{}.{name}", config.architecture.gguf);
+            match kv.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, known)) => *known = value,
+                None => kv.push((name, value)),
+            }
+        }
     }
-    if config.head_dim_is_explicit {
-        add("attention.key_length", config.head_dim);
-        add("attention.value_length", config.head_dim);
+    Ok(())
+}
+
+fn values_of(key: &Key, config: &ModelConfig) -> Result<Vec<(&'static str, Value)>, ConfigError> {
+    let hparams = &config.hparams;
+    let (value, from): (Option<Value>, &[&'static str]) = match key.value {
+        KeyValue::U32(from) => (hparams.u32(from)?.map(Into::into), from),
+        KeyValue::F32(from) => (hparams.f32(from)?.map(Into::into), from),
+        KeyValue::F32IfNot0(from) => {
+            let value = hparams.f32(from)?.filter(|x| *x != 0.0);
+            (value.map(Into::into), from)
+        }
+        KeyValue::Bool(from) => (hparams.bool(from)?.map(Into::into), from),
+        KeyValue::Fixed(Fixed::U32(n)) => (Some(n.into()), &[]),
+        KeyValue::Fixed(Fixed::F32(x)) => (Some(x.into()), &[]),
+        KeyValue::Fixed(Fixed::Bool(is)) => (Some(is.into()), &[]),
+        KeyValue::Fixed(Fixed::Text(text)) => (Some(text.into()), &[]),
+        KeyValue::Length(dim) => {
+            let length = dim.of(&config.lengths());
+            let length = length.and_then(|length| u32::try_from(length).ok());
+            (length.map(Into::into), &[])
+        }
+        KeyValue::Special(special) => return special.key_values(config),
+    };
+    match (value, from.first()) {
+        (Some(value), _) => Ok(vec![(key.key, value)]),
+        (None, Some(first)) if key.needed => Err(ConfigError::Missing { key: first }),
+        (None, _) => Ok(Vec::new()),
     }
-    add("vocab_size", config.n_vocab);
-    add("rope.dimension_count", config.head_dim);
-    kv
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! What a checkpoint is: `config.json` → hyper-parameters, names → tensors, tokenizer files →
 //! vocabulary, model card → metadata.
 
+pub mod architecture;
 mod card;
 pub mod chat_template;
 pub mod config;
 pub mod consistency;
+pub mod families;
 pub mod identity;
 pub mod key_override;
 pub mod metadata;

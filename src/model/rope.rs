@@ -2,8 +2,11 @@
 
 use serde_json::Value;
 
-use super::config::{ConfigError, positive_f32};
-use crate::gguf::{KeyValues, shown};
+use super::{
+    architecture::{Architecture, Computed},
+    config::{ConfigError, ModelConfig, positive_f32},
+};
+use crate::gguf::{Value as GgufValue, shown};
 
 /// How a model stretches its rotary embeddings beyond the context it was first trained on.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +40,13 @@ pub enum RopeScaling {
     },
     /// By the length of the text, which llama.cpp does not have.
     Dynamic,
+    /// By a list of factors for long texts and one for short ones, a number for each frequency.
+    LongRope {
+        /// For texts longer than the context before scaling.
+        long: Vec<f32>,
+        /// For others.
+        short: Vec<f32>,
+    },
 }
 
 /// What YaRN blends between, where config.json says so: each has a default of the runner's.
@@ -58,7 +68,11 @@ impl RopeScaling {
     ///
     /// # Errors
     /// When the type is one we do not know, or a parameter is missing or impossible.
-    pub(super) fn from_json(config: &Value, n_ctx: u32) -> Result<Self, ConfigError> {
+    pub(super) fn from_json(
+        config: &Value,
+        n_ctx: u32,
+        architecture: &Architecture,
+    ) -> Result<Self, ConfigError> {
         let Some((place, rope)) = rope_object(config) else {
             return Ok(Self::None);
         };
@@ -126,6 +140,10 @@ impl RopeScaling {
                 },
             }),
             Some("dynamic") => Ok(Self::Dynamic),
+            Some("longrope" | "su") if takes_factors(architecture) => Ok(Self::LongRope {
+                long: numbers(rope, place, "long_factor")?,
+                short: numbers(rope, place, "short_factor")?,
+            }),
             _ => Err(ConfigError::Value {
                 key: format!("{place}.{key}"),
                 found: match kind {
@@ -150,30 +168,33 @@ impl RopeScaling {
         }
     }
 
-    /// Adds the keys that stand between the head counts and `rope.freq_base`.
-    pub(super) fn add_key_values(&self, key_values: &mut KeyValues) {
-        let mut add = |key: &str, value: crate::gguf::Value| {
-            key_values.push((format!("llama.rope.scaling.{key}"), value));
-        };
+    /// The keys that stand between the head counts and `rope.freq_base`.
+    pub(super) fn key_values(&self) -> Vec<(&'static str, GgufValue)> {
+        let mut key_values = Vec::new();
+        let mut add = |key: &'static str, value: GgufValue| key_values.push((key, value));
         match self {
             Self::None | Self::Llama3 { .. } | Self::Dynamic => {}
+            Self::LongRope { .. } => add("rope.scaling.type", "longrope".into()),
             Self::Linear { factor } => {
-                add("type", "linear".into());
-                add("factor", (*factor).into());
+                add("rope.scaling.type", "linear".into());
+                add("rope.scaling.factor", (*factor).into());
             }
             Self::Yarn {
                 factor,
                 original_context,
                 yarn,
             } => {
-                add("type", "yarn".into());
-                add("factor", (*factor).into());
-                add("original_context_length", (*original_context).into());
+                add("rope.scaling.type", "yarn".into());
+                add("rope.scaling.factor", (*factor).into());
+                add(
+                    "rope.scaling.original_context_length",
+                    (*original_context).into(),
+                );
                 for (key, value) in [
-                    ("yarn_ext_factor", yarn.ext_factor),
-                    ("yarn_attn_factor", yarn.attn_factor),
-                    ("yarn_beta_fast", yarn.beta_fast),
-                    ("yarn_beta_slow", yarn.beta_slow),
+                    ("rope.scaling.yarn_ext_factor", yarn.ext_factor),
+                    ("rope.scaling.yarn_attn_factor", yarn.attn_factor),
+                    ("rope.scaling.yarn_beta_fast", yarn.beta_fast),
+                    ("rope.scaling.yarn_beta_slow", yarn.beta_slow),
                 ] {
                     if let Some(value) = value {
                         add(key, value.into());
@@ -181,6 +202,30 @@ impl RopeScaling {
                 }
             }
         }
+        key_values
+    }
+
+    /// What attention is scaled by where there are factors for long and short texts, as the reference
+    /// converter computes it for Phi 3; `None` where there are none.
+    ///
+    /// # Errors
+    /// When the context before scaling is missing.
+    pub(super) fn attention_factor(
+        &self,
+        config: &ModelConfig,
+    ) -> Result<Option<f32>, ConfigError> {
+        let Self::LongRope { .. } = self else {
+            return Ok(None);
+        };
+        let key = "original_max_position_embeddings";
+        let original = config.hparams.positive(key)?;
+        let original = f64::from(original.ok_or(ConfigError::Missing { key })?);
+        let scale = f64::from(config.n_ctx) / original;
+        let factor = match scale > 1.0 && original > 1.0 {
+            true => (1.0 + scale.ln() / original.ln()).sqrt(),
+            false => 1.0,
+        };
+        Ok(Some(factor as f32))
     }
 
     /// What llama.cpp divides each rotary frequency by: `head_dim / 2` values, for Llama 3's
@@ -220,6 +265,41 @@ impl RopeScaling {
     }
 }
 
+/// `rope_factors_long.weight` and `rope_factors_short.weight`, where there are such factors.
+///
+/// # Errors
+/// When they are not one for each rotary frequency.
+pub(super) fn rope_factors(
+    config: &ModelConfig,
+) -> Result<Vec<(&'static str, Vec<f32>)>, ConfigError> {
+    let RopeScaling::LongRope { long, short } = &config.rope_scaling else {
+        return Ok(Vec::new());
+    };
+    let rotary = config
+        .hparams
+        .f32(&["partial_rotary_factor"])?
+        .unwrap_or(1.0);
+    let frequencies = (rotary * config.head_dim as f32) as usize / 2;
+    for (key, factors) in [("long_factor", long), ("short_factor", short)] {
+        if factors.len() != frequencies {
+            return Err(ConfigError::Value {
+                key: format!("rope_scaling.{key}"),
+                found: format!("a list of {}", factors.len()),
+                expected: format!("one for each of {frequencies} rotary frequencies"),
+            });
+        }
+    }
+    Ok(vec![
+        ("rope_factors_long.weight", long.clone()),
+        ("rope_factors_short.weight", short.clone()),
+    ])
+}
+
+/// Whether the architecture's models have lists of factors.
+fn takes_factors(architecture: &Architecture) -> bool {
+    architecture.computed.contains(&Computed::RopeFactors)
+}
+
 /// `rope_parameters` or `rope_scaling`, whichever is there, the former first.
 pub(super) fn rope_object(config: &Value) -> Option<(&'static str, &Value)> {
     let there = |key: &'static str| {
@@ -232,6 +312,22 @@ pub(super) fn rope_object(config: &Value) -> Option<(&'static str, &Value)> {
 /// A positive number of `rope`, which stands at `place`; `None` where the key is absent or null.
 fn number(rope: &Value, place: &str, key: &str) -> Result<Option<f32>, ConfigError> {
     positive_f32(rope, key).map_err(|error| error.within(place))
+}
+
+/// The longest list of factors we read.
+const MAX_FACTORS: usize = 1 << 12;
+
+/// A list of numbers of `rope`.
+fn numbers(rope: &Value, place: &str, key: &str) -> Result<Vec<f32>, ConfigError> {
+    let value = rope.get(key).unwrap_or(&Value::Null);
+    let all = value.as_array().filter(|all| all.len() <= MAX_FACTORS);
+    let numbers = all.and_then(|all| {
+        let numbers = all.iter().map(|x| x.as_f64().map(|x| x as f32));
+        numbers
+            .map(|x| x.filter(|x| x.is_finite()))
+            .collect::<Option<Vec<f32>>>()
+    });
+    numbers.ok_or_else(|| ConfigError::value(&format!("{place}.{key}"), value, "a list of numbers"))
 }
 
 /// As [`number`], and 0 or less may be meant.
@@ -253,6 +349,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::families;
 
     #[test]
     fn llama3_keeps_short_waves_and_divides_long_ones() {
@@ -271,15 +368,15 @@ mod tests {
     }
 
     fn read(config: Value) -> Result<RopeScaling, String> {
-        RopeScaling::from_json(&config, 4096).map_err(|error| error.to_string())
+        let llama = families::named("Llama").unwrap();
+        RopeScaling::from_json(&config, 4096, llama).map_err(|error| error.to_string())
     }
 
     fn keys(config: Value) -> Vec<String> {
-        let mut kv = KeyValues::new();
-        read(config).unwrap().add_key_values(&mut kv);
+        let kv = read(config).unwrap().key_values();
         let shown = kv.iter().map(|(key, value)| format!("{key}={value:?}"));
         shown
-            .map(|line| line.replace("llama.rope.scaling.", ""))
+            .map(|line| line.replace("rope.scaling.", ""))
             .collect()
     }
 

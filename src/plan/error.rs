@@ -60,15 +60,15 @@ pub enum PlanError {
         /// The type it would have.
         to: GgmlType,
     },
-    /// llama-quantize has rules of its own for this architecture, or we do not know.
+    /// It is no file of llama.cpp's, which choose types by their number of layers.
     #[error(
-        "the mix of {file_type} is not known for the architecture `{architecture}`: `--pure` makes every matrix {ty}"
+        "there is no `{key}`, which the mix of {file_type} is chosen by: `--pure` makes every matrix {ty}"
     )]
     UnknownMix {
         /// The file type asked for.
         file_type: FileType,
-        /// `general.architecture`.
-        architecture: String,
+        /// The key that is missing.
+        key: String,
         /// The file type's own type.
         ty: GgmlType,
     },

@@ -38,7 +38,9 @@ fn of(dir: &std::path::Path, vocab_size: usize) -> VocabularyError {
         dir,
         vocab_size,
         config: &json!({}),
+        policy: vocabulary::policy::LLAMA,
         chat_template: None,
+        pre: None,
     };
     vocabulary::read(&request).unwrap_err()
 }

@@ -24,7 +24,7 @@ pub struct StoreArgs {
     #[arg(long, value_name = "TYPE", value_parser = tensor_type)]
     pub experts_type: Option<GgmlType>,
 
-    /// Type of the attention's four matrices, with any file type
+    /// Type of the attention's matrices, with any file type
     #[arg(long, value_name = "TYPE", value_parser = tensor_type)]
     pub attn_type: Option<GgmlType>,
 

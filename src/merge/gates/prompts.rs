@@ -222,7 +222,9 @@ fn tokenize(
         dir: &checkpoint.dir,
         vocab_size: config.n_vocab as usize,
         config: &checkpoint.config,
+        policy: vocabulary::policy::LLAMA,
         chat_template: None,
+        pre: None,
     };
     let vocabulary = vocabulary::read(&request).map_err(crate::convert::ConvertError::from)?;
     let special = Special {
@@ -281,8 +283,12 @@ fn write_vocabulary(
     config: &ModelConfig,
     vocabulary: KeyValues,
 ) -> Result<(), GateError> {
-    let mut key_values: KeyValues = vec![("general.architecture".into(), "llama".into())];
-    key_values.extend(metadata::hyper_parameters(config));
+    let mut key_values: KeyValues = vec![(
+        "general.architecture".into(),
+        config.architecture.gguf.into(),
+    )];
+    metadata::add_hyper_parameters(&mut key_values, config)
+        .map_err(crate::convert::ConvertError::from)?;
     key_values.extend(vocabulary);
     let header = gguf::encode_header(&key_values, &[], DEFAULT_ALIGNMENT);
     fs::write(path, header).map_err(|error| GateError::Write {
@@ -308,7 +314,7 @@ fn embedded(
     config: &ModelConfig,
     tokens: &Tokens,
 ) -> Result<Vec<Vec<f64>>, GateError> {
-    let name = tensors::embedding_name(checkpoint);
+    let name = tensors::embedding_name(config, checkpoint);
     let Checkpoint {
         shards, tensors, ..
     } = checkpoint;

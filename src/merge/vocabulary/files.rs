@@ -155,7 +155,9 @@ impl MergedVocabulary {
             dir,
             vocab_size: self.n_vocab,
             config,
+            policy: vocabulary::policy::LLAMA,
             chat_template: None,
+            pre: None,
         });
         let written = written.map_err(|error| {
             // The folder is one for a while.

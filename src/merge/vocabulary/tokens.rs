@@ -40,7 +40,9 @@ impl Tokens {
             dir: &parent.checkpoint.dir,
             vocab_size: parent.n_vocab(),
             config: &parent.checkpoint.config,
+            policy: vocabulary::policy::LLAMA,
             chat_template: None,
+            pre: None,
         })?;
         Ok(Self::of(&vocabulary))
     }

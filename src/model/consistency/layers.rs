@@ -5,13 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Findings, Header, numbers::Numbers};
 use crate::{
     mix::layer_of,
-    model::tensors::{Lengths, of_llama},
+    model::{
+        architecture::Lengths,
+        tensors::{family_of_gguf, of_family},
+    },
 };
 
 pub(super) fn check(header: &Header<'_>, numbers: &Numbers<'_>, found: &mut Findings) {
     check_count(header, numbers, found);
     let experts_fit = check_experts(header, numbers, found);
-    if !check_llama(header, numbers, experts_fit, found) {
+    if !check_table(header, numbers, experts_fit, found) {
         check_outer(header, numbers, found);
     }
 }
@@ -111,9 +114,9 @@ fn check_outer(header: &Header<'_>, numbers: &Numbers<'_>, found: &mut Findings)
     }
 }
 
-/// Holds the tensors of a Llama against the table that checkpoints are read by, but for experts where
+/// Holds the tensors of a family of ours against the table that checkpoints are read by, but for experts where
 /// their number is wrong. Says whether it could.
-fn check_llama(
+fn check_table(
     header: &Header<'_>,
     numbers: &Numbers<'_>,
     experts_fit: bool,
@@ -138,24 +141,35 @@ fn check_llama(
     ) else {
         return false;
     };
-    if numbers.architecture != "llama" {
+    let has_experts = experts > 0;
+    let width = |key: &str| header.integer(&format!("{}.{key}", numbers.architecture));
+    let Some(family) = family_of_gguf(numbers.architecture, has_experts) else {
         return false;
-    }
-    let lengths = Lengths {
-        embd,
-        ff,
-        q: heads.saturating_mul(head_dim),
-        kv: heads_kv.saturating_mul(head_dim),
-        vocab,
-        experts,
     };
+    let lengths = Lengths {
+        embd: Some(embd),
+        ff: Some(ff),
+        heads: Some(heads),
+        heads_kv: Some(heads_kv),
+        head_dim: Some(head_dim),
+        vocab: Some(vocab),
+        experts: Some(experts),
+        expert_ff: width("expert_feed_forward_length").or(Some(ff)),
+        shared_ff: width("expert_shared_feed_forward_length"),
+    };
+    // A layer with a network of its own has no experts.
+    let is_dense = |layer: u32| {
+        let name = format!("blk.{layer}.ffn_up.weight");
+        header.tensors.contains_key(name.as_str())
+    };
+    let is_moe = |layer: u32| has_experts && !is_dense(layer);
     let there: BTreeSet<u32> = header.tensors.keys().filter_map(|n| layer_of(n)).collect();
     let is_told = |name: &str| {
         // A layer that is missing whole is told once.
         let is_gone = layer_of(name).is_some_and(|layer| !there.contains(&layer));
         is_gone || !experts_fit && name.contains(".ffn_") && !name.contains("_norm.")
     };
-    for needed in of_llama(&lengths, layers as u32) {
+    for needed in of_family(family, &lengths, layers as u32, is_moe) {
         let name = needed.name.as_str();
         let fused = ["attn_q.", "attn_k.", "attn_v."]
             .iter()

@@ -20,10 +20,7 @@ use std::{collections::HashMap, fmt};
 pub use numbers::{MAX_EXPERTS, MAX_LAYERS};
 pub use vocabulary::duplicate_token;
 
-use crate::{
-    gguf::{Array, KeyValues, Value, ValueType, escape},
-    mix::has_common_mix,
-};
+use crate::gguf::{Array, KeyValues, Value, ValueType, escape};
 
 /// A key or a tensor that does not fit the rest of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,13 +50,21 @@ const OTHER_TENSORS: [&str; 10] = [
     "dflash",
     "eagle3",
     "gemma4-assistant",
-    "hrm-text",
+    "hrm_text",
     "pockettts",
     "qwen3tts",
     "qwen3vl",
     "t5",
     "t5encoder",
     "wavtokenizer-dec",
+];
+
+/// Keys that a model of llama.cpp's has behind its architecture's name.
+const OWN_NUMBERS: [&str; 4] = [
+    "block_count",
+    "context_length",
+    "embedding_length",
+    "attention.head_count",
 ];
 
 /// Looks for what does not fit in a header of these key-values and tensors (names and dimensions, the
@@ -85,8 +90,7 @@ pub fn check<'t>(
         );
         return found.0;
     };
-    let own_keys = header.get(&format!("{architecture}.block_count")).is_some();
-    let is_llama_cpps = own_keys || has_common_mix(architecture);
+    let is_llama_cpps = header.is_llama_cpps(architecture);
     // A vocabulary alone has none of a model's numbers.
     if is_llama_cpps && architecture != "clip" && !header.tensors.is_empty() {
         let numbers = numbers::check(&header, architecture, &mut found);
@@ -125,6 +129,13 @@ impl<'a> Header<'a> {
             Some(Value::Array(Array::String(tokens))) => Some(tokens.len()),
             _ => None,
         }
+    }
+
+    /// Whether llama.cpp is to run it: it has one of the numbers that every model has there, or an
+    /// embedding of tokens, whatever its architecture. Other programs' files have neither.
+    fn is_llama_cpps(&self, architecture: &str) -> bool {
+        let has = |number: &str| self.get(&format!("{architecture}.{number}")).is_some();
+        OWN_NUMBERS.into_iter().any(has) || self.tensors.contains_key("token_embd.weight")
     }
 
     /// Whether all tensors of the model are here.

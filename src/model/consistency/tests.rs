@@ -248,6 +248,11 @@ fn numbers_are_held_against_each_other() {
             Model::llama().without("general.architecture"),
             "`general.architecture` is missing, expected the name of one that llama.cpp runs",
         ),
+        // The keys of another architecture than the one that is named.
+        (
+            Model::llama().with("general.architecture", "smollm9"),
+            "`smollm9.context_length` is missing, expected a number",
+        ),
         (
             Model::llama().without("llama.context_length"),
             "`llama.context_length` is missing, expected a number",
@@ -392,12 +397,12 @@ fn tensors_are_held_against_the_numbers() {
         // What holds for all architectures.
         (
             Model::llama()
-                .of("qwen3moe")
+                .of("dbrx")
                 .with_tensor("token_embd.weight", &[32, 6])
                 .with_tensor("output_norm.weight", &[16])
                 .with_tensor("blk.7.x.weight", &[1]),
             &[
-                "`qwen3moe.block_count` is 2, expected at least 8: there is `blk.7.x.weight`",
+                "`dbrx.block_count` is 2, expected at least 8: there is `blk.7.x.weight`",
                 "`token_embd.weight` is of shape [32, 6], expected [32, 5]",
                 "`output_norm.weight` is of shape [16], expected [32]",
             ],

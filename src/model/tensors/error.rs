@@ -1,6 +1,6 @@
 //! A checkpoint's tensors that are not what its config.json asks for.
 
-use crate::model::config::ModelClass;
+use crate::model::ConfigError;
 
 /// A checkpoint whose tensors are not those of its config.json.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +15,7 @@ pub enum TensorError {
     },
     /// A tensor that no model of this class has.
     #[error(
-        "tensor `{tensor}`{} in `{path}` is unknown, no {class:?} model has it: {hint}",
+        "tensor `{tensor}`{} in `{path}` is unknown, no {family} model has it: {hint}",
         match others { 0 => String::new(), n => format!(" (and {n} more)") }
     )]
     Unknown {
@@ -23,8 +23,8 @@ pub enum TensorError {
         tensor: String,
         /// The shard.
         path: String,
-        /// The model class.
-        class: ModelClass,
+        /// The family of the model.
+        family: &'static str,
         /// How many more are unknown.
         others: usize,
         /// What it is, where that is known, and what to do.
@@ -59,6 +59,9 @@ pub enum TensorError {
         /// What the shard's header says.
         found: String,
     },
+    /// A tensor cannot be computed of config.json.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A pattern of `--skip-tensor` takes too long.
     #[error(
         "`--skip-tensor {pattern}` takes too long for tensor `{tensor}`, expected a simpler pattern"

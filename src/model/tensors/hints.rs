@@ -3,10 +3,16 @@
 use std::collections::BTreeSet;
 
 use super::{
-    mapper::Mapper,
-    table::{ATTENTION, DENSE_FFN, EXPERTS, FUSED_ROUTER, GLOBAL, OUTPUT, ROUTER, Rule},
+    mapper::{Mapper, first_name},
+    names::Names,
 };
-use crate::gguf::shown;
+use crate::{
+    gguf::shown,
+    model::{
+        architecture::{Architecture, From, Place, Presence, Row},
+        families,
+    },
+};
 
 /// Bytes of the longest name that is compared with one of ours.
 const MAX_NAME: usize = 256;
@@ -121,8 +127,8 @@ impl Mapper<'_> {
                     repository of the model, or convert it with transformers"
                 .into();
         }
-        let output = OUTPUT.source;
-        if name.strip_prefix(self.names.output) == Some(output) {
+        let output = self.config.architecture.names.output;
+        if name.strip_prefix(self.names.output.as_str()) == Some(output) {
             return format!(
                 ", and config.json does not set `tie_word_embeddings`; a model that was saved as its \
                  base class (`LlamaModel`) has no output matrix{}",
@@ -132,37 +138,74 @@ impl Mapper<'_> {
         if let Some(hint) = self.count_hint(name) {
             return hint;
         }
-        let instead = [
-            (
-                ROUTER.source,
-                "mlp.gate_proj.weight",
-                "LlamaForCausalLM` or `MistralForCausalLM",
-            ),
-            ("mlp.gate_proj.weight", ROUTER.source, "MixtralForCausalLM"),
-            (
-                "mlp.gate_proj.weight",
-                FUSED_ROUTER.source,
-                "MixtralForCausalLM",
-            ),
-        ];
-        for (missing, there, class) in instead {
-            if let Some(layer) = name.strip_suffix(missing)
-                && let there = format!("{layer}{there}")
-                && self.has(&there)
-            {
-                return format!(
-                    ", but `{there}` is there: is `architectures` of config.json `{class}`?"
-                );
-            }
+        if let Some(hint) = self.other_family(name) {
+            return hint;
         }
-        if let Some(layer) = name.strip_suffix(ROUTER.source) {
+        if let Some(other) = self.other_layout(name) {
             return format!(
-                ", and so is `{layer}{}` of the newer layout{}",
-                FUSED_ROUTER.source,
+                ", and so is `{other}` of the newer layout{}",
                 self.nearest(name)
             );
         }
         self.nearest(name)
+    }
+
+    /// What follows `layers.N.` in a name, and all before it.
+    fn of_layer<'n>(&self, name: &'n str) -> Option<(&'n str, &'n str)> {
+        let rules = &self.config.architecture.names;
+        let rest = name.strip_prefix(self.names.model.as_str())?;
+        let rest = rest.strip_prefix(rules.layers)?.split_once('.')?.1;
+        Some((&name[..name.len() - rest.len()], rest))
+    }
+
+    /// The families that would have all that is in a layer in which a tensor of ours is missing.
+    fn other_family(&self, missing: &str) -> Option<String> {
+        let (layer, _) = self.of_layer(missing)?;
+        let own: Vec<&Row> = self.config.architecture.rows().collect();
+        let is_own = |row: &Row| own.iter().any(|own| own.from.name() == row.from.name());
+        let found = |row: &Row| {
+            let mut names = row
+                .from
+                .layouts()
+                .iter()
+                .map(|from| first_name(from, layer));
+            names.find(|name| self.has(name))
+        };
+        let mut classes: Vec<&str> = Vec::new();
+        let mut there = None;
+        for family in families::ALL {
+            if family.names.layers != self.config.architecture.names.layers {
+                continue;
+            }
+            let needed = |row: &&Row| row.place == Place::Layer && row.presence == Presence::Needed;
+            let rows: Vec<&Row> = family.rows().filter(needed).collect();
+            // What is there and none of ours tells it apart.
+            let told = rows.iter().find(|row| !is_own(row) && found(row).is_some());
+            let has_all = rows.iter().all(|row| {
+                found(row).is_some() || row.layers != rows[0].layers && family.experts.is_some()
+            });
+            if let (Some(told), true) = (told, has_all) {
+                there = there.or(found(told));
+                classes.extend(family.classes.first().copied());
+            }
+        }
+        let there = there?;
+        classes.truncate(2);
+        let classes = classes.join("` or `");
+        Some(format!(
+            ", but `{there}` is there: is `architectures` of config.json `{classes}`?"
+        ))
+    }
+
+    /// The name in another layout of a layer's tensor that is not there in any.
+    fn other_layout(&self, missing: &str) -> Option<String> {
+        let (layer, name) = self.of_layer(missing)?;
+        let rows = self.config.architecture.rows();
+        let mut layouts = rows
+            .map(|row| row.from.layouts())
+            .filter(|all| all.len() > 1);
+        let layouts = layouts.find(|all| first_name(&all[0], "") == name)?;
+        Some(first_name(&layouts[1], layer))
     }
 
     /// The count in config.json that is too large, where all of a layer or an expert is missing.
@@ -171,10 +214,23 @@ impl Mapper<'_> {
             let mut from = self.checkpoint.tensors.range(beginning.to_owned()..);
             from.next().is_some_and(|(n, _)| n.starts_with(beginning))
         };
-        let (_, n_expert) = ((), self.config.experts.map_or(0, |(n, _)| n));
+        let n_expert = self.config.experts.map_or(0, |(n, _)| n);
+        let rules = &self.config.architecture.names;
+        let experts = self.config.architecture.experts;
+        let experts_key = experts.and_then(|rule| Some(*rule.count.first()?));
         for (part, what, key, count) in [
-            ("layers.", "layer", "num_hidden_layers", self.config.n_layer),
-            (".experts.", "expert", "num_local_experts", n_expert),
+            (
+                rules.layers,
+                "layer",
+                "num_hidden_layers",
+                self.config.n_layer,
+            ),
+            (
+                ".experts.",
+                "expert",
+                experts_key.unwrap_or_default(),
+                n_expert,
+            ),
         ] {
             let Some((before, rest)) = name.split_once(part) else {
                 continue;
@@ -229,30 +285,31 @@ impl Mapper<'_> {
         }
     }
 
-    /// Whether a model of ours may have a tensor of this name.
+    /// Whether a model of this family may have a tensor of this name.
     fn is_ours(&self, name: &str) -> bool {
-        let is = |rules: &[Rule], name: &str| rules.iter().any(|rule| rule.source == name);
-        if name.strip_prefix(self.names.output) == Some(OUTPUT.source) {
-            return true;
+        let Names { model, output } = &self.names;
+        let is = |place: Place, name: &str| is_of(self.config.architecture, place, name);
+        if let Some((_, name)) = self.of_layer(name) {
+            return is(Place::Layer, name);
         }
-        let Some(name) = name.strip_prefix(self.names.model) else {
-            return false;
-        };
-        let in_layer = name.strip_prefix("layers.").and_then(|n| n.split_once('.'));
-        let Some((_, name)) = in_layer else {
-            return is(GLOBAL, name);
-        };
-        let of_expert = || {
-            let rest = name.strip_prefix("block_sparse_moe.experts.")?;
-            let weight = rest.split_once('.')?.1.strip_suffix(".weight")?;
-            Some(is(EXPERTS, weight))
-        };
-        is(ATTENTION, name)
-            || is(DENSE_FFN, name)
-            || is(&[ROUTER, FUSED_ROUTER], name)
-            || name.starts_with("mlp.experts.")
-            || of_expert().unwrap_or(false)
+        let within = |prefix: &str, place| name.strip_prefix(prefix).is_some_and(|n| is(place, n));
+        within(output, Place::Output) || within(model, Place::Model)
     }
+}
+
+/// Whether a row of the family at `place` has a tensor of this name in the checkpoint.
+fn is_of(family: &Architecture, place: Place, name: &str) -> bool {
+    let is = |from: &From| match from {
+        From::Each(pattern) => pattern.split_once("{}").is_some_and(|(before, behind)| {
+            let number = name
+                .strip_prefix(before)
+                .and_then(|n| n.strip_suffix(behind));
+            number.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+        }),
+        from => first_name(from, "") == name,
+    };
+    let mut rows = family.rows().filter(|row| row.place == place);
+    rows.any(|row| row.from.layouts().iter().any(is))
 }
 
 /// From 0 to 1. An ending in common counts most: what differs is often what a program put before it.

@@ -2,48 +2,86 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    ModelTensor, Part, RowOrder, TensorData, TensorError,
-    names::Names,
-    table::{
-        ATTENTION, DENSE_FFN,
-        Dim::{self, Embd, Expert, Ff, Kv, Q, Vocab},
-        EXPERTS, FUSED_ROUTER, ROUTER, Rule,
-    },
-};
+use super::{ModelTensor, Part, RowOrder, TensorData, TensorError, names::Names};
 use crate::{
     gguf::shown,
-    model::ModelConfig,
+    model::{
+        ModelConfig,
+        architecture::{Dim, From, Lengths, Place, Presence, Row, Take},
+    },
     source::{Checkpoint, Dtype, SourceTensor},
 };
 
 /// Finds the tensors of one checkpoint.
 pub(super) struct Mapper<'a> {
     pub(super) config: &'a ModelConfig,
+    pub(super) lengths: Lengths,
     pub(super) checkpoint: &'a Checkpoint,
     pub(super) names: Names,
     pub(super) used: BTreeSet<&'a str>,
     pub(super) out: Vec<ModelTensor>,
 }
 
+/// What a row of the table is in one layer, or outside of them.
+#[derive(Clone, Copy)]
+struct Placed<'r> {
+    row: &'r Row,
+    /// What the checkpoint's names begin with.
+    source: &'r str,
+    /// What the GGUF's name begins with.
+    target: &'r str,
+}
+
 impl<'a> Mapper<'a> {
-    pub(super) fn layer(&mut self, layer: u32) -> Result<(), TensorError> {
-        let source = format!("{}layers.{layer}.", self.names.model);
-        let target = format!("blk.{layer}.");
-        for rule in ATTENTION {
-            self.apply(rule, &source, &target)?;
+    /// Gets ready for a checkpoint.
+    pub(super) fn new(config: &'a ModelConfig, checkpoint: &'a Checkpoint) -> Self {
+        Self {
+            config,
+            lengths: config.lengths(),
+            checkpoint,
+            names: Names::of(&config.architecture.names, &checkpoint.tensors),
+            used: BTreeSet::new(),
+            out: Vec::new(),
         }
-        let Some((n_expert, _)) = self.config.experts else {
-            return DENSE_FFN
-                .iter()
-                .try_for_each(|rule| self.apply(rule, &source, &target));
-        };
-        if self.has(&format!("{source}{}", FUSED_ROUTER.source)) {
-            self.apply(&FUSED_ROUTER, &source, &target)?;
-            self.fused_experts(&source, &target, u64::from(n_expert))
-        } else {
-            self.apply(&ROUTER, &source, &target)?;
-            self.separate_experts(&source, &target, n_expert)
+    }
+
+    /// The rows outside of the layers.
+    pub(super) fn outer(&mut self) -> Result<(), TensorError> {
+        for row in self.config.architecture.rows() {
+            if let Some(source) = self.prefix(row.place) {
+                self.apply(Placed {
+                    row,
+                    source: &source,
+                    target: "",
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows of one layer.
+    pub(super) fn layer(&mut self, layer: u32) -> Result<(), TensorError> {
+        let rules = &self.config.architecture.names;
+        let source = format!("{}{}{layer}.", self.names.model, rules.layers);
+        let target = format!("blk.{layer}.");
+        for row in self.config.architecture.rows() {
+            if row.place == Place::Layer && self.config.has_row(row, layer) {
+                self.apply(Placed {
+                    row,
+                    source: &source,
+                    target: &target,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the names of tensors outside of the layers begin with.
+    fn prefix(&self, place: Place) -> Option<String> {
+        match place {
+            Place::Layer => None,
+            Place::Model => Some(self.names.model.clone()),
+            Place::Output => Some(self.names.output.clone()),
         }
     }
 
@@ -51,112 +89,110 @@ impl<'a> Mapper<'a> {
         self.checkpoint.tensors.contains_key(name)
     }
 
-    /// One checkpoint tensor that becomes one GGUF tensor.
-    pub(super) fn apply(
-        &mut self,
-        rule: &Rule,
-        source: &str,
-        target: &str,
-    ) -> Result<(), TensorError> {
-        let name = format!("{source}{}", rule.source);
-        if rule.optional && !self.has(&name) {
-            return Ok(());
-        }
-        let shape: Vec<u64> = rule.shape.iter().map(|&d| self.len(d)).collect();
-        let tensor = self.take(&name, &shape, rule.shape)?;
-        // A permuted vector is a column: its "rows" are single numbers.
-        let rows = if rule.rotary || shape.len() > 1 {
-            shape[0]
-        } else {
-            1
+    /// Adds the tensor of a row, unless it may be absent and is.
+    fn apply(&mut self, placed: Placed<'_>) -> Result<(), TensorError> {
+        let Placed {
+            row,
+            source,
+            target,
+        } = placed;
+        let layouts = row.from.layouts();
+        let is_there = |from: &&From| self.has(&first_name(from, source));
+        let found = layouts.iter().find(is_there);
+        let is_absent = match row.presence {
+            Presence::Needed => false,
+            Presence::Optional => found.is_none(),
+            Presence::UnlessTied => self.config.tied && found.is_none(),
+            Presence::IfUntied => {
+                if self.config.tied
+                    && let Some(tied) = found
+                    && let Some((name, _)) = self
+                        .checkpoint
+                        .tensors
+                        .get_key_value(&first_name(tied, source))
+                {
+                    self.used.insert(name);
+                }
+                self.config.tied
+            }
         };
-        let order = match rule.rotary {
+        let from = found.or(layouts.first());
+        let (false, Some(from)) = (is_absent, from) else {
+            return Ok(());
+        };
+        // A shape that nothing says is that of a row which may be absent: of no use then.
+        let Some(shape) = Dim::all(row.shape, &self.lengths) else {
+            return Ok(());
+        };
+        let parts = self.parts(placed, from, &shape)?;
+        let order = match row.rotary {
             true => RowOrder::Rotary {
                 head_rows: u64::from(self.config.head_dim),
             },
             false => RowOrder::AsIs,
         };
-        let parts = vec![self.part(&name, tensor, 0, rows, rows)?];
         let dims = shape.into_iter().rev().collect();
         let data = TensorData::Rows { parts, order };
-        self.push(format!("{target}{}", rule.target), dims, data);
+        self.push(format!("{target}{}", row.target), dims, data);
         Ok(())
+    }
+
+    /// Where the rows of a tensor of this shape are.
+    fn parts(
+        &mut self,
+        placed: Placed<'_>,
+        from: &From,
+        shape: &[u64],
+    ) -> Result<Vec<Part>, TensorError> {
+        let Placed { row, source, .. } = placed;
+        match from {
+            From::One(name) => {
+                let name = format!("{source}{name}");
+                let tensor = self.take(&name, shape, row.shape)?;
+                let rows = rows_of(shape, row.rotary);
+                Ok(vec![self.part(&name, tensor, 0, rows, rows)?])
+            }
+            From::Each(name) => {
+                let (count, shape) = (shape[0], &shape[1..]);
+                (0..count)
+                    .map(|i| {
+                        let name = format!("{source}{}", name.replace("{}", &i.to_string()));
+                        let tensor = self.take(&name, shape, &row.shape[1..])?;
+                        let rows = rows_of(shape, row.rotary);
+                        self.part(&name, tensor, 0, rows, rows)
+                    })
+                    .collect()
+            }
+            From::Part { name, shape, take } => {
+                let name = format!("{source}{name}");
+                let whole = Dim::all(shape, &self.lengths).unwrap_or_default();
+                let tensor = self.take(&name, &whole, shape)?;
+                // Vectors are taken apart, too: their "rows" are single numbers.
+                let rows = rows_of(&whole, true);
+                let mut parts = Vec::new();
+                for run in self.runs(take, rows) {
+                    parts.push(self.part(&name, tensor, run.0, run.1, rows)?);
+                }
+                Ok(parts)
+            }
+            From::Either(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// First row and number of rows of each piece that is taken of `rows` rows.
+    fn runs(&self, take: &[Take], rows: u64) -> Vec<(u64, u64)> {
+        let len = |dim: Dim| dim.of(&self.lengths).unwrap_or(0);
+        let of_take = |take: &Take| {
+            let (groups, first, count) = (len(take.groups), len(take.first), len(take.rows));
+            let group = rows / groups.max(1);
+            (0..groups).map(move |i| (i * group + first, count))
+        };
+        take.iter().flat_map(of_take).collect()
     }
 
     /// Adds a tensor of the GGUF.
     pub(super) fn push(&mut self, name: String, dims: Vec<u64>, data: TensorData) {
         self.out.push(ModelTensor::of_checkpoint(name, dims, data));
-    }
-
-    /// `experts.E.w1` … of every expert E, stacked.
-    fn separate_experts(
-        &mut self,
-        source: &str,
-        target: &str,
-        n_expert: u32,
-    ) -> Result<(), TensorError> {
-        for rule in EXPERTS {
-            let shape: Vec<u64> = rule.shape.iter().map(|&d| self.len(d)).collect();
-            let mut parts = Vec::new();
-            for expert in 0..n_expert {
-                let weight = rule.source;
-                let name = format!("{source}block_sparse_moe.experts.{expert}.{weight}.weight");
-                let tensor = self.take(&name, &shape, rule.shape)?;
-                parts.push(self.part(&name, tensor, 0, shape[0], shape[0])?);
-            }
-            self.push_experts(target, rule, &shape, parts);
-        }
-        Ok(())
-    }
-
-    /// `experts.gate_up_proj` [expert, 2·ff, embd], in which w1 stands before w3, and
-    /// `experts.down_proj` [expert, embd, ff].
-    fn fused_experts(
-        &mut self,
-        source: &str,
-        target: &str,
-        n_expert: u64,
-    ) -> Result<(), TensorError> {
-        let (embd, ff) = (self.len(Embd), self.len(Ff));
-        let gate_up_name = format!("{source}mlp.experts.gate_up_proj");
-        let gate_up = self.take(
-            &gate_up_name,
-            &[n_expert, 2 * ff, embd],
-            &[Expert, Ff, Embd],
-        )?;
-        let down_name = format!("{source}mlp.experts.down_proj");
-        let down = self.take(&down_name, &[n_expert, embd, ff], &[Expert, Embd, Ff])?;
-        for rule in EXPERTS {
-            let shape: Vec<u64> = rule.shape.iter().map(|&d| self.len(d)).collect();
-            let (name, tensor, stride, first) = match rule.source {
-                "w1" => (&gate_up_name, gate_up, 2 * ff, 0),
-                "w3" => (&gate_up_name, gate_up, 2 * ff, ff),
-                _ => (&down_name, down, embd, 0),
-            };
-            let parts = (0..n_expert)
-                .map(|e| {
-                    self.part(
-                        name,
-                        tensor,
-                        e * stride + first,
-                        shape[0],
-                        n_expert * stride,
-                    )
-                })
-                .collect::<Result<_, _>>()?;
-            self.push_experts(target, rule, &shape, parts);
-        }
-        Ok(())
-    }
-
-    fn push_experts(&mut self, target: &str, rule: &Rule, shape: &[u64], parts: Vec<Part>) {
-        let [rows, cols] = *shape else { return };
-        let dims = vec![cols, rows, parts.len() as u64];
-        let data = TensorData::Rows {
-            parts,
-            order: RowOrder::AsIs,
-        };
-        self.push(format!("{target}{}", rule.target), dims, data);
     }
 
     /// Finds a tensor, checks its shape and marks it as used. `dims` say what each length hangs on.
@@ -178,7 +214,7 @@ impl<'a> Mapper<'a> {
                 path: shard_name(self.checkpoint, tensor),
                 expected: expected.into(),
                 found: tensor.shape.as_slice().into(),
-                hint: shape_hint(expected, &tensor.shape, dims),
+                hint: self.shape_hint(expected, &tensor.shape, dims),
             });
         }
         self.used.insert(name);
@@ -199,7 +235,7 @@ impl<'a> Mapper<'a> {
             path: shard_name(self.checkpoint, tensor),
             found: shown(&tensor.dtype),
         })?;
-        let row_bytes = (tensor.bytes.end - tensor.bytes.start) / total_rows;
+        let row_bytes = (tensor.bytes.end - tensor.bytes.start) / total_rows.max(1);
         Ok(Part {
             tensor: name.into(),
             shape: tensor.shape.clone(),
@@ -212,30 +248,48 @@ impl<'a> Mapper<'a> {
         })
     }
 
-    fn len(&self, dim: Dim) -> u64 {
-        let c = self.config;
-        match dim {
-            Embd => c.n_embd.into(),
-            Ff => c.n_ff.into(),
-            Q => c.n_embd_q(),
-            Kv => c.n_embd_kv(),
-            Vocab => c.n_vocab.into(),
-            Expert => c.experts.map_or(0, |(n, _)| n.into()),
+    /// The keys of config.json that the lengths which differ hang on.
+    fn shape_hint(&self, expected: &[u64], found: &[u64], dims: &[Dim]) -> String {
+        if expected.len() != found.len() {
+            return String::new();
+        }
+        let differ = std::iter::zip(expected, found).map(|(a, b)| a != b);
+        let keys: Vec<String> = std::iter::zip(dims, differ)
+            .filter(|(_, differs)| *differs)
+            .map(|(dim, _)| self.config.keys_of(*dim))
+            .filter(|keys| !keys.is_empty())
+            .collect();
+        match keys.is_empty() {
+            true => String::new(),
+            false => format!(" by {}", keys.join(" and ")),
         }
     }
 }
 
-/// The keys of config.json that the lengths which differ hang on.
-fn shape_hint(expected: &[u64], found: &[u64], dims: &[Dim]) -> String {
-    if expected.len() != found.len() {
-        return String::new();
+/// Rows of a shape: all dimensions but the last. A vector is one row; or a column, where its numbers
+/// change places.
+fn rows_of(shape: &[u64], is_column: bool) -> u64 {
+    match shape {
+        [] => 1,
+        [n] => {
+            if is_column {
+                *n
+            } else {
+                1
+            }
+        }
+        [rows @ .., _] => rows.iter().product(),
     }
-    let differ = std::iter::zip(expected, found).map(|(a, b)| a != b);
-    let keys: Vec<&str> = std::iter::zip(dims, differ)
-        .filter(|(_, differs)| *differs)
-        .map(|(dim, _)| dim.keys())
-        .collect();
-    format!(" by {}", keys.join(" and "))
+}
+
+/// The name of the first tensor of a layout.
+pub(super) fn first_name(from: &From, source: &str) -> String {
+    let name = match from {
+        From::One(name) | From::Part { name, .. } => (*name).to_owned(),
+        From::Each(name) => name.replace("{}", "0"),
+        From::Either(_) => String::new(),
+    };
+    format!("{source}{name}")
 }
 
 pub(super) fn shard_name(checkpoint: &Checkpoint, tensor: &SourceTensor) -> String {

@@ -1,5 +1,5 @@
 //! Tensors of the GGUF and where their weights come from. For a checkpoint: Hugging Face tensor
-//! names → GGUF tensors by a table, and the two layouts of a Mixtral's experts.
+//! names → GGUF tensors by the table of its architecture.
 
 mod count;
 mod edit;
@@ -10,9 +10,6 @@ mod mapper;
 mod names;
 mod needed;
 mod skip;
-mod table;
-
-use std::collections::BTreeSet;
 
 pub use count::{ParameterCount, count_parameters};
 pub use edit::{Edit, Noise};
@@ -20,10 +17,9 @@ pub use error::TensorError;
 pub use gguf::of_gguf;
 use mapper::Mapper;
 use names::Names;
-pub(crate) use needed::{Lengths, of_llama};
+pub(crate) use needed::{family_of_gguf, of_family};
 pub use skip::{BrokenSkipPattern, SkipPattern, leave_out};
 use swallow_quant::GgmlType;
-use table::{GLOBAL, OUTPUT};
 
 use super::config::ModelConfig;
 use crate::{gguf::shown, source::Checkpoint};
@@ -43,12 +39,24 @@ pub struct ModelTensor {
     pub data: TensorData,
 }
 
+/// What the names of matrices end with that llama.cpp's converter writes as F32 whatever they are: norms,
+/// routers, small convolutions, embeddings of positions. So it does with all that is no `.weight`.
+const KEPT_F32: [&str; 7] = [
+    "_norm.weight",
+    "ffn_gate_inp.weight",
+    "ffn_gate_inp_shexp.weight",
+    "ssm_conv1d.weight",
+    "shortconv.conv.weight",
+    "position_embd.weight",
+    "token_types.weight",
+];
+
 impl ModelTensor {
     /// A tensor of a checkpoint. Vectors, norms and routers are stored as F32, whatever they are there.
     pub fn of_checkpoint(name: String, dims: Vec<u64>, data: TensorData) -> Self {
         let is_f32 = dims.len() < 2
-            || name.ends_with("_norm.weight")
-            || name.ends_with("ffn_gate_inp.weight");
+            || !name.ends_with(".weight")
+            || KEPT_F32.iter().any(|end| name.ends_with(end));
         let stored = match is_f32 {
             true => GgmlType::F32,
             false => data.ggml_type(),
@@ -153,44 +161,31 @@ impl RowOrder {
 /// # Errors
 /// When a tensor is missing, unknown, or of the wrong shape or type.
 pub fn map(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<Vec<ModelTensor>, TensorError> {
-    let mut mapper = Mapper {
-        config,
-        checkpoint,
-        names: Names::of(&checkpoint.tensors),
-        used: BTreeSet::new(),
-        out: Vec::new(),
-    };
-    let Names { model, output } = mapper.names;
-    for rule in GLOBAL {
-        mapper.apply(rule, model, "")?;
-    }
-    if !config.tied || mapper.has(&format!("{output}{}", OUTPUT.source)) {
-        mapper.apply(&OUTPUT, output, "")?;
-    }
-    let head_dim = config.head_dim;
-    if let Some(factors) = config
-        .rope_scaling
-        .frequency_factors(head_dim, config.rope_theta)
-    {
-        let dims = vec![factors.len() as u64];
-        mapper.push(
-            "rope_freqs.weight".into(),
-            dims,
-            TensorData::Computed(factors),
-        );
+    let mut mapper = Mapper::new(config, checkpoint);
+    mapper.outer()?;
+    for computed in config.architecture.computed {
+        for (name, values) in computed.tensors(config)? {
+            let dims = vec![values.len() as u64];
+            mapper.push(name.into(), dims, TensorData::Computed(values));
+        }
     }
     for layer in 0..config.n_layer {
         mapper.layer(layer)?;
     }
     let used = &mapper.used;
-    let leftover = |name: &str| !used.contains(name) && !name.ends_with("rotary_emb.inv_freq");
+    let left_out = config.architecture.left_out;
+    let leftover = |name: &str| {
+        !used.contains(name)
+            && !name.ends_with("rotary_emb.inv_freq")
+            && !left_out.iter().any(|piece| name.contains(piece))
+    };
     let mut leftovers = checkpoint.tensors.iter().filter(|(name, _)| leftover(name));
     if let Some((name, tensor)) = leftovers.next() {
         let what = hints::stranger(name);
         return Err(TensorError::Unknown {
             tensor: shown(name),
             path: mapper::shard_name(checkpoint, tensor),
-            class: config.class,
+            family: config.architecture.name,
             others: leftovers.count(),
             hint: what.unwrap_or_else(|| "`--skip-tensor REGEX` leaves tensors out by name".into()),
         });
@@ -199,12 +194,10 @@ pub fn map(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<Vec<ModelTen
 }
 
 /// The name of a checkpoint's token embedding.
-pub fn embedding_name(checkpoint: &Checkpoint) -> String {
-    format!(
-        "{}{}",
-        Names::of(&checkpoint.tensors).model,
-        names::EMBEDDING
-    )
+pub fn embedding_name(config: &ModelConfig, checkpoint: &Checkpoint) -> String {
+    let rules = &config.architecture.names;
+    let model = Names::of(rules, &checkpoint.tensors).model;
+    format!("{model}{}", rules.embedding)
 }
 
 #[cfg(test)]

@@ -1,36 +1,9 @@
-//! What a GGUF of a Llama has to have, by the table that checkpoints are read by.
+//! What a GGUF of an architecture has to have, by the table that checkpoints are read by.
 
-use super::table::{
-    ATTENTION, DENSE_FFN,
-    Dim::{self, Embd, Expert, Ff, Kv, Q, Vocab},
-    EXPERTS, GLOBAL, OUTPUT, ROUTER, Rule,
+use crate::model::{
+    architecture::{Architecture, Dim, Layers, Lengths, Place, Presence},
+    families,
 };
-
-/// The lengths that shapes are made of.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Lengths {
-    pub(crate) embd: u64,
-    pub(crate) ff: u64,
-    /// Rows of all queries, and of all keys.
-    pub(crate) q: u64,
-    pub(crate) kv: u64,
-    pub(crate) vocab: u64,
-    /// 0 for a dense model.
-    pub(crate) experts: u64,
-}
-
-impl Lengths {
-    fn of(&self, dim: Dim) -> u64 {
-        match dim {
-            Embd => self.embd,
-            Ff => self.ff,
-            Q => self.q,
-            Kv => self.kv,
-            Vocab => self.vocab,
-            Expert => self.experts,
-        }
-    }
-}
 
 /// A tensor that llama.cpp loads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,34 +15,47 @@ pub(crate) struct Needed {
     pub(crate) optional: bool,
 }
 
-/// The tensors of a model of so many layers, in the order of the table.
-pub(crate) fn of_llama(lengths: &Lengths, layers: u32) -> Vec<Needed> {
-    let needed = |rule: &Rule, prefix: &str| Needed {
-        name: format!("{prefix}{}", rule.target),
-        dims: rule.shape.iter().rev().map(|&d| lengths.of(d)).collect(),
-        optional: rule.optional,
+/// The family whose table a GGUF of `gguf` with or without experts is held against, where there is one.
+pub(crate) fn family_of_gguf(gguf: &str, has_experts: bool) -> Option<&'static Architecture> {
+    let mut all = families::ALL.iter().copied();
+    all.find(|family| family.gguf == gguf && family.experts.is_some() == has_experts)
+}
+
+/// The tensors of a model with so many layers, in the order of the table; those whose shape `lengths` do
+/// not say are left out. `is_moe` tells which layers have experts.
+pub(crate) fn of_family(
+    family: &Architecture,
+    lengths: &Lengths,
+    layers: u32,
+    is_moe: impl Fn(u32) -> bool,
+) -> Vec<Needed> {
+    let mut all = Vec::new();
+    let mut push = |prefix: &str, row: &crate::model::architecture::Row| {
+        if let Some(shape) = Dim::all(row.shape, lengths) {
+            all.push(Needed {
+                name: format!("{prefix}{}", row.target),
+                dims: shape.into_iter().rev().collect(),
+                // The embedding stands in for the output; and llama.cpp runs experts without a gate.
+                optional: row.presence != Presence::Needed
+                    || row.target.starts_with("ffn_gate_exps"),
+            });
+        }
     };
-    let mut all: Vec<Needed> = GLOBAL.iter().map(|rule| needed(rule, "")).collect();
-    // The embedding stands in for it.
-    all.push(Needed {
-        optional: true,
-        ..needed(&OUTPUT, "")
-    });
+    for row in family.rows().filter(|row| row.place != Place::Layer) {
+        push("", row);
+    }
     for layer in 0..layers {
         let prefix = format!("blk.{layer}.");
-        all.extend(ATTENTION.iter().map(|rule| needed(rule, &prefix)));
-        if lengths.experts == 0 {
-            all.extend(DENSE_FFN.iter().map(|rule| needed(rule, &prefix)));
-            continue;
+        for row in family.rows().filter(|row| row.place == Place::Layer) {
+            let is_there = match row.layers {
+                Layers::All => true,
+                Layers::Dense => !is_moe(layer),
+                Layers::Moe => is_moe(layer),
+            };
+            if is_there {
+                push(&prefix, row);
+            }
         }
-        all.push(needed(&ROUTER, &prefix));
-        all.extend(EXPERTS.iter().map(|rule| {
-            let mut stack = needed(rule, &prefix);
-            stack.dims.push(lengths.experts);
-            // llama.cpp runs experts without a gate.
-            stack.optional = rule.target.starts_with("ffn_gate_exps");
-            stack
-        }));
     }
     all
 }
@@ -81,15 +67,19 @@ mod tests {
     #[test]
     fn names_and_shapes_are_the_tables() {
         let mut lengths = Lengths {
-            embd: 8,
-            ff: 16,
-            q: 12,
-            kv: 4,
-            vocab: 300,
-            experts: 0,
+            embd: Some(8),
+            ff: Some(16),
+            heads: Some(6),
+            heads_kv: Some(2),
+            head_dim: Some(2),
+            vocab: Some(300),
+            experts: Some(0),
+            ..Lengths::default()
         };
         let shape = |lengths: &Lengths, name: &str| {
-            let all = of_llama(lengths, 2);
+            let has_experts = lengths.experts != Some(0);
+            let family = family_of_gguf("llama", has_experts).unwrap();
+            let all = of_family(family, lengths, 2, |_| has_experts);
             let needed = all.into_iter().find(|needed| needed.name == name);
             needed.map(|needed| (needed.dims, needed.optional))
         };
@@ -105,7 +95,8 @@ mod tests {
         ] {
             assert_eq!(shape(&lengths, name), expected, "{name}");
         }
-        lengths.experts = 3;
+        lengths.experts = Some(3);
+        lengths.expert_ff = Some(16);
         for (name, expected) in [
             ("blk.0.ffn_down.weight", None),
             ("blk.0.ffn_down_exps.weight", Some((vec![16, 8, 3], false))),

@@ -73,6 +73,30 @@ pub enum VocabularyError {
         expected: &'static str,
     },
 
+    /// No pre-tokenizer of llama.cpp is known to split text as the description says.
+    #[error(
+        "`{path}`: the pre_tokenizer `{found}` is not one that is recognized; give llama.cpp's name for it with `--pre NAME`{usual}"
+    )]
+    UnknownPreTokenizer {
+        /// The file.
+        path: PathBuf,
+        /// The description, as JSON.
+        found: String,
+        /// What checkpoints of this kind have; empty, or begins with a separator.
+        usual: String,
+    },
+
+    /// A pre-tokenizer is asked for where there is none.
+    #[error(
+        "`{dir}` has a SentencePiece vocabulary, which has no pre-tokenizer: leave out `--pre {asked_for}`"
+    )]
+    NoPreTokenizer {
+        /// The checkpoint folder.
+        dir: PathBuf,
+        /// The name that was given.
+        asked_for: &'static str,
+    },
+
     /// There are more tokens than rows in the embedding.
     #[error(
         "`{path}` has ids up to {last}, and the embedding has rows up to {}: is `vocab_size` of config.json, {expected}, that of this tokenizer?",

@@ -18,6 +18,7 @@ mod error;
 mod files;
 mod named;
 mod own_template;
+pub mod policy;
 mod pre_tokenizer;
 pub(crate) mod sentencepiece;
 mod special;
@@ -36,6 +37,8 @@ pub(crate) use added::SCORE as ADDED_SCORE;
 pub use error::VocabularyError;
 use named::NamedTokens;
 use own_template::OwnTemplates;
+pub use policy::TokenizerPolicy;
+pub use pre_tokenizer::{PreTokenizer, UnknownPreTokenizer};
 use special::Sources;
 use tokenizer_json::Surroundings;
 use tokens::Tokens;
@@ -52,8 +55,12 @@ pub struct VocabularyRequest<'a> {
     pub vocab_size: usize,
     /// The whole config.json, for the ids of special tokens.
     pub config: &'a Json,
+    /// Which files are read, and what is particular about the family.
+    pub policy: TokenizerPolicy,
     /// A chat template that the user asks for instead of the checkpoint's own.
     pub chat_template: Option<String>,
+    /// The pre-tokenizer that the user asks for instead of the one that is recognized.
+    pub pre: Option<PreTokenizer>,
 }
 
 /// A checkpoint's vocabulary.
@@ -89,6 +96,9 @@ pub fn read(request: &VocabularyRequest<'_>) -> Result<Vocabulary, VocabularyErr
         named: NamedTokens::read(request.dir, config)?,
     };
     let mut special = checkpoint.write_tokens(&mut written)?;
+    if let Some(pre) = request.pre {
+        written.replace_pre(request.dir, pre)?;
+    }
     written.put_special(special.find(&special::KINDS));
     let own = own_template::read(request.dir, &config_path, config)?;
     let is_overlooked = config.is_none_or(|config| {
@@ -186,7 +196,15 @@ impl<'a> Checkpoint<'a> {
                 Some(vocab_size),
             ))
         } else {
-            let (pre, notes) = pre_tokenizer::detect(&json_path, &tokenizer)?;
+            let (pre, notes) = pre_tokenizer::detect(
+                &json_path,
+                &tokenizer,
+                pre_tokenizer::Hints {
+                    asked_for: self.request.pre,
+                    preferred: self.request.policy.pre,
+                    config: self.config,
+                },
+            )?;
             written.notes.extend(notes);
             let tokens = byte_level::tokens(
                 &json_path,
@@ -197,7 +215,7 @@ impl<'a> Checkpoint<'a> {
             )?;
             tokens.check_unique(&json_path)?;
             let merges = byte_level::merges(&json_path, &tokenizer.model.merges)?;
-            written.put_byte_level(pre, tokens, merges);
+            written.put_byte_level(pre.name(), tokens, merges);
             Ok(sources(
                 Some(tokenizer.into_surroundings()),
                 Some(vocab_size),

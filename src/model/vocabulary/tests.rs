@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
 use super::{
-    Vocabulary, VocabularyError, VocabularyRequest, read,
+    Vocabulary, VocabularyError, VocabularyRequest, policy, read,
     sentencepiece::{ModelProto, ModelType, Piece, PieceType, TrainerSpec},
 };
 use crate::gguf::{Array, Value};
@@ -51,7 +51,9 @@ impl Folder {
             dir,
             vocab_size,
             config: &config,
+            policy: policy::LLAMA,
             chat_template: None,
+            pre: None,
         })
     }
 

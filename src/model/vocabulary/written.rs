@@ -1,10 +1,13 @@
 //! The key-values in the order in which llama.cpp's converter adds them. A key that comes again
 //! keeps its place and takes the new value.
 
+use std::path::Path;
+
 use bstr::BString;
 use serde_json::Value as Json;
 
 use super::{
+    PreTokenizer, VocabularyError,
     own_template::OwnTemplates,
     special::{SpecialTokens, WRITTEN},
     spm_json::steps,
@@ -19,6 +22,12 @@ pub(super) struct Written {
     /// Things to tell the user.
     pub(super) notes: Vec<String>,
 }
+
+const MODEL: &str = "tokenizer.ggml.model";
+const PRE: &str = "tokenizer.ggml.pre";
+
+/// The model of a byte-level vocabulary, the only one with pre-tokenizers.
+const BYTE_LEVEL: &str = "gpt2";
 
 /// Notes beyond these are counted, not told: a vocabulary can have thousands of one kind.
 const MAX_NOTES: usize = 20;
@@ -45,8 +54,8 @@ impl Written {
 
     /// A SentencePiece vocabulary.
     pub(super) fn put_spm(&mut self, tokens: Tokens) {
-        self.put("tokenizer.ggml.model", "llama");
-        self.put("tokenizer.ggml.pre", "default");
+        self.put(MODEL, "llama");
+        self.put(PRE, "default");
         let scores = tokens.0.iter().map(|token| token.score).collect();
         let types = tokens.0.iter().map(|token| token.ty as i32).collect();
         let texts = tokens.0.into_iter().map(|token| token.text).collect();
@@ -57,13 +66,30 @@ impl Written {
 
     /// A byte-level vocabulary with the pre-tokenizer `pre`.
     pub(super) fn put_byte_level(&mut self, pre: &str, tokens: Tokens, merges: Vec<BString>) {
-        self.put("tokenizer.ggml.model", "gpt2");
-        self.put("tokenizer.ggml.pre", pre);
+        self.put(MODEL, BYTE_LEVEL);
+        self.put(PRE, pre);
         let types = tokens.0.iter().map(|token| token.ty as i32).collect();
         let texts = tokens.0.into_iter().map(|token| token.text).collect();
         self.put("tokenizer.ggml.tokens", Array::String(texts));
         self.put("tokenizer.ggml.token_type", Array::I32(types));
         self.put("tokenizer.ggml.merges", Array::String(merges));
+    }
+
+    /// Names the pre-tokenizer that was asked for. Fails where the vocabulary, read from `dir`, has none.
+    pub(super) fn replace_pre(
+        &mut self,
+        dir: &Path,
+        pre: PreTokenizer,
+    ) -> Result<(), VocabularyError> {
+        let model = self.key_values.iter().find(|(key, _)| key == MODEL);
+        if model.is_none_or(|(_, model)| *model != Value::from(BYTE_LEVEL)) {
+            return Err(VocabularyError::NoPreTokenizer {
+                dir: dir.to_owned(),
+                asked_for: pre.name(),
+            });
+        }
+        self.put(PRE, pre.name());
+        Ok(())
     }
 
     /// The special tokens for which there is a key.

@@ -355,7 +355,9 @@ fn the_template_asked_for_takes_the_place_of_the_default_one() {
         dir: folder.path(),
         vocab_size: 9,
         config: &config,
+        policy: policy::LLAMA,
         chat_template,
+        pre: None,
     };
     let vocabulary = read(&request).unwrap();
     assert_eq!(vocabulary.chat_template.as_deref(), Some("asked"));

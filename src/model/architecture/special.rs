@@ -1,0 +1,144 @@
+//! What no table can say, each under its name.
+
+use super::super::{
+    ConfigError, ModelConfig,
+    config::Hparams,
+    rope::{RopeScaling, rope_factors},
+};
+use crate::gguf::Value;
+
+/// Keys whose values are not one of config.json's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Special {
+    /// The number of layers.
+    BlockCount,
+    /// How rotary positions are scaled.
+    RopeScaling,
+    /// Number of experts, of those used, of groups, and how they are weighed.
+    ExpertCounts,
+    /// `partial_rotary_factor` of the width of a head.
+    RotaryDimensions,
+    /// The context before scaling, which Phi 3 always has.
+    OriginalContext,
+    /// How attention is scaled in a context that is stretched by two lists of factors.
+    LongRopeAttention,
+}
+
+/// A key behind the architecture's name, and its value.
+type Pair = (&'static str, Value);
+
+impl Special {
+    /// The keys and their values.
+    ///
+    /// # Errors
+    /// When config.json has a value that cannot be.
+    pub(in crate::model) fn key_values(
+        self,
+        config: &ModelConfig,
+    ) -> Result<Vec<Pair>, ConfigError> {
+        let one = |key, value: Value| Ok(vec![(key, value)]);
+        match self {
+            Self::BlockCount => one("block_count", config.n_layer.into()),
+            Self::RopeScaling => Ok(config.rope_scaling.key_values()),
+            Self::ExpertCounts => match config.experts {
+                Some(_) => expert_counts(&config.hparams),
+                None => Ok(Vec::new()),
+            },
+            Self::RotaryDimensions => {
+                let factor = config
+                    .hparams
+                    .f32(&["partial_rotary_factor"])?
+                    .unwrap_or(1.0);
+                let width = f64::from(factor) * f64::from(config.head_dim);
+                one("rope.dimension_count", (width as u32).into())
+            }
+            Self::OriginalContext => {
+                let key = "original_max_position_embeddings";
+                let context = config.hparams.positive(key)?;
+                let context = context.ok_or(ConfigError::Missing { key })?;
+                one("rope.scaling.original_context_length", context.into())
+            }
+            Self::LongRopeAttention => match config.rope_scaling.attention_factor(config)? {
+                Some(factor) => one("rope.scaling.attn_factor", factor.into()),
+                None => Ok(Vec::new()),
+            },
+        }
+    }
+}
+
+fn expert_counts(hparams: &Hparams) -> Result<Vec<Pair>, ConfigError> {
+    let counts: [(&'static str, &[&'static str]); 4] = [
+        (
+            "expert_count",
+            &["num_local_experts", "num_experts", "n_routed_experts"],
+        ),
+        (
+            "expert_used_count",
+            &[
+                "num_experts_per_tok",
+                "num_experts_per_token",
+                "top_k_experts",
+            ],
+        ),
+        ("expert_group_count", &["n_group"]),
+        ("expert_group_used_count", &["topk_group"]),
+    ];
+    let mut pairs = Vec::new();
+    for (key, from) in counts {
+        if let Some(count) = hparams.u32(from)? {
+            pairs.push((key, count.into()));
+        }
+    }
+    let spellings = [
+        "score_function",
+        "scoring_func",
+        "score_func",
+        "moe_router_activation",
+        "moe_router_activation_func",
+        "expert_selection_fn",
+    ];
+    if let Some((key, found)) = hparams.find(&spellings) {
+        // llama.cpp's numbers for them.
+        let function: u32 = match found.as_str() {
+            Some("softmax") => 1,
+            Some("sigmoid") => 2,
+            Some("sqrtsoftplus") => 4,
+            _ => {
+                let expected = "`softmax`, `sigmoid` or `sqrtsoftplus`";
+                return Err(ConfigError::value(key, found, expected));
+            }
+        };
+        pairs.push(("expert_gating_func", function.into()));
+    }
+    Ok(pairs)
+}
+
+/// Tensors that follow from config.json.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Computed {
+    /// `rope_freqs.weight`: what Llama 3's scaling divides each rotary frequency by.
+    RopeFrequencies,
+    /// `rope_factors_long.weight` and `rope_factors_short.weight`: the lists of `longrope`.
+    RopeFactors,
+}
+
+impl Computed {
+    /// The tensors, all vectors.
+    ///
+    /// # Errors
+    /// When a list is of the wrong length.
+    pub(in crate::model) fn tensors(
+        self,
+        config: &ModelConfig,
+    ) -> Result<Vec<(&'static str, Vec<f32>)>, ConfigError> {
+        Ok(match self {
+            Self::RopeFrequencies => {
+                let scaling: &RopeScaling = &config.rope_scaling;
+                let factors = scaling.frequency_factors(config.head_dim, config.rope_theta);
+                let named = factors.map(|factors| ("rope_freqs.weight", factors));
+                named.into_iter().collect()
+            }
+            Self::RopeFactors => rope_factors(config)?,
+        })
+    }
+}

@@ -1,0 +1,62 @@
+//! The families that are converted, a file each: nothing but data. `docs/new-architecture.md` tells how
+//! one is added.
+
+mod llama;
+mod mistral;
+mod mixtral;
+mod qwen2;
+mod qwen2moe;
+mod qwen3;
+mod qwen3moe;
+mod rows;
+
+use super::architecture::Architecture;
+use crate::table::{Cell, aligned};
+
+/// All families, the best known first.
+pub const ALL: &[&Architecture] = &[
+    &mixtral::MIXTRAL,
+    &llama::LLAMA,
+    &mistral::MISTRAL,
+    &qwen2::QWEN2,
+    &qwen2moe::QWEN2_MOE,
+    &qwen3::QWEN3,
+    &qwen3moe::QWEN3_MOE,
+];
+
+/// The family of a class that `architectures` of config.json names.
+pub fn of_class(class: &str) -> Option<&'static Architecture> {
+    let mut all = ALL.iter().copied();
+    all.find(|family| family.classes.contains(&class))
+}
+
+/// The family of a `model_type` of config.json.
+pub fn of_model_type(model_type: &str) -> Option<&'static Architecture> {
+    let mut all = ALL.iter().copied();
+    all.find(|family| family.model_type == model_type)
+}
+
+/// The family by its own name.
+pub fn named(name: &str) -> Option<&'static Architecture> {
+    let mut all = ALL.iter().copied();
+    all.find(|family| family.name == name)
+}
+
+/// All families, a line each: the family, its architecture in llama.cpp, its classes.
+pub fn list() -> String {
+    let row = |cells: [&str; 3]| cells.map(|cell| Cell::Left(cell.to_owned())).into();
+    let mut families = ALL.to_vec();
+    families.sort_unstable_by_key(|family| family.name.to_lowercase());
+    let mut rows: Vec<Vec<Cell>> = vec![row([
+        "family",
+        "architecture",
+        "`architectures` of config.json",
+    ])];
+    for family in families {
+        rows.push(row([family.name, family.gguf, &family.classes.join(", ")]));
+    }
+    aligned(&rows)
+}
+
+#[cfg(test)]
+mod tests;

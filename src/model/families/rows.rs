@@ -1,0 +1,167 @@
+//! Rows that many families share. Those of a layer follow `model.layers.N.` and `blk.N.`.
+
+use super::super::architecture::{
+    Dim::{self, Embd, Expert, ExpertFf, Ff, HeadDim, Kv, Q, SharedFf, Sum, Vocab},
+    From, Row, Take,
+};
+
+/// Embedding, last norm, and the output matrix, which is absent where the output is the embedding.
+pub(super) const OUTER: &[Row] = &[
+    Row::outer("embed_tokens.weight", "token_embd.weight", &[Vocab, Embd]),
+    Row::outer("norm.weight", "output_norm.weight", &[Embd]),
+    Row::output("lm_head.weight", "output.weight", &[Vocab, Embd]),
+];
+
+/// The norms before attention and before the feed-forward network.
+pub(super) const NORMS: &[Row] = &[
+    Row::of("input_layernorm.weight", "attn_norm.weight", &[Embd]),
+    Row::of(
+        "post_attention_layernorm.weight",
+        "ffn_norm.weight",
+        &[Embd],
+    ),
+];
+
+/// Attention whose queries and keys are in llama.cpp's rotary order.
+pub(super) const ROTARY_ATTENTION: &[Row] = &[
+    Row::of("self_attn.q_proj.weight", "attn_q.weight", &[Q, Embd]).rotary(),
+    Row::of("self_attn.k_proj.weight", "attn_k.weight", &[Kv, Embd]).rotary(),
+    Row::of("self_attn.v_proj.weight", "attn_v.weight", &[Kv, Embd]),
+    Row::of("self_attn.o_proj.weight", "attn_output.weight", &[Embd, Q]),
+    Row::of("self_attn.q_proj.bias", "attn_q.bias", &[Q])
+        .rotary()
+        .optional(),
+    Row::of("self_attn.k_proj.bias", "attn_k.bias", &[Kv])
+        .rotary()
+        .optional(),
+    Row::of("self_attn.v_proj.bias", "attn_v.bias", &[Kv]).optional(),
+    Row::of("self_attn.o_proj.bias", "attn_output.bias", &[Embd]).optional(),
+];
+
+/// Attention with its rows as they stand.
+pub(super) const ATTENTION: &[Row] = &[
+    Row::of("self_attn.q_proj.weight", "attn_q.weight", &[Q, Embd]),
+    Row::of("self_attn.k_proj.weight", "attn_k.weight", &[Kv, Embd]),
+    Row::of("self_attn.v_proj.weight", "attn_v.weight", &[Kv, Embd]),
+    Row::of("self_attn.o_proj.weight", "attn_output.weight", &[Embd, Q]),
+];
+
+/// What may be added to queries, keys and values.
+pub(super) const QKV_BIASES: &[Row] = &[
+    Row::of("self_attn.q_proj.bias", "attn_q.bias", &[Q]).optional(),
+    Row::of("self_attn.k_proj.bias", "attn_k.bias", &[Kv]).optional(),
+    Row::of("self_attn.v_proj.bias", "attn_v.bias", &[Kv]).optional(),
+];
+
+/// What may be added to the output of attention.
+pub(super) const ATTENTION_OUTPUT_BIAS: &[Row] =
+    &[Row::of("self_attn.o_proj.bias", "attn_output.bias", &[Embd]).optional()];
+
+/// Norms of each head of queries and keys, the same for all heads.
+pub(super) const HEAD_NORMS: &[Row] = &[
+    Row::of("self_attn.q_norm.weight", "attn_q_norm.weight", &[HeadDim]),
+    Row::of("self_attn.k_norm.weight", "attn_k_norm.weight", &[HeadDim]),
+];
+
+/// The dense feed-forward network, in layers without experts.
+pub(super) const FFN: &[Row] = &[
+    Row::of("mlp.gate_proj.weight", "ffn_gate.weight", &[Ff, Embd]).dense(),
+    Row::of("mlp.up_proj.weight", "ffn_up.weight", &[Ff, Embd]).dense(),
+    Row::of("mlp.down_proj.weight", "ffn_down.weight", &[Embd, Ff]).dense(),
+];
+
+/// What may be added in the dense feed-forward network.
+pub(super) const FFN_BIASES: &[Row] = &[
+    Row::of("mlp.gate_proj.bias", "ffn_gate.bias", &[Ff])
+        .dense()
+        .optional(),
+    Row::of("mlp.up_proj.bias", "ffn_up.bias", &[Ff])
+        .dense()
+        .optional(),
+    Row::of("mlp.down_proj.bias", "ffn_down.bias", &[Embd])
+        .dense()
+        .optional(),
+];
+
+/// The router of most Mixtures of Experts.
+pub(super) const ROUTER: &[Row] =
+    &[Row::of("mlp.gate.weight", "ffn_gate_inp.weight", &[Expert, Embd]).moe()];
+
+/// The first half of each expert's rows of `gate_up_proj`.
+pub(super) const GATE_HALF: &[Take] = &[Take {
+    groups: Expert,
+    first: Dim::N(0),
+    rows: ExpertFf,
+}];
+
+/// The second half.
+pub(super) const UP_HALF: &[Take] = &[Take {
+    groups: Expert,
+    first: ExpertFf,
+    rows: ExpertFf,
+}];
+
+/// The shape of gate and up projections of all experts in one tensor.
+pub(super) const GATE_UP: &[Dim] = &[Expert, Sum(&[ExpertFf, ExpertFf]), Embd];
+
+/// Experts in both layouts: a tensor for each, as transformers 4 writes them, and all in one, in which
+/// the gate stands before the up projection, as transformers 5 does.
+pub(super) const EXPERTS: &[Row] = &[
+    Row::made(
+        From::Either(&[
+            From::Each("mlp.experts.{}.gate_proj.weight"),
+            From::Part {
+                name: "mlp.experts.gate_up_proj",
+                shape: GATE_UP,
+                take: GATE_HALF,
+            },
+        ]),
+        "ffn_gate_exps.weight",
+        &[Expert, ExpertFf, Embd],
+    )
+    .moe(),
+    Row::made(
+        From::Either(&[
+            From::Each("mlp.experts.{}.up_proj.weight"),
+            From::Part {
+                name: "mlp.experts.gate_up_proj",
+                shape: GATE_UP,
+                take: UP_HALF,
+            },
+        ]),
+        "ffn_up_exps.weight",
+        &[Expert, ExpertFf, Embd],
+    )
+    .moe(),
+    Row::made(
+        From::Either(&[
+            From::Each("mlp.experts.{}.down_proj.weight"),
+            From::One("mlp.experts.down_proj"),
+        ]),
+        "ffn_down_exps.weight",
+        &[Expert, Embd, ExpertFf],
+    )
+    .moe(),
+];
+
+/// Experts that see every token, as one network beside the others.
+pub(super) const SHARED_EXPERTS: &[Row] = &[
+    Row::of(
+        "mlp.shared_experts.gate_proj.weight",
+        "ffn_gate_shexp.weight",
+        &[SharedFf, Embd],
+    )
+    .moe(),
+    Row::of(
+        "mlp.shared_experts.up_proj.weight",
+        "ffn_up_shexp.weight",
+        &[SharedFf, Embd],
+    )
+    .moe(),
+    Row::of(
+        "mlp.shared_experts.down_proj.weight",
+        "ffn_down_shexp.weight",
+        &[Embd, SharedFf],
+    )
+    .moe(),
+];
