@@ -98,7 +98,7 @@ impl Ingredients<'_> {
     }
 
     /// The tensor of a row; `None` where the merged model has none.
-    fn tensor(&self, row: &Row, layer: u32) -> Option<ModelTensor> {
+    fn tensor(&self, row: &'static Row, layer: u32) -> Option<ModelTensor> {
         let name = target(row, layer);
         let data = match Weights::of(row) {
             Weights::Gates => TensorData::Computed(self.gates.layers[layer as usize].clone()),
@@ -194,7 +194,7 @@ impl Ingredients<'_> {
     fn networks<'a>(
         &self,
         experts: impl Iterator<Item = (&'a Expert, &'a usize)>,
-        row: &Row,
+        row: &'static Row,
         layer: u32,
         dense: &str,
     ) -> TensorData {
@@ -244,7 +244,7 @@ fn from(row: &'static Row, layout: Layout) -> &'static From {
 }
 
 /// The name in the checkpoint of a row's tensor; `{}` stands for the number of an expert.
-fn source(architecture: &Architecture, row: &Row, layer: u32, layout: Layout) -> String {
+fn source(architecture: &Architecture, row: &'static Row, layer: u32, layout: Layout) -> String {
     let names = &architecture.names;
     let root = names.roots.first().copied().unwrap_or_default();
     let name = from(row, layout).name();

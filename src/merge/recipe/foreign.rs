@@ -15,7 +15,7 @@ const OF_EXPERT: &str =
 const OPTION: &str = "it is an option of mergekit-moe's command line; take it out";
 
 /// Keys at the top of a recipe, and why they are not taken.
-const TOP: [(&str, &str); 31] = [
+const TOP: [(&str, &str); 30] = [
     ("merge_method", MERGEKIT_YAML),
     ("models", MERGEKIT_YAML),
     ("slices", MERGEKIT_YAML),

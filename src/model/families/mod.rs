@@ -10,6 +10,7 @@ mod qwen3;
 mod qwen3moe;
 mod rows;
 
+pub(crate) use self::{mixtral::MIXTRAL, qwen2moe::QWEN2_MOE, qwen3moe::QWEN3_MOE};
 use super::architecture::Architecture;
 use crate::table::{Cell, aligned};
 

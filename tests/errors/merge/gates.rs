@@ -5,7 +5,7 @@ use std::{fs, path::Path, sync::atomic::AtomicBool};
 use serde_json::{Value as Json, json};
 use swallow_gguf::{
     convert::CheckpointSource,
-    merge::gates::{GateError, GateMode, Gates, PromptOptions, Prompts, from_prompts},
+    merge::gates::{GateError, GateMode, GateNames, Gates, PromptOptions, Prompts, from_prompts},
     source::{Dtype, ShardError},
 };
 
