@@ -2,7 +2,12 @@
 
 use std::{num::NonZeroUsize, path::PathBuf};
 
-use crate::{file_type::FileType, mix::tensor_type, model::SkipPattern, plan::Search};
+use crate::{
+    file_type::FileType,
+    mix::tensor_type,
+    model::{SkipPattern, vocabulary::PreTokenizer},
+    plan::Search,
+};
 use clap::{Args, Parser, Subcommand};
 use swallow_quant::GgmlType;
 

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, builder::NonEmptyStringValueParser};
 
 use super::{WriteArgs, write::split_bytes};
-use crate::{merge::Asked, model::SkipPattern};
+use crate::{
+    merge::Asked,
+    model::{SkipPattern, vocabulary::PreTokenizer},
+};
 
 /// `swallow-gguf merge`
 #[derive(Debug, Args)]

@@ -126,7 +126,10 @@ impl Merged<'_> {
                 keys.extend(sparse);
                 keys.extend(of_base("max_window_layers"));
                 keys.extend([
-                    ("layer_types", json!(vec!["full_attention"; base.n_layer as usize])),
+                    (
+                        "layer_types",
+                        json!(vec!["full_attention"; base.n_layer as usize]),
+                    ),
                     ("num_experts", n_expert),
                     ("qkv_bias", json!(true)),
                     ("shared_expert_intermediate_size", json!(base.n_ff)),

@@ -46,14 +46,14 @@ use std::{
 use serde_json::Value as Json;
 
 pub use checkpoint::MergedCheckpoint;
+use config::Merged;
 pub use conversion::MergeWishes;
 pub use error::MergeError;
 pub use gates::GateProgress;
-use config::Merged;
 use gates::{GateError, GateMode, GateNames, Gates, PromptOptions, Prompts};
+pub use output::{Asked, Output};
 use parents::Parents;
 use recipe::Recipe;
-pub use output::{Asked, Output};
 pub use reference::Place;
 use vocabulary::MergedVocabulary;
 
@@ -152,7 +152,11 @@ impl Merge {
         let dir = path.parent().unwrap_or(Path::new(""));
         let parents = Parents::open(&recipe, dir, &options.client, &options.skip_tensors)?;
         let mut notes = parents.notes();
-        let output = Output::choose(options.architecture.or(recipe.architecture), &recipe, &parents)?;
+        let output = Output::choose(
+            options.architecture.or(recipe.architecture),
+            &recipe,
+            &parents,
+        )?;
         parents.require_biases_of(output)?;
         if output.has_shared_expert() {
             recipe.require_shared_prompts(path)?;
@@ -265,7 +269,12 @@ impl Merge {
     /// As [`Merge::model_config`].
     fn checkpoint_tensors(&self, layout: Layout) -> Result<Vec<CheckpointTensor>, MergeError> {
         let (config, dtype) = (self.model_config()?, self.gate_dtype());
-        Ok(tensors::checkpoint_tensors(&self.tensors, &config, layout, dtype))
+        Ok(tensors::checkpoint_tensors(
+            &self.tensors,
+            &config,
+            layout,
+            dtype,
+        ))
     }
 
     /// The format that gates are written in.

@@ -257,7 +257,10 @@ impl Expert {
             None if least == 0 => return Ok(Vec::new()),
             Some(Value::Sequence(list)) if (least..=MAX_EXPERTS).contains(&list.len()) => list,
             found => {
-                let expected = format!("a list of {least} to {MAX_EXPERTS} experts");
+                let expected = match least {
+                    0 => "a list of one expert".to_owned(),
+                    _ => format!("a list of {least} to {MAX_EXPERTS} experts"),
+                };
                 return Err(top.error(key, found.unwrap_or(&Value::Null), expected));
             }
         };

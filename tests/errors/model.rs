@@ -21,6 +21,7 @@ variants!(ConfigError {
     Architecture,
     Value,
     Missing,
+    MissingLength,
     Quantized,
 });
 
@@ -30,6 +31,8 @@ variants!(TensorError {
     Shape,
     Type,
     SlowPattern,
+} hands_on {
+    Config,
 });
 
 variants!(OverrideError {
@@ -72,11 +75,7 @@ fn configs(list: &mut Section) {
         "num_attention_heads": 8,
     });
     for (case, key, value) in [
-        (
-            "another class",
-            "architectures",
-            json!(["Qwen2ForCausalLM"]),
-        ),
+        ("another class", "architectures", json!(["GPT2LMHeadModel"])),
         (
             "a slip in the class",
             "architectures",

@@ -251,19 +251,27 @@ fn degenerate_layers_are_named() {
 fn gates_come_back_from_their_file() {
     let dir = tempfile::tempdir().unwrap();
     let gates = Gates::random(12, 4, 20, 5).with_shared(1);
-    assert_eq!((gates.n_expert, gates.layers[0].len(), gates.shared.len()), (3, 60, 12));
+    assert_eq!(
+        (gates.n_expert, gates.layers[0].len(), gates.shared.len()),
+        (3, 60, 12)
+    );
     for dtype in [Dtype::Bf16, Dtype::F16, Dtype::F32] {
         let path = dir.path().join(format!("{dtype:?}.safetensors"));
         gates.save(&path, GateNames::Mixtral, dtype, false).unwrap();
         assert_eq!(Gates::read(&path).unwrap(), gates.clone().rounded(dtype));
         assert_eq!(
-            gates.save(&path, GateNames::Mixtral, dtype, false).unwrap_err().to_string(),
+            gates
+                .save(&path, GateNames::Mixtral, dtype, false)
+                .unwrap_err()
+                .to_string(),
             format!(
                 "`{}` exists: choose another name for the gates, or replace it with `--force`",
                 path.display()
             )
         );
-        Gates::random(1, 1, 1, 0).save(&path, GateNames::Mlp, dtype, true).unwrap();
+        Gates::random(1, 1, 1, 0)
+            .save(&path, GateNames::Mlp, dtype, true)
+            .unwrap();
         assert_eq!(Gates::read(&path).unwrap().n_layer, 1);
     }
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);

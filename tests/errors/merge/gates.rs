@@ -68,7 +68,11 @@ fn files(list: &mut Section, dir: &Path) {
     let gates = read(&[(GATE, &[2, 2])], 1.0).unwrap();
     let sizes = gates.expect_sizes(&path, 40, 2, 5120);
     list.add("gates of another model", sizes.unwrap_err());
-    let save = |path: &Path| gates.save(path, GateNames::Mixtral, Dtype::Bf16, false).unwrap_err();
+    let save = |path: &Path| {
+        gates
+            .save(path, GateNames::Mixtral, Dtype::Bf16, false)
+            .unwrap_err()
+    };
     list.add("a file in the place of the gates", save(&path));
     list.add(
         "gates in a folder that is not there",
