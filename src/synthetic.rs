@@ -126,7 +126,7 @@ pub fn write(dir: &Path, spec: &Spec) -> io::Result<()> {
     fs::write(dir.join("config.json"), format!("{:#}\n", config(spec)))?;
     fs::write(
         dir.join("tokenizer.model"),
-        tokenizer_model(spec.sizes.vocab_size),
+        tokenizer_model(spec.sizes.vocab_size, &[]),
     )?;
     let tensors = tensors(spec);
 
@@ -180,8 +180,9 @@ fn config(spec: &Spec) -> serde_json::Value {
     config
 }
 
-/// A SentencePiece model: the three special pieces, the 256 bytes, and numbered words.
-fn tokenizer_model(vocab_size: usize) -> Vec<u8> {
+/// A SentencePiece model of `vocab_size` pieces: the three special ones, the 256 bytes, `words`, and then
+/// numbered words.
+pub fn tokenizer_model(vocab_size: usize, words: &[String]) -> Vec<u8> {
     let piece = |text: String, score: f32, kind: PieceType| Piece {
         piece: Some(text.into_bytes()),
         score: Some(score),
@@ -193,7 +194,10 @@ fn tokenizer_model(vocab_size: usize) -> Vec<u8> {
         piece("</s>".into(), 0.0, PieceType::Control),
     ];
     let bytes = (0..256).map(|b| piece(format!("<0x{b:02X}>"), 0.0, PieceType::Byte));
-    let words = (0..).map(|i| piece(format!("▁w{i}"), -(i as f32), PieceType::Normal));
+    let numbered = (0..).map(|i| format!("▁w{i}"));
+    let words = (0..)
+        .zip(words.iter().cloned().chain(numbered))
+        .map(|(i, word)| piece(word, -(i as f32), PieceType::Normal));
     let pieces = special
         .into_iter()
         .chain(bytes)

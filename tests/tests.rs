@@ -8,6 +8,7 @@ mod devices;
 mod diff;
 mod edited;
 mod errors;
+mod families;
 mod gguf;
 mod hub;
 mod imatrix;

@@ -14,6 +14,8 @@ variants!(VocabularyError {
     Protobuf,
     Entry,
     Unsupported,
+    UnknownPreTokenizer,
+    NoPreTokenizer,
     TooManyTokens,
     VocabSize,
     DuplicateText,
