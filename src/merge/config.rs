@@ -147,9 +147,11 @@ impl Merged<'_> {
                 keys.push((count, n_expert));
                 let of_window = ["layer_types", "max_window_layers", "use_sliding_window"];
                 keys.extend(of_window.into_iter().filter_map(of_base));
-                keys.extend(of_base("sliding_window"));
-                let bias = of_base("attention_bias");
-                keys.push(bias.unwrap_or(("attention_bias", json!(false))));
+                // Without its switch a width counts for nothing.
+                let is_on = self.json.get("use_sliding_window") == Some(&json!(true));
+                let window = of_base("sliding_window").filter(|_| is_on);
+                keys.push(window.unwrap_or(("sliding_window", Json::Null)));
+                keys.push(("attention_bias", json!(false)));
             }
         }
         keys
@@ -177,8 +179,19 @@ mod tests {
     /// What counts of the config is the same in both wordings, and the base's.
     #[test]
     fn both_wordings_say_what_the_base_says() {
+        for (output, class) in [
+            (Output::Mixtral, "MistralForCausalLM"),
+            (Output::Qwen2Moe, "Qwen2ForCausalLM"),
+            (Output::Qwen2Moe, "LlamaForCausalLM"),
+            (Output::Qwen3Moe, "Qwen3ForCausalLM"),
+        ] {
+            both_wordings_say(output, class);
+        }
+    }
+
+    fn both_wordings_say(output: Output, class: &str) {
         let plain = json!({
-            "architectures": ["MistralForCausalLM"], "hidden_size": 64, "num_hidden_layers": 2,
+            "architectures": [class], "hidden_size": 64, "num_hidden_layers": 2,
             "num_attention_heads": 8, "num_key_value_heads": 2, "sliding_window": 4096,
         });
         let with = |key: &str, value: Json| {
@@ -205,12 +218,19 @@ mod tests {
         for json in bases {
             let base = ModelConfig::from_json(&json).unwrap();
             for layout in [Layout::Separate, Layout::Fused] {
-                let merged = mixtral(&base, &json, (4, 3), 100, Some(Dtype::Bf16), layout);
+                let merged = Merged {
+                    output,
+                    base: &base,
+                    json: &json,
+                    experts: (4, 3),
+                    n_vocab: 100,
+                    dtype: Some(Dtype::Bf16),
+                };
+                let merged = merged.config(layout);
                 assert_eq!(merged["sliding_window"], Json::Null);
                 assert_eq!(dtype_of(&merged), Some(Dtype::Bf16));
                 let merged = ModelConfig::from_json(&merged).unwrap();
-                let mixtral = crate::model::families::named("Mixtral").unwrap();
-                assert_eq!(merged.architecture, mixtral);
+                assert_eq!(merged.architecture, output.architecture());
                 assert_eq!((merged.experts, merged.n_vocab), (Some((4, 3)), 100));
                 let of =
                     |c: &ModelConfig| (c.n_layer, c.lengths(), c.rms_eps, c.rope_theta, c.tied);
@@ -218,6 +238,7 @@ mod tests {
                     vocab: Some(100),
                     experts: Some(4),
                     expert_ff: Some(base.n_ff.into()),
+                    shared_ff: output.has_shared_expert().then_some(base.n_ff.into()),
                     ..base.lengths()
                 };
                 assert_eq!(

@@ -325,7 +325,8 @@ impl Merge {
             dtype: self.dtype,
             seed,
         };
-        Ok(ingredients.gguf_tensors())
+        let tensors = ingredients.gguf_tensors();
+        tensors.map_err(|error| ConvertError::from(error).into())
     }
 
     /// Writes all of the merged checkpoint but its weights into the folder `dir`.

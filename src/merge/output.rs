@@ -60,9 +60,12 @@ impl Output {
         self == Self::Qwen2Moe
     }
 
-    /// Whether queries, keys and values always have biases: zeros where the parents have none.
-    pub(super) fn has_biases(self) -> bool {
-        self == Self::Qwen2Moe
+    /// The biases that it always has: zeros where the parents have none. It has no others.
+    pub(super) fn biases(self) -> &'static [&'static str] {
+        match self {
+            Self::Qwen2Moe => &["attn_q.bias", "attn_k.bias", "attn_v.bias"],
+            Self::Mixtral | Self::Qwen3Moe => &[],
+        }
     }
 
     /// The families that it can be made of, for messages.

@@ -93,10 +93,8 @@ impl Parents {
     /// Fails where a parent has a bias that `output` has not.
     pub(super) fn require_biases_of(&self, output: Output) -> Result<(), MergeError> {
         let known = |tensor: &ModelTensor| {
-            let own = tensor.name.rsplit('.').take(2).collect::<Vec<_>>();
-            let mut rows = output.architecture().rows();
-            // As `attn_q.bias`, behind the layer's number.
-            rows.any(|row| row.target.rsplit('.').eq(own.iter().copied()))
+            let mut biases = output.biases().iter();
+            biases.any(|bias| tensor.name.ends_with(bias))
         };
         for parent in &self.all {
             let mut biases = parent.tensors.iter().filter(|t| t.name.ends_with(".bias"));

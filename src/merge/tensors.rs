@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     model::{
-        Edit, ModelConfig, ModelTensor, Noise, Part, RowOrder, TensorData,
+        ConfigError, Edit, ModelConfig, ModelTensor, Noise, Part, RowOrder, TensorData,
         architecture::{Architecture, Dim, From, Layers, Place, Presence, Row},
         tensors::computed,
     },
@@ -78,7 +78,10 @@ impl Weights {
 
 impl Ingredients<'_> {
     /// The tensors of the GGUF, in the order of the rows.
-    pub(super) fn gguf_tensors(self) -> Vec<ModelTensor> {
+    ///
+    /// # Errors
+    /// Where what follows from config.json cannot be computed.
+    pub(super) fn gguf_tensors(self) -> Result<Vec<ModelTensor>, ConfigError> {
         let architecture = self.config.architecture;
         let mut out = Vec::new();
         let is_outer = |row: &&Row| row.place != Place::Layer;
@@ -88,13 +91,12 @@ impl Ingredients<'_> {
                 .filter(is_outer)
                 .filter_map(|row| self.tensor(row, 0)),
         );
-        // What follows from a config.json that the program itself has made is never wrong.
-        out.extend(computed(self.config).unwrap_or_default());
+        out.extend(computed(self.config)?);
         for layer in 0..self.config.n_layer {
             let rows = rows_of_layer(architecture);
             out.extend(rows.filter_map(|row| self.tensor(row, layer)));
         }
-        out
+        Ok(out)
     }
 
     /// The tensor of a row; `None` where the merged model has none.
@@ -116,7 +118,7 @@ impl Ingredients<'_> {
             Weights::Tokens => self.tokens(self.parents.base().tensor(&name)?),
             Weights::Base => match self.parents.base().tensor(&name) {
                 Some(tensor) => self.of_base(tensor, row),
-                None if row.target.ends_with(".bias") && self.output.has_biases() => {
+                None if self.output.biases().contains(&row.target) => {
                     TensorData::Computed(vec![0.0; self.elements(row)])
                 }
                 None if row.presence == Presence::Needed => {
