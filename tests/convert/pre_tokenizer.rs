@@ -16,7 +16,15 @@ fn a_pre_tokenizer_is_named_where_it_is_not_recognized_or_meant_otherwise() {
         fs::write(source.join("tokenizer.json"), tokenizer.to_string()).unwrap();
     };
     let written = |args: &[&str]| {
-        let run = convert(&source, &output, args);
+        // Not quiet, as notes are wanted.
+        let mut command = swallow_gguf();
+        command
+            .arg("convert")
+            .arg(&source)
+            .arg("-o")
+            .arg(&output)
+            .args(args);
+        let run = command.output().unwrap();
         let stderr = text(&run.stderr);
         assert!(run.status.success(), "{stderr}");
         let gguf = Gguf::open(&output).unwrap();

@@ -133,7 +133,8 @@ fn by(patterns: &[&str]) -> Json {
     sequence(&steps)
 }
 
-/// Descriptions, a name that each is recognized by, and texts that llama.cpp splits alike.
+/// Descriptions, a name that each is recognized by, and texts that llama.cpp splits alike. That of
+/// `tiny_aya` is not among them: llama.cpp splits too much otherwise.
 fn descriptions() -> Vec<(&'static str, Json, Vec<&'static [&'static str]>)> {
     let all = || vec![ASCII, CASELESS, CASED_LETTERS, MARKS];
     let without_marks = || vec![ASCII, CASELESS, CASED_LETTERS];
@@ -184,11 +185,6 @@ fn descriptions() -> Vec<(&'static str, Json, Vec<&'static [&'static str]>)> {
         ),
         ("tekken", by(&[TEKKEN]), vec![ASCII, CASELESS]),
         ("gpt-4o", by(&[GPT_4O]), vec![ASCII, CASELESS]),
-        (
-            "tiny_aya",
-            by(&[r"\d{1,3}(?=(?:\d{3})*\b)", GPT_4O]),
-            vec![ASCII],
-        ),
         (
             "deepseek-v3",
             by(&[r"\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+", DEEPSEEK_3]),
@@ -270,18 +266,19 @@ fn tokenizer_json(description: &Json, text: &str) -> (Vec<u8>, Vec<String>) {
     (json.to_string().into_bytes(), tokens)
 }
 
-/// llama.cpp's words of `text`, with bytes as characters.
-fn llama_words(description: &Json, text: &str, pre: Option<PreTokenizer>) -> Vec<String> {
+/// llama.cpp's words of `text`, with bytes as characters, and the name by which it splits.
+fn llama_words(description: &Json, text: &str) -> (Vec<String>, String) {
     let (json, tokens) = tokenizer_json(description, text);
-    let tokenizer = Tokenizer::named("tokenizer.json", &json, tokens.len(), pre);
-    let ids = tokenizer.0.vocab().tokenize(text.as_bytes(), false, false);
-    ids.iter()
-        .map(|token| tokens[usize::try_from(token.0).expect("an id")].clone())
-        .collect()
+    let Tokenizer(model) = Tokenizer::new("tokenizer.json", &json, tokens.len());
+    let ids = model.vocab().tokenize(text.as_bytes(), false, false);
+    let token = |id: i32| tokens[usize::try_from(id).expect("an id")].clone();
+    let words = ids.iter().map(|id| token(id.0)).collect();
+    let name = model.meta_val_str("tokenizer.ggml.pre");
+    (words, name.expect("a name"))
 }
 
 /// More texts than these, if the environment's `PROPTEST_CASES` says how many for each description.
-const CASES: u32 = 12;
+const CASES: u32 = 10;
 
 #[test]
 fn llama_cpp_splits_as_the_description_does() {
@@ -309,9 +306,9 @@ fn llama_cpp_splits_as_the_description_does() {
         };
         let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
         let result = TestRunner::new_with_rng(config, rng).run(&texts, |text| {
-            let expected = words(&description, &text);
-            let found = llama_words(&description, &text, None);
-            proptest::prop_assert_eq!(found, expected, "{:?}", text);
+            let (found, by) = llama_words(&description, &text);
+            proptest::prop_assert_eq!(by, name);
+            proptest::prop_assert_eq!(found, words(&description, &text), "{:?}", text);
             Ok(())
         });
         failures.extend(result.err().map(|error| format!("{name}: {error}")));
@@ -329,9 +326,6 @@ fn is_known(name: &str, text: &str) -> bool {
         })
     };
     let has_wide_space = text.contains(|c: char| c.is_whitespace() && c > '\u{800}');
-    let spaces = text
-        .split(|c: char| !c.is_whitespace())
-        .any(|run| run.chars().count() > 1);
     match name {
         // It keeps the digits of a number together, and spaces beyond ASCII are no Chinese to it.
         "deepseek-llm" => has_number(2) || has_wide_space,
@@ -343,8 +337,6 @@ fn is_known(name: &str, text: &str) -> bool {
             pairs.any(|(a, b)| a.is_whitespace() && b.is_numeric())
                 || bytes_as_characters(text).chars().any(looks_like_digit)
         }
-        // It does not tell capitals from small letters, nor where a number begins from the end of a text.
-        "tiny_aya" => text.chars().any(char::is_uppercase) || spaces,
         _ => false,
     }
 }

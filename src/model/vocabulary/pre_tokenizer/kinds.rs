@@ -211,7 +211,7 @@ pub(super) const KINDS: &[Kind] = &[
         plainest: PreTokenizer::new("tiny_aya"),
         others: &["cohere2moe"],
         otherwise: Some(
-            "llama.cpp does not end a word where a capital follows, as tokenizer.json does",
+            "llama.cpp splits capitals and long numbers otherwise than tokenizer.json does",
         ),
     },
     Kind {
