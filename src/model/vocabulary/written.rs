@@ -100,7 +100,7 @@ impl Written {
     }
 
     /// The vocabulary of a `tekken.json`, special tokens and all.
-    pub(super) fn put_tekken(&mut self, tekken: Tekken) {
+    pub(super) fn put_tekken(&mut self, pre: &str, tekken: Tekken) {
         let Tekken {
             tokens,
             merges,
@@ -108,7 +108,7 @@ impl Written {
             ..
         } = tekken;
         self.put(MODEL, BYTE_LEVEL);
-        self.put(PRE, "tekken");
+        self.put(PRE, pre);
         self.put("tokenizer.ggml.merges", Array::String(merges));
         for (kind, id) in ids {
             self.put_id(kind, id);
