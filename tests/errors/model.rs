@@ -75,11 +75,7 @@ fn configs(list: &mut Section) {
         "num_attention_heads": 8,
     });
     for (case, key, value) in [
-        (
-            "another class",
-            "architectures",
-            json!(["GPT2LMHeadModel"]),
-        ),
+        ("another class", "architectures", json!(["GPT2LMHeadModel"])),
         (
             "a slip in the class",
             "architectures",
