@@ -42,12 +42,7 @@ const KNOWN: [Known; 11] = [
     known("joyai-llm", "å±ĭæªĲ", Some(127_999), Some(false)),
     known("starcoder", "sdb", Some(49_151), None),
     known("refact", "getOptions", Some(49_151), None),
-    known(
-        "deepseek-r1-qwen",
-        "<｜begin▁of▁sentence｜>",
-        Some(151_646),
-        None,
-    ),
+    known("deepseek-r1-qwen", "<｜begin▁of▁sentence｜>", None, None),
     known("falcon3", ">>TITLE<<", None, None),
     known("glm4", "[gMASK]", None, None),
     known("megrez", "<|role_start|>", None, None),
