@@ -1,16 +1,16 @@
 //! The families that are converted, a file each: nothing but data. `docs/new-architecture.md` tells how
 //! one is added.
 
+mod cohere;
+mod cohere2;
 mod dots1;
 mod ernie4_5;
 mod exaone4;
-mod granite;
-mod cohere;
-mod cohere2;
 mod falcon;
 mod glm4;
-mod internlm2;
+mod granite;
 mod hunyuan;
+mod internlm2;
 mod llama;
 mod minicpm;
 mod mistral;
@@ -29,6 +29,7 @@ mod smollm3;
 mod stablelm;
 mod starcoder2;
 
+pub(crate) use self::{mixtral::MIXTRAL, qwen2moe::QWEN2_MOE, qwen3moe::QWEN3_MOE};
 use super::architecture::Architecture;
 use crate::table::{Cell, aligned};
 
