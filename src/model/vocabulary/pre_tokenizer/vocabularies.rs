@@ -43,12 +43,7 @@ const KNOWN: [Known; 12] = [
     known("starcoder", "sdb", Some(49_151), None),
     known("refact", "getOptions", Some(49_151), None),
     known("command-r", "ĠFanfare", Some(254_998), None),
-    known(
-        "deepseek-r1-qwen",
-        "<｜begin▁of▁sentence｜>",
-        Some(151_646),
-        None,
-    ),
+    known("deepseek-r1-qwen", "<｜begin▁of▁sentence｜>", None, None),
     known("falcon3", ">>TITLE<<", None, None),
     known("glm4", "[gMASK]", None, None),
     known("megrez", "<|role_start|>", None, None),
