@@ -178,7 +178,7 @@ impl ModelConfig {
                 "an even number: rotary embeddings turn pairs",
             ));
         }
-        check_layer_types(&hparams, n_layer)?;
+        check_layer_types(architecture, &hparams, n_layer)?;
 
         let experts = experts(architecture, &hparams)?;
         let n_ctx = needed("max_position_embeddings")?;
@@ -374,11 +374,13 @@ fn shared_ff(architecture: &Architecture, hparams: &Hparams) -> Result<Option<u3
     Ok(Some(product).filter(|width| *width > 0))
 }
 
-/// The kinds of layers that a list in config.json may name.
-const LAYER_TYPES: [&str; 2] = ["full_attention", "sliding_attention"];
-
 /// Fails where the list of the layers' kinds is too short or too long, or names one that is unknown.
-fn check_layer_types(hparams: &Hparams, n_layer: u32) -> Result<(), ConfigError> {
+fn check_layer_types(
+    architecture: &Architecture,
+    hparams: &Hparams,
+    n_layer: u32,
+) -> Result<(), ConfigError> {
+    let kinds = architecture.layer_kinds;
     let key = "layer_types";
     let Some(types) = hparams.texts(key)? else {
         return Ok(());
@@ -390,12 +392,12 @@ fn check_layer_types(hparams: &Hparams, n_layer: u32) -> Result<(), ConfigError>
             expected: format!("one for each of num_hidden_layers, {n_layer}"),
         });
     }
-    match types.iter().position(|kind| !LAYER_TYPES.contains(kind)) {
+    match types.iter().position(|kind| !kinds.contains(kind)) {
         None => Ok(()),
         Some(at) => Err(ConfigError::Value {
             key: format!("{key}[{at}]"),
             found: format!("`{}`", shown(types[at])),
-            expected: "`full_attention` or `sliding_attention`".into(),
+            expected: format!("`{}`", kinds.join("` or `")),
         }),
     }
 }
