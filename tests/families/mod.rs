@@ -97,18 +97,9 @@ const PENDING: &[&str] = &[
     "internlm2",
     "minicpm",
     "minicpm_longrope",
-    "mistral_tekken",
     "phi3",
     "phi4",
     "phimoe",
-    "qwen2",
-    "qwen2_r1",
-    "qwen2moe",
-    "qwen2moe_fused",
-    "qwen3",
-    "qwen3_untied",
-    "qwen3moe",
-    "qwen3moe_fused",
 ];
 
 const PROMPT: &str = "The quick brown fox jumps over 12 lazy dogs.";
