@@ -1,12 +1,24 @@
 //! The families that are converted, a file each: nothing but data. `docs/new-architecture.md` tells how
 //! one is added.
 
+mod dots1;
+mod ernie4_5;
+mod exaone4;
 mod granite;
+mod cohere;
+mod cohere2;
+mod falcon;
+mod glm4;
+mod internlm2;
+mod hunyuan;
 mod llama;
+mod minicpm;
 mod mistral;
 mod mixtral;
 mod olmo2;
 mod olmoe;
+mod phi3;
+mod phimoe;
 mod qwen2;
 mod qwen2moe;
 mod qwen3;
@@ -29,6 +41,14 @@ pub const ALL: &[&Architecture] = &[
     &qwen2moe::QWEN2_MOE,
     &qwen3::QWEN3,
     &qwen3moe::QWEN3_MOE,
+    &phi3::PHI3,
+    &phimoe::PHI_MOE,
+    &ernie4_5::ERNIE4_5,
+    &ernie4_5::ERNIE4_5_MOE,
+    &dots1::DOTS1,
+    &hunyuan::HUNYUAN_DENSE,
+    &hunyuan::HUNYUAN_MOE,
+    &exaone4::EXAONE4,
     &olmo2::OLMO2,
     &olmo2::OLMO3,
     &olmoe::OLMOE,
@@ -40,6 +60,12 @@ pub const ALL: &[&Architecture] = &[
     &starcoder2::STARCODER2,
     &seed_oss::SEED_OSS,
     &stablelm::STABLELM,
+    &cohere::COHERE,
+    &cohere2::COHERE2,
+    &falcon::FALCON,
+    &glm4::GLM4,
+    &internlm2::INTERNLM2,
+    &minicpm::MINICPM,
 ];
 
 /// The family of a class that `architectures` of config.json names.
