@@ -353,7 +353,7 @@ fn experts(
     Ok(Some((n_expert, n_expert_used)))
 }
 
-/// Width of all shared experts together.
+/// Width of all shared experts together; 0 where config.json says that there are none.
 fn shared_ff(architecture: &Architecture, hparams: &Hparams) -> Result<Option<u32>, ConfigError> {
     let Some(rule) = architecture
         .experts
@@ -371,7 +371,7 @@ fn shared_ff(architecture: &Architecture, hparams: &Hparams) -> Result<Option<u3
             ConfigError::value(key, &factor.into(), "a smaller number")
         })?;
     }
-    Ok(Some(product).filter(|width| *width > 0))
+    Ok(Some(product))
 }
 
 /// The kinds of layers that a list in config.json may name.

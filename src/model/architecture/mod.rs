@@ -99,6 +99,8 @@ impl fmt::Debug for Architecture {
 pub enum Default {
     /// An integer.
     Int(u64),
+    /// An integer where nothing stands; where `null` does, there is none.
+    IfAbsent(u64),
     /// A number.
     Float(f64),
     /// A truth value.

@@ -81,6 +81,10 @@ pub enum Presence {
     Needed,
     /// It may be absent.
     Optional,
+    /// It may be absent where this key of config.json is absent, false or 0.
+    NeededIf(&'static str),
+    /// It may be absent where this key of config.json is set.
+    NeededUnless(&'static str),
     /// It may be absent where `tie_word_embeddings` is set; it is written all the same where it is there.
     UnlessTied,
     /// It is left out where `tie_word_embeddings` is set, and must be there where it is not.
@@ -133,6 +137,18 @@ impl Row {
     /// The same, and it may be absent.
     pub const fn optional(mut self) -> Self {
         self.presence = Presence::Optional;
+        self
+    }
+
+    /// The same, and it may be absent where a key of config.json is not set.
+    pub const fn needed_if(mut self, key: &'static str) -> Self {
+        self.presence = Presence::NeededIf(key);
+        self
+    }
+
+    /// The same, and it may be absent where a key of config.json is set.
+    pub const fn needed_unless(mut self, key: &'static str) -> Self {
+        self.presence = Presence::NeededUnless(key);
         self
     }
 

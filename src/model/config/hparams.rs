@@ -80,7 +80,8 @@ impl Hparams {
         }
         let of = |key: &'static str| names(key).find_map(|name| self.0.get(name)?.as_u64());
         let value = match default {
-            Default::Int(n) => json!(n),
+            Default::IfAbsent(_) if found.is_some() => return,
+            Default::Int(n) | Default::IfAbsent(n) => json!(n),
             Default::Float(x) => json!(x),
             Default::Bool(is) => json!(is),
             Default::HeadsIfNull if found.is_none() => return,
@@ -189,6 +190,12 @@ impl Hparams {
             Some((_, Value::Bool(is))) => Ok(Some(*is)),
             Some((key, value)) => Err(ConfigError::value(key, value, "true or false")),
         }
+    }
+
+    /// Whether a key is there and neither `null`, false nor 0.
+    pub(in crate::model) fn is_set(&self, key: &'static str) -> bool {
+        let found = self.find(&[key]);
+        found.is_some_and(|(_, value)| *value != json!(false) && value.as_f64() != Some(0.0))
     }
 
     /// A list of texts; `None` where the key is absent or `null`.

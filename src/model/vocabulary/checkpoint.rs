@@ -139,7 +139,8 @@ impl<'a> Checkpoint<'a> {
                 let mut tekken = tekken::read(&path, &bytes, n_vocab)?;
                 tekken.tokens.check_unique(&path)?;
                 let chat_format = Some(std::mem::take(&mut tekken.version));
-                written.put_tekken(tekken);
+                let pre = pre_tokenizer::of_pattern(&path, &tekken.pattern, self.request.pre)?;
+                written.put_tekken(pre.name(), tekken);
                 // The file says it all.
                 let sources = Sources {
                     tokenizer: None,

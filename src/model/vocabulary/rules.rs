@@ -95,7 +95,7 @@ impl Rules<'_> {
                         written.put_id(kind, self.added_token(written, kind, text)?);
                     }
                 }
-                TokenizerRule::EosOfEod => {
+                TokenizerRule::EosOfEod if !self.is_of_transformers() => {
                     self.put_given_id(self.request.config.get("eod_token_id"), "eos", written);
                 }
                 TokenizerRule::EotOfGeneration => {
@@ -113,6 +113,12 @@ impl Rules<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether config.json is of one of HunYuan's kinds that the transformers library knows.
+    fn is_of_transformers(&self) -> bool {
+        let kind = self.request.config.get("model_type").and_then(Json::as_str);
+        matches!(kind, Some("hunyuan_v1_dense" | "hunyuan_v1_moe"))
     }
 
     fn put_space_prefix(&self, written: &mut Written) {

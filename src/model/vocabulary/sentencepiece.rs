@@ -121,6 +121,8 @@ pub(super) fn tokens(
         });
     }
     let mut tokens = Tokens::padding(vocab_size)?;
+    let trainer = model.trainer_spec.as_ref();
+    let byte_fallback = trainer.is_some_and(|trainer| trainer.byte_fallback());
     let mut ids: HashMap<&[u8], usize> = HashMap::with_capacity(model.pieces.len());
     for (id, piece) in model.pieces.iter().enumerate() {
         let text = piece.piece.as_deref().unwrap_or_default();
@@ -139,7 +141,11 @@ pub(super) fn tokens(
         tokens.0[id] = Token {
             text: text.into(),
             score: piece.score.unwrap_or_default(),
-            ty: token_type(piece.kind()),
+            ty: match text {
+                // Where there are bytes, SentencePiece itself does not use this one.
+                b"\0" if byte_fallback => TokenType::Unused,
+                _ => token_type(piece.kind()),
+            },
         };
     }
     Ok(tokens)

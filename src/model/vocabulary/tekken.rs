@@ -14,9 +14,6 @@ use super::{
     tokens::{Token, TokenType, Tokens},
 };
 
-/// The pattern that llama.cpp's pre-tokenizer of this name splits by.
-const PATTERN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-
 /// The special tokens of files that do not list them, which are those up to this version.
 const LAST_WITHOUT_LIST: u32 = 7;
 const UNLISTED: [&str; 20] = [
@@ -49,6 +46,8 @@ pub(super) struct Tekken {
     pub(super) merges: Vec<BString>,
     /// The kinds of special tokens and their ids, in the order of their keys.
     pub(super) ids: Vec<(&'static str, u32)>,
+    /// How text is split into words, as a regular expression.
+    pub(super) pattern: String,
     /// The version of the chat format.
     pub(super) version: String,
 }
@@ -95,13 +94,6 @@ pub(super) fn read(
         found,
     };
     let config = &file.config;
-    if config.pattern != PATTERN {
-        return Err(VocabularyError::Unsupported {
-            path: path.to_owned(),
-            found: "this `pattern`".to_owned(),
-            expected: "that of `tekken`",
-        });
-    }
     if config.default_vocab_size > vocab_size {
         return Err(VocabularyError::TooManyTokens {
             path: path.to_owned(),
@@ -160,6 +152,7 @@ pub(super) fn read(
         tokens,
         merges: Ranks::new(path, &listed)?.all_merges()?,
         ids,
+        pattern: file.config.pattern,
         version: file.config.version,
     })
 }

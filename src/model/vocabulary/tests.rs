@@ -2,6 +2,7 @@
 
 mod added;
 mod byte_level;
+mod pre_tokenizer;
 mod special;
 mod spm;
 
