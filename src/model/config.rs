@@ -12,7 +12,7 @@ pub(super) use hparams::positive_f32;
 use serde_json::Value;
 
 use super::{
-    architecture::{Architecture, Dim, Lengths, Presence, Row},
+    architecture::{Architecture, Dim, Layers, Lengths, Presence, Row},
     rope::{RopeScaling, rope_object},
 };
 use crate::gguf::shown;
@@ -264,7 +264,6 @@ impl ModelConfig {
 
     /// Whether a layer has the tensor of a row.
     pub(super) fn has_row(&self, row: &Row, layer: u32) -> bool {
-        use super::architecture::Layers;
         let is_moe = self
             .moe_layers
             .get(layer as usize)
@@ -337,6 +336,16 @@ fn experts(
         return Ok(None);
     };
     let n_expert = match hparams.u32(rule.count)? {
+        None | Some(0) if needs_experts(architecture) => {
+            let (key, found) = hparams
+                .find(rule.count)
+                .unwrap_or((rule.count[0], &Value::Null));
+            let expected = format!(
+                "at least 1: {} models have experts in all layers",
+                architecture.name
+            );
+            return Err(ConfigError::value(key, found, expected));
+        }
         None | Some(0) => return Ok(None),
         Some(n) => n,
     };
@@ -351,6 +360,12 @@ fn experts(
         ));
     }
     Ok(Some((n_expert, n_expert_used)))
+}
+
+/// Whether there is no layer without experts in models of this architecture.
+fn needs_experts(architecture: &Architecture) -> bool {
+    let has = |layers: Layers| architecture.rows().any(|row| row.layers == layers);
+    has(Layers::Moe) && !has(Layers::Dense)
 }
 
 /// Width of all shared experts together; 0 where config.json says that there are none.
