@@ -48,6 +48,7 @@ recipes! {
     falcon_rw
     glm4
     granite
+    granite_hybrid
     granitemoe
     granitemoe_shared
     hunyuan_dense
