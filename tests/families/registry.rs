@@ -17,14 +17,6 @@ use super::{NAMES, PENDING, golden, recipe::Recipe};
 /// `UPDATE_SNAPSHOTS=1 cargo test --release --test tests families::registry` writes it anew.
 const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/families/registry.txt");
 
-/// Layouts that llama.cpp's converter does not take, so that there is no golden file of them: family and
-/// source. `variants.rs` has tests of them.
-const CONVERTED_BY_US_ALONE: &[(&str, &str)] = &[
-    ("Mixtral", "mlp.gate.weight"),
-    ("Mixtral", "mlp.experts.gate_up_proj"),
-    ("Mixtral", "mlp.experts.down_proj"),
-];
-
 #[test]
 fn is_what_the_snapshot_shows() {
     let mut families = families::ALL.to_vec();
@@ -65,18 +57,6 @@ fn has_no_row_that_no_recipe_reaches() {
                 reached.insert(shown(row, layout));
             }
         }
-    }
-    for (family, source) in CONVERTED_BY_US_ALONE {
-        let family = families::named(family).unwrap();
-        let rows = family.rows().flat_map(|row| {
-            let layouts = row.from.layouts().iter();
-            layouts.map(move |layout| (row, layout))
-        });
-        let mut named = rows
-            .filter(|(_, layout)| layout.name() == *source)
-            .peekable();
-        assert!(named.peek().is_some(), "{source}");
-        reached.extend(named.map(|(row, layout)| shown(row, layout)));
     }
     let mut missing: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for family in families::ALL {

@@ -73,8 +73,7 @@ fn groups_of_heads_have_older_names() {
     });
 }
 
-/// All experts in one tensor, as transformers 5 writes them: of the same shapes and names, so that it is only
-/// tensors that are there which are looked for.
+/// All experts in one tensor, as transformers 5 writes them: the weights are others, so the tables are compared.
 #[test]
 fn experts_of_a_mixtral_in_one_tensor_make_the_same_table() {
     let dir = tempfile::tempdir().unwrap();
