@@ -54,6 +54,10 @@ pub(super) fn errors(list: &mut Section) {
             remove(recipe, "post_mlp_layernorm");
             add(recipe, "model.layers.{l}.post_mlp_layernorm.weight", &[255]);
         }),
+        ("hunyuan_moe", "no width of an expert", |recipe| {
+            let config = recipe["config"].as_object_mut().unwrap();
+            assert!(config.remove("moe_intermediate_size").is_some());
+        }),
         ("internlm2", "the biases of one tensor for all", |recipe| {
             add(recipe, "model.layers.{l}.attention.wqkv.bias", &[384]);
         }),
