@@ -7,6 +7,7 @@ mod greedy;
 mod recipe;
 mod registry;
 mod tokenizer;
+mod variants;
 mod write;
 
 use std::{
@@ -53,6 +54,7 @@ recipes! {
     granitemoe_shared
     hunyuan_dense
     hunyuan_moe
+    hunyuan_untied
     internlm2
     llama
     minicpm
