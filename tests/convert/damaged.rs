@@ -151,10 +151,10 @@ const CASES: &[Case] = &[
         "unsupported architecture",
         |d| {
             d.edit_json("config.json", |c| {
-                c["architectures"] = json!(["Qwen2ForCausalLM"])
+                c["architectures"] = json!(["GPT2LMHeadModel"])
             })
         },
-        &["`Qwen2ForCausalLM`, expected `MixtralForCausalLM`"],
+        &["`GPT2LMHeadModel`, expected one that `convert --list-architectures` prints"],
     ),
     (
         "vocabulary larger than vocab_size",

@@ -78,7 +78,10 @@ fn classes_that_are_something_else_are_told_what() {
             json!(["MixtralForCasualLM"]),
             "is `MixtralForCausalLM` meant?",
         ),
-        (json!(null), "is missing, expected `MixtralForCausalLM`"),
+        (
+            json!(null),
+            "is missing, expected one that `convert --list-architectures` prints",
+        ),
     ] {
         model.edit_json("config.json", |c| c["architectures"] = class.clone());
         let said = model.refused(&[]);

@@ -89,6 +89,8 @@ pub enum Presence {
     UnlessTied,
     /// It is left out where `tie_word_embeddings` is set, and must be there where it is not.
     IfUntied,
+    /// It must be there where another one of the checkpoint is, and only there.
+    With(&'static str),
 }
 
 impl Row {
@@ -153,6 +155,12 @@ impl Row {
     /// The same with another presence.
     pub const fn present(mut self, presence: Presence) -> Self {
         self.presence = presence;
+        self
+    }
+
+    /// The same, there where another tensor of the checkpoint is.
+    pub const fn with(mut self, other: &'static str) -> Self {
+        self.presence = Presence::With(other);
         self
     }
 

@@ -21,6 +21,10 @@ pub enum Special {
     /// Which layers see a window only: those that `layer_types` calls `sliding_attention`, without such a
     /// list all but every n-th. Nothing where there is no window.
     SlidingLayers(u32),
+    /// `scale_depth` shared by the square root of the number of layers.
+    ResidualScaleOfDepth,
+    /// `hidden_size` over `dim_model_base`.
+    LogitScaleOfWidth,
     /// The context before scaling, which Phi 3 always has.
     OriginalContext,
     /// How attention is scaled in a context that is stretched by two lists of factors.
@@ -56,9 +60,8 @@ impl Special {
             Self::RotaryDimensions => {
                 let factor = config
                     .hparams
-                    .f32(&["partial_rotary_factor"])?
-                    .unwrap_or(1.0);
-                let width = f64::from(factor) * f64::from(config.head_dim);
+                    .f64(&["partial_rotary_factor", "rotary_pct"])?;
+                let width = factor.unwrap_or(1.0) * f64::from(config.head_dim);
                 one("rope.dimension_count", (width as u32).into())
             }
             Self::SlidingLayers(full_every) => {
@@ -71,6 +74,15 @@ impl Special {
                     "attention.sliding_window_pattern",
                     Array::Bool(slides).into(),
                 )
+            }
+            Self::ResidualScaleOfDepth => {
+                let scale = needed(&config.hparams, "scale_depth")?;
+                let scale = scale / f64::from(config.n_layer).sqrt();
+                one("residual_scale", (scale as f32).into())
+            }
+            Self::LogitScaleOfWidth => {
+                let scale = f64::from(config.n_embd) / needed(&config.hparams, "dim_model_base")?;
+                one("logit_scale", (scale as f32).into())
             }
             Self::OriginalContext => {
                 let key = "original_max_position_embeddings";
@@ -91,6 +103,15 @@ impl Special {
                 false => Ok(Vec::new()),
             },
         }
+    }
+}
+
+/// A positive number that must be there.
+fn needed(hparams: &Hparams, key: &'static str) -> Result<f64, ConfigError> {
+    match hparams.f64(&[key])? {
+        Some(x) if x > 0.0 => Ok(x),
+        Some(x) => Err(ConfigError::value(key, &x.into(), "a positive number")),
+        None => Err(ConfigError::Missing { key }),
     }
 }
 

@@ -97,7 +97,10 @@ const SCALES: &[Key] = &[
     Key::f32_if_not_0("logit_scale", &["logits_scaling"]),
 ];
 
-const SHARED_WIDTH: &[Key] = &[Key::length("expert_shared_feed_forward_length", SharedFf)];
+const SHARED_WIDTH: &[Key] = &[Key::u32_if_not_0(
+    "expert_shared_feed_forward_length",
+    &["shared_intermediate_size"],
+)];
 
 /// Router and experts, all in one tensor, in which the gate stands before the up projection.
 const EXPERTS: &[Row] = &[

@@ -5,8 +5,14 @@ mod dots1;
 mod ernie4_5;
 mod exaone4;
 mod granite;
+mod cohere;
+mod cohere2;
+mod falcon;
+mod glm4;
+mod internlm2;
 mod hunyuan;
 mod llama;
+mod minicpm;
 mod mistral;
 mod mixtral;
 mod olmo2;
@@ -53,6 +59,12 @@ pub const ALL: &[&Architecture] = &[
     &starcoder2::STARCODER2,
     &seed_oss::SEED_OSS,
     &stablelm::STABLELM,
+    &cohere::COHERE,
+    &cohere2::COHERE2,
+    &falcon::FALCON,
+    &glm4::GLM4,
+    &internlm2::INTERNLM2,
+    &minicpm::MINICPM,
 ];
 
 /// The family of a class that `architectures` of config.json names.

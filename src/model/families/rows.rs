@@ -1,7 +1,9 @@
 //! Rows that many families share. Those of a layer follow `model.layers.N.` and `blk.N.`.
 
 use super::super::architecture::{
-    Dim::{self, Embd, Expert, ExpertFf, Ff, HeadDim, Kv, Q, SharedFf, Sum, Vocab},
+    Dim::{
+        self, Embd, Expert, ExpertFf, Ff, HeadDim, HeadsKv, Kv, Q, QOfGroup, SharedFf, Sum, Vocab,
+    },
     From, Row, Take,
 };
 
@@ -59,6 +61,9 @@ pub(super) const ROTARY_ATTENTION: &[Row] = &[
     Row::of("self_attn.o_proj.bias", "attn_output.bias", &[Embd]).optional(),
 ];
 
+/// The same without anything that may be added.
+pub(super) const ROTARY_PROJECTIONS: &[Row] = ROTARY_ATTENTION.split_at(4).0;
+
 /// Attention with its rows as they stand.
 pub(super) const ATTENTION: &[Row] = &[
     Row::of("self_attn.q_proj.weight", "attn_q.weight", &[Q, Embd]),
@@ -66,6 +71,32 @@ pub(super) const ATTENTION: &[Row] = &[
     Row::of("self_attn.v_proj.weight", "attn_v.weight", &[Kv, Embd]),
     Row::of("self_attn.o_proj.weight", "attn_output.weight", &[Embd, Q]),
 ];
+
+/// Of queries, keys and values in one tensor, in which each group of query heads is followed by its key and
+/// its value: the queries.
+pub(super) const QUERIES_OF_GROUPS: &[Take] = &[Take {
+    groups: HeadsKv,
+    first: Dim::N(0),
+    rows: QOfGroup,
+}];
+
+/// The keys.
+pub(super) const KEYS_OF_GROUPS: &[Take] = &[Take {
+    groups: HeadsKv,
+    first: QOfGroup,
+    rows: HeadDim,
+}];
+
+/// The values.
+pub(super) const VALUES_OF_GROUPS: &[Take] = &[Take {
+    groups: HeadsKv,
+    first: Sum(&[QOfGroup, HeadDim]),
+    rows: HeadDim,
+}];
+
+/// All queries, then all keys, then all values.
+pub(super) const QKV_OF_GROUPS: &[Take] =
+    &[QUERIES_OF_GROUPS[0], KEYS_OF_GROUPS[0], VALUES_OF_GROUPS[0]];
 
 /// What may be added to queries, keys and values.
 pub(super) const QKV_BIASES: &[Row] = &[

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     gguf::shown,
     model::{
-        architecture::{Architecture, From, Place, Presence, Row},
+        architecture::{Architecture, From, Layers, Place, Presence, Row},
         families,
     },
 };
@@ -158,11 +158,10 @@ impl Mapper<'_> {
         Some((&name[..name.len() - rest.len()], rest))
     }
 
-    /// The families that would have all that is in a layer in which a tensor of ours is missing.
+    /// The families that would have more of what is in a layer in which a tensor of ours is missing.
     fn other_family(&self, missing: &str) -> Option<String> {
         let (layer, _) = self.of_layer(missing)?;
-        let own: Vec<&Row> = self.config.architecture.rows().collect();
-        let is_own = |row: &Row| own.iter().any(|own| own.from.name() == row.from.name());
+        let own = self.config.architecture;
         let found = |row: &Row| {
             let mut names = row
                 .from
@@ -171,27 +170,28 @@ impl Mapper<'_> {
                 .map(|from| first_name(from, layer));
             names.find(|name| self.has(name))
         };
-        let mut classes: Vec<&str> = Vec::new();
-        let mut there = None;
-        for family in families::ALL {
-            if family.names.layers != self.config.architecture.names.layers {
-                continue;
-            }
-            let needed = |row: &&Row| row.place == Place::Layer && row.presence == Presence::Needed;
-            let rows: Vec<&Row> = family.rows().filter(needed).collect();
-            // What is there and none of ours tells it apart.
-            let told = rows.iter().find(|row| !is_own(row) && found(row).is_some());
-            let has_all = rows.iter().all(|row| {
-                found(row).is_some() || row.layers != rows[0].layers && family.experts.is_some()
-            });
-            if let (Some(told), true) = (told, has_all) {
-                there = there.or(found(told));
-                classes.extend(family.classes.first().copied());
-            }
+        let count = |family| {
+            rows_of_a_layer(family)
+                .filter(|row| found(row).is_some())
+                .count()
+        };
+        let others = families::ALL
+            .iter()
+            .filter(|family| family.names.layers == own.names.layers);
+        let most = others.clone().map(|family| count(family)).max()?;
+        if most <= count(own) {
+            return None;
         }
-        let there = there?;
-        classes.truncate(2);
-        let classes = classes.join("` or `");
+        let others: Vec<_> = others.filter(|family| count(family) == most).collect();
+        // What is there and none of ours tells it apart.
+        let is_own = |row: &&Row| own.rows().any(|own| own.from.name() == row.from.name());
+        let mut told = rows_of_a_layer(others.first()?).filter(|row| !is_own(row));
+        let there = told.find_map(found)?;
+        let classes: Vec<&str> = others
+            .iter()
+            .filter_map(|f| f.classes.first().copied())
+            .collect();
+        let classes = classes[..classes.len().min(2)].join("` or `");
         Some(format!(
             ", but `{there}` is there: is `architectures` of config.json `{classes}`?"
         ))
@@ -295,6 +295,17 @@ impl Mapper<'_> {
         let within = |prefix: &str, place| name.strip_prefix(prefix).is_some_and(|n| is(place, n));
         within(output, Place::Output) || within(model, Place::Model)
     }
+}
+
+/// The rows that must be there in a layer: of a Mixture of Experts, or of a dense model.
+fn rows_of_a_layer(family: &Architecture) -> impl Iterator<Item = &'static Row> {
+    let absent = match family.experts {
+        Some(_) => Layers::Dense,
+        None => Layers::Moe,
+    };
+    family.rows().filter(move |row| {
+        row.place == Place::Layer && row.presence == Presence::Needed && row.layers != absent
+    })
 }
 
 /// Whether a row of the family at `place` has a tensor of this name in the checkpoint.

@@ -104,6 +104,7 @@ impl<'a> Mapper<'a> {
             Presence::Optional => found.is_none(),
             Presence::NeededIf(key) => found.is_none() && !self.config.hparams.is_set(key),
             Presence::NeededUnless(key) => found.is_none() && self.config.hparams.is_set(key),
+            Presence::With(other) => !self.has(&format!("{source}{other}")),
             Presence::UnlessTied => self.config.tied && found.is_none(),
             Presence::IfUntied => {
                 if self.config.tied
