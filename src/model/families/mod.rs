@@ -1,16 +1,16 @@
 //! The families that are converted, a file each: nothing but data. `docs/new-architecture.md` tells how
 //! one is added.
 
+mod cohere;
+mod cohere2;
 mod dots1;
 mod ernie4_5;
 mod exaone4;
-mod granite;
-mod cohere;
-mod cohere2;
 mod falcon;
 mod glm4;
-mod internlm2;
+mod granite;
 mod hunyuan;
+mod internlm2;
 mod llama;
 mod minicpm;
 mod mistral;
