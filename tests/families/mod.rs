@@ -53,9 +53,11 @@ recipes! {
     hunyuan_dense
     hunyuan_moe
     internlm2
+    llama_biases
     minicpm
     minicpm_longrope
     mistral_tekken
+    mixtral
     olmo2
     olmo3
     olmoe

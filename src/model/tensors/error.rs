@@ -72,7 +72,7 @@ pub enum TensorError {
         found: f32,
     },
     /// The weights cannot be read.
-    #[error("cannot read tensor `{tensor}` in `{path}`: {source}")]
+    #[error("cannot read tensor `{tensor}` in `{path}`")]
     Read {
         /// Its name.
         tensor: String,
