@@ -89,18 +89,18 @@ fn layout_of<'r>(
     row: &'r Row,
     sources: &BTreeSet<String>,
 ) -> Option<&'r From> {
-    let root = family.names.roots[0];
+    let roots = family.names.roots;
     let mut layouts = row.from.layouts().iter();
     layouts.find(|layout| {
         let name = layout.name().replace("{}", "0");
         let is_there = |before: &str| sources.contains(&format!("{before}{name}"));
         match row.place {
             Place::Output => is_there(""),
-            Place::Model => is_there(root),
+            Place::Model => roots.iter().any(|root| is_there(root)),
             // Not all layers have it.
-            Place::Layer => {
+            Place::Layer => roots.iter().any(|root| {
                 (0..8).any(|layer| is_there(&format!("{root}{}{layer}.", family.names.layers)))
-            }
+            }),
         }
     })
 }
