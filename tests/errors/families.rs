@@ -12,6 +12,8 @@ use crate::families;
 /// A change to a recipe.
 type Edit = fn(&mut Json);
 
+const Q_BIAS: &str = "model.layers.{l}.self_attn.q_proj.bias";
+
 pub(super) fn errors(list: &mut Section) {
     let dir = list.dir().join("families");
     let cases: &[(&str, &str, Edit)] = &[
@@ -22,8 +24,7 @@ pub(super) fn errors(list: &mut Section) {
             remove(recipe, "k_norm");
         }),
         ("cohere2", "biases that are not zero", |recipe| {
-            remove(recipe, "q_proj.bias");
-            add(recipe, "model.layers.{l}.self_attn.q_proj.bias", &[256]);
+            add(recipe, Q_BIAS, &[256]);
         }),
         ("cohere2", "a list of layers that is too short", |recipe| {
             recipe["config"]["layer_types"] = json!(["sliding_attention", "full_attention"]);
@@ -133,7 +134,7 @@ pub(super) fn errors(list: &mut Section) {
     }
     // The zeros are read, and so may be gone.
     let source = dir.join("cut");
-    families::write_edited(&source, "cohere2", |_| {});
+    families::write_edited(&source, "cohere2", |recipe| add(recipe, Q_BIAS, &[256]));
     let checkpoint = Checkpoint::open(&source).unwrap();
     let config = ModelConfig::from_json(&checkpoint.config).unwrap();
     let shard = std::fs::File::options()

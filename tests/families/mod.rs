@@ -7,6 +7,7 @@ mod greedy;
 mod recipe;
 mod registry;
 mod tokenizer;
+mod variants;
 mod write;
 
 use std::{
