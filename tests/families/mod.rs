@@ -53,6 +53,7 @@ recipes! {
     granitemoe_shared
     hunyuan_dense
     hunyuan_moe
+    hunyuan_untied
     internlm2
     llama_biases
     minicpm
