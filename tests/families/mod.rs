@@ -248,3 +248,12 @@ fn every_recipe_is_listed_and_has_its_digests() {
         assert!(NAMES.contains(name), "{name} is pending and no recipe");
     }
 }
+
+/// Writes the checkpoint of a recipe to `dir`, with other weights for another seed.
+pub(crate) fn write_seeded(dir: &Path, recipe: &str, seed: u64) {
+    let recipe = Recipe {
+        seed,
+        ..Recipe::read(recipe)
+    };
+    generate::write(dir, &recipe);
+}

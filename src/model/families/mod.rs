@@ -29,6 +29,7 @@ mod smollm3;
 mod stablelm;
 mod starcoder2;
 
+pub(crate) use self::{mixtral::MIXTRAL, qwen2moe::QWEN2_MOE, qwen3moe::QWEN3_MOE};
 use super::architecture::Architecture;
 use crate::table::{Cell, aligned};
 
