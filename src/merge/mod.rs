@@ -55,7 +55,7 @@ use vocabulary::MergedVocabulary;
 pub use crate::synthetic::Layout;
 use crate::{
     hub::Client,
-    model::{ModelTensor, SkipPattern, metadata::RECIPE_FILE},
+    model::{ModelTensor, SkipPattern, metadata::RECIPE_FILE, vocabulary::PreTokenizer},
     plan::CheckpointTensor,
     source::{Dtype, Origin, Shard},
 };
@@ -79,6 +79,8 @@ pub struct MergeOptions {
     pub gates: Option<PathBuf>,
     /// Tensors of the parents that are left out.
     pub skip_tensors: Vec<SkipPattern>,
+    /// The pre-tokenizer to name, instead of the one that is recognized.
+    pub pre: Option<PreTokenizer>,
     /// Opens models of the hub.
     pub client: Client,
     /// Whether only a plan is wanted: gates are not made of prompts then, which takes a while.
@@ -140,7 +142,13 @@ impl Merge {
             recipe.use_experts(path, n)?;
         }
         let dir = path.parent().unwrap_or(Path::new(""));
-        let parents = Parents::open(&recipe, dir, &options.client, &options.skip_tensors)?;
+        let parents = Parents::open(
+            &recipe,
+            dir,
+            &options.client,
+            &options.skip_tensors,
+            options.pre,
+        )?;
         let mut notes = parents.notes();
         notes.extend(agree::check(&parents)?);
         let vocabulary = MergedVocabulary::of(&parents, recipe.tokenizer_source)?;
@@ -361,6 +369,7 @@ fn made_gates(
             let options = PromptOptions {
                 threads: options.threads,
                 memory: None,
+                pre: options.pre,
                 scratch: &options.scratch,
                 cancel: &options.cancel,
                 progress,

@@ -11,7 +11,10 @@ use super::{
 use crate::{
     convert::{CheckpointSource, ConvertError},
     hub::Client,
-    model::{ModelCard, ModelConfig, ModelTensor, SkipPattern, TensorData, identity, tensors},
+    model::{
+        ModelCard, ModelConfig, ModelTensor, SkipPattern, TensorData, identity, tensors,
+        vocabulary::PreTokenizer,
+    },
     source::{Checkpoint, Shard},
 };
 
@@ -29,6 +32,8 @@ pub(super) struct Parent {
     /// The tensors of its own GGUF; the parts' shards are its own.
     pub(super) tensors: Vec<ModelTensor>,
     pub(super) card: ModelCard,
+    /// The pre-tokenizer to name, instead of the one that is recognized.
+    pub(super) pre: Option<PreTokenizer>,
     /// Index of its first shard among those of all parents.
     pub(super) first_shard: usize,
 }
@@ -48,6 +53,7 @@ impl Parents {
         dir: &Path,
         client: &Client,
         skip: &[SkipPattern],
+        pre: Option<PreTokenizer>,
     ) -> Result<Self, MergeError> {
         let references = std::iter::once(&recipe.base_model)
             .chain(recipe.experts.iter().map(|expert| &expert.source_model));
@@ -63,7 +69,10 @@ impl Parents {
                     let first_shard = all.iter().map(|p| p.checkpoint.shards.len()).sum();
                     let is_base = all.is_empty();
                     let found = found.without(skip);
-                    all.push(Parent::open(reference, &found, is_base, first_shard)?);
+                    all.push(Parent {
+                        pre,
+                        ..Parent::open(reference, &found, is_base, first_shard)?
+                    });
                     places.push(found.place);
                     all.len() - 1
                 }
@@ -141,6 +150,7 @@ impl Parent {
             card,
             checkpoint,
             first_shard,
+            pre: None,
         })
     }
 

@@ -110,6 +110,7 @@ fn make(mode: GateMode, base: &Path, experts: &[Prompts], memory: Option<u64>) -
     let options = PromptOptions {
         threads: NonZeroUsize::new(2),
         memory,
+        pre: None,
         scratch: scratch.path(),
         cancel: &AtomicBool::new(false),
         progress: &|_| {},
@@ -299,6 +300,7 @@ fn the_work_can_be_ended_and_tells_how_far_it_is() {
         let options = PromptOptions {
             threads: NonZeroUsize::new(1),
             memory: None,
+            pre: None,
             scratch: scratch.path(),
             cancel: &cancel,
             progress: &on,
@@ -325,6 +327,7 @@ fn the_work_can_be_ended_and_tells_how_far_it_is() {
     let options = PromptOptions {
         threads: None,
         memory: None,
+        pre: None,
         scratch: &dir.path().join("missing"),
         cancel: &AtomicBool::new(false),
         progress: &|_| {},

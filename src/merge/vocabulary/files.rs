@@ -159,7 +159,7 @@ impl MergedVocabulary {
             config,
             policy: vocabulary::policy::LLAMA,
             chat_template: None,
-            pre: None,
+            pre: parents.base().pre,
         });
         let written = written.map_err(|error| {
             // The folder is one for a while.

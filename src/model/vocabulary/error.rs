@@ -88,11 +88,11 @@ pub enum VocabularyError {
 
     /// A pre-tokenizer is asked for where there is none.
     #[error(
-        "`{dir}` has a SentencePiece vocabulary, which has no pre-tokenizer: leave out `--pre {asked_for}`"
+        "`{path}` is a SentencePiece vocabulary, which has no pre-tokenizer: leave out `--pre {asked_for}`"
     )]
     NoPreTokenizer {
-        /// The checkpoint folder.
-        dir: PathBuf,
+        /// The file.
+        path: PathBuf,
         /// The name that was given.
         asked_for: &'static str,
     },

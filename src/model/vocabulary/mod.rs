@@ -106,7 +106,7 @@ pub fn read(request: &VocabularyRequest<'_>) -> Result<Vocabulary, VocabularyErr
     rules.first(&mut written);
     let rest = checkpoint.write_tokens(found, &mut written)?;
     if let Some(pre) = request.pre {
-        written.replace_pre(request.dir, pre)?;
+        written.replace_pre(&path, pre)?;
     }
     let mut special = rest.sources.find(&rules.kinds());
     rules.amend(&mut special, &written)?;

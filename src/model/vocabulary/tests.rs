@@ -2,6 +2,7 @@
 
 mod added;
 mod byte_level;
+mod pre_tokenizer;
 mod special;
 mod spm;
 
@@ -13,7 +14,7 @@ use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
 use super::{
-    Vocabulary, VocabularyError, VocabularyRequest, policy, read,
+    TokenizerPolicy, Vocabulary, VocabularyError, VocabularyRequest, policy, read,
     sentencepiece::{ModelProto, ModelType, Piece, PieceType, TrainerSpec},
 };
 use crate::gguf::{Array, Value};
@@ -46,12 +47,21 @@ impl Folder {
     }
 
     fn read_with(&self, vocab_size: usize, config: Json) -> Result<Vocabulary, VocabularyError> {
+        self.read_by(policy::LLAMA, vocab_size, config)
+    }
+
+    fn read_by(
+        &self,
+        policy: TokenizerPolicy,
+        vocab_size: usize,
+        config: Json,
+    ) -> Result<Vocabulary, VocabularyError> {
         let dir = self.path();
         read(&VocabularyRequest {
             dir,
             vocab_size,
             config: &config,
-            policy: policy::LLAMA,
+            policy,
             chat_template: None,
             pre: None,
         })

@@ -74,6 +74,31 @@ impl Written {
         self.put("tokenizer.ggml.merges", Array::String(merges));
     }
 
+    /// Names the pre-tokenizer that was asked for. Fails where the vocabulary, read from `path`, has none.
+    pub(super) fn replace_pre(
+        &mut self,
+        path: &Path,
+        pre: PreTokenizer,
+    ) -> Result<(), VocabularyError> {
+        let text = |wanted: &str| {
+            let entry = self.key_values.iter().find(|(key, _)| key == wanted);
+            entry.and_then(|(_, value)| value.as_str())
+        };
+        if text(MODEL) != Some(BYTE_LEVEL) {
+            return Err(VocabularyError::NoPreTokenizer {
+                path: path.to_owned(),
+                asked_for: pre.name(),
+            });
+        }
+        if let Some(known) = text(PRE).filter(|known| *known != pre.name()) {
+            let note =
+                format!("the pre-tokenizer `{pre}` is written as asked for, instead of `{known}`");
+            self.notes.push(note);
+        }
+        self.put(PRE, pre.name());
+        Ok(())
+    }
+
     /// The vocabulary of a `tekken.json`, special tokens and all.
     pub(super) fn put_tekken(&mut self, pre: &str, tekken: Tekken) {
         let Tekken {
@@ -96,23 +121,6 @@ impl Written {
         self.put("tokenizer.ggml.token_type", Array::I32(types));
         self.put("tokenizer.ggml.add_bos_token", true);
         self.put("tokenizer.ggml.add_eos_token", false);
-    }
-
-    /// Names the pre-tokenizer that was asked for. Fails where the vocabulary, read from `dir`, has none.
-    pub(super) fn replace_pre(
-        &mut self,
-        dir: &Path,
-        pre: PreTokenizer,
-    ) -> Result<(), VocabularyError> {
-        let model = self.key_values.iter().find(|(key, _)| key == MODEL);
-        if model.is_none_or(|(_, model)| *model != Value::from(BYTE_LEVEL)) {
-            return Err(VocabularyError::NoPreTokenizer {
-                dir: dir.to_owned(),
-                asked_for: pre.name(),
-            });
-        }
-        self.put(PRE, pre.name());
-        Ok(())
     }
 
     /// The special tokens for which there is a key.

@@ -105,6 +105,7 @@ fn prompts(list: &mut Section, dir: &Path) {
         let options = PromptOptions {
             threads: None,
             memory: None,
+            pre: None,
             scratch: dir,
             cancel: &AtomicBool::new(false),
             progress: &|_| {},
