@@ -2,7 +2,9 @@
 
 mod added;
 mod byte_level;
+mod policies;
 mod pre_tokenizer;
+mod ranks;
 mod special;
 mod spm;
 
