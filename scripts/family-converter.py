@@ -16,10 +16,24 @@ folder = os.path.dirname(os.path.abspath(converter))
 sys.path[:1] = [folder, os.path.join(folder, "gguf-py")]
 
 import conversion.base
+import conversion.stablelm
 import gguf
 import transformers
 
 conversion.base.TextModel.get_vocab_base_pre = lambda model, tokenizer: pre
+
+# A generator that ends with `return tensors` gives none of them: StableLM's norms of queries and keys get lost, and
+# the converter stops. They are meant.
+model = conversion.stablelm.StableLMModel
+written = model.modify_tensors
+
+
+def with_norms(self, tensor, name, layer):
+    norms = yield from written(self, tensor, name, layer)
+    yield from norms or ()
+
+
+model.modify_tensors = with_norms
 
 
 class HunYuanRanks:

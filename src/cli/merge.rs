@@ -5,14 +5,17 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, builder::NonEmptyStringValueParser};
 
 use super::{WriteArgs, write::split_bytes};
-use crate::model::{SkipPattern, vocabulary::PreTokenizer};
+use crate::{
+    merge::Asked,
+    model::{SkipPattern, vocabulary::PreTokenizer},
+};
 
 /// `swallow-gguf merge`
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The recipe is mergekit-moe's: base_model, experts (source_model, positive_prompts, negative_prompts, \
-noise_scale, residual_scale), gate_mode, dtype, experts_per_token; and tokenizer_source, base or union. \
-Models are folders relative to the recipe, or hf:ORG/NAME. Unknown keys are errors.
+noise_scale, residual_scale), shared_experts, gate_mode, dtype, experts_per_token, architecture; and \
+tokenizer_source, base or union. Models are folders relative to the recipe, or hf:ORG/NAME. Unknown keys are errors.
 
 The weights go from the parents' shards to the GGUF in one pass. The same recipe and seed give the \
 same file, and the file that convert makes of the checkpoint that --write-safetensors writes.")]
@@ -29,11 +32,15 @@ pub struct MergeArgs {
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 
+    /// What to make: mixtral, qwen2 or qwen3 [default: the recipe's, else what is made of such parents]
+    #[arg(long, value_name = "NAME", value_parser = asked)]
+    pub architecture: Option<Asked>,
+
     /// Experts used for each token, whatever the recipe says
     #[arg(long, value_name = "N")]
     pub experts_per_token: Option<u32>,
 
-    /// Safetensors file of gates, model.layers.N.block_sparse_moe.gate.weight, in the place of the recipe's
+    /// Safetensors file of gates in the place of the recipe's, with the names of a checkpoint
     #[arg(long, value_name = "FILE")]
     pub gates: Option<PathBuf>,
 
@@ -79,6 +86,11 @@ pub struct MergeArgs {
     /// What to write.
     #[command(flatten)]
     pub write: WriteArgs,
+}
+
+fn asked(text: &str) -> Result<Asked, String> {
+    text.parse()
+        .map_err(|expected: String| format!("expected {expected}"))
 }
 
 /// How the experts of a checkpoint are stored.

@@ -17,8 +17,8 @@ pub(super) fn graph(shape: &Shape, usage: &Usage, has_output: bool) -> u64 {
         false => floats(shape.heads.saturating_mul(cache::cells(usage))),
     };
     // Queries, and what attention makes of them.
-    let attention =
-        floats(shape.embedding.max(widest_key).saturating_mul(2)).saturating_add(scores);
+    let widest = shape.embedding.max(widest_key).max(shape.queries);
+    let attention = floats(widest.saturating_mul(2)).saturating_add(scores);
     // Gate, up, and their product.
     let feed_forward = floats(shape.feed_forward.saturating_mul(3));
     let state = shape.kv.iter().map(|kv| kv.state).max().unwrap_or(0);
@@ -40,7 +40,8 @@ pub(super) fn inputs(shape: &Shape, usage: &Usage) -> u64 {
     let seen = if usage.flash_attn { 2 } else { FLOAT };
     let mask = cache::cells(usage)
         .saturating_mul(tokens)
-        .saturating_mul(seen);
+        .saturating_mul(seen)
+        .saturating_mul(shape.masks);
     let embedding = shape.embedding.saturating_mul(tokens).saturating_mul(FLOAT);
     mask.saturating_add(embedding)
 }

@@ -1,7 +1,7 @@
 //! What an expert and the base must have in common, and what they need not: an expert's feed-forward
 //! networks are to stand among the base's layers, and read what those write.
 //!
-//! Shapes must be the same, and the activation a Mixtral's. All that only the base's attention and
+//! Shapes must be the same, and the activation that of the mixture. All that only the base's attention and
 //! norms look at is taken from the base, as mergekit-moe does, and said where an expert was trained
 //! with something else.
 
@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 
 use super::{
     MergeError,
+    output::Output,
     parents::{Parent, Parents},
     rope::Rope,
 };
@@ -17,10 +18,10 @@ use super::{
 type Fact = (&'static str, String);
 
 /// Fails where a parent is not of the base's shape; else the notes on what they were trained with.
-pub(super) fn check(parents: &Parents) -> Result<Vec<String>, MergeError> {
+pub(super) fn check(output: Output, parents: &Parents) -> Result<Vec<String>, MergeError> {
     let (base, others) = (parents.base(), &parents.all[1..]);
     for parent in &parents.all {
-        require_silu(parent)?;
+        require_silu(output, parent)?;
     }
     for other in others {
         for ((key, base_value), (_, other_value)) in shape(base).into_iter().zip(shape(other)) {
@@ -35,10 +36,10 @@ pub(super) fn check(parents: &Parents) -> Result<Vec<String>, MergeError> {
             }
         }
     }
-    Ok(notes(base, others))
+    Ok(notes(output, base, others))
 }
 
-fn require_silu(parent: &Parent) -> Result<(), MergeError> {
+fn require_silu(output: Output, parent: &Parent) -> Result<(), MergeError> {
     let found = match parent.checkpoint.config.get("hidden_act") {
         None | Some(Json::Null) => return Ok(()),
         Some(Json::String(name)) if name == "silu" => return Ok(()),
@@ -46,6 +47,7 @@ fn require_silu(parent: &Parent) -> Result<(), MergeError> {
         Some(other) => format!("`{other}`"),
     };
     Err(MergeError::Activation {
+        output: output.name(),
         parent: parent.reference.clone(),
         found,
     })
@@ -64,13 +66,20 @@ fn shape(parent: &Parent) -> [Fact; 6] {
     ]
 }
 
-/// What is the base's in the merged model, but for the last, which a Mixtral of mergekit's has not.
+/// What is the base's in the merged model, but for the last, which not every mixture has.
 fn settings(parent: &Parent) -> [Fact; 5] {
     let (config, json) = (&parent.config, &parent.checkpoint.config);
     let rope = Rope::of(json);
     let theta = rope.theta.as_ref().and_then(Json::as_f64);
     let theta = theta.map_or(config.rope_theta, |theta| theta as f32);
+    let is_used = |used: &Json| used.as_bool().unwrap_or(false);
+    let is_off = match config.architecture.name {
+        // These have a width and a switch, which is off as a rule.
+        "Qwen2" | "Qwen3" => !json.get("use_sliding_window").is_some_and(is_used),
+        _ => false,
+    };
     let window = match json.get("sliding_window") {
+        _ if is_off => "none".to_owned(),
         // The default of the class.
         None if config.architecture.name == "Mistral" => "4096".to_owned(),
         None | Some(Json::Null) => "none".to_owned(),
@@ -86,7 +95,7 @@ fn settings(parent: &Parent) -> [Fact; 5] {
 }
 
 /// A line for each setting in which an expert differs.
-fn notes(base: &Parent, others: &[Parent]) -> Vec<String> {
+fn notes(output: Output, base: &Parent, others: &[Parent]) -> Vec<String> {
     let of_others: Vec<_> = others
         .iter()
         .map(|other| (other, settings(other)))
@@ -102,7 +111,7 @@ fn notes(base: &Parent, others: &[Parent]) -> Vec<String> {
             continue;
         }
         let taken = match key {
-            "sliding_window" => "none",
+            "sliding_window" if output != Output::Qwen3Moe => "none",
             _ => "the base's",
         };
         notes.push(format!(

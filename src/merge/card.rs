@@ -74,10 +74,14 @@ pub(super) fn make(name: &str, parents: &Parents, seed: Option<u64>) -> Card {
         let id = &parents.all[parent].id;
         format!("- expert {i}: {id}\n")
     });
+    let shared = parents.shared.iter().map(|&parent| {
+        let id = &parents.all[parent].id;
+        format!("- shared expert: {id}\n")
+    });
     let text = format!(
         "---\n{yaml}---\n\n# {name}\n\nA Mixture of Experts, merged by swallow-gguf from the recipe in `{RECIPE_FILE}`.\n\n- attention, norms and embeddings: {}\n{}",
         parents.base().id,
-        experts.collect::<String>()
+        experts.chain(shared).collect::<String>()
     );
     Card { text, notes }
 }

@@ -29,7 +29,7 @@ impl MergedCheckpoint {
     /// # Errors
     /// Where a tensor is too large to address.
     pub fn new(mut merge: Merge, layout: Layout, max_shard_bytes: u64) -> Result<Self, MergeError> {
-        let tensors = merge.checkpoint_tensors(layout);
+        let tensors = merge.checkpoint_tensors(layout)?;
         let plan = ConversionPlan::of_checkpoint(tensors, merge.gate_dtype(), max_shard_bytes)?;
         Ok(Self {
             conversion: Conversion {

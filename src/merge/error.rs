@@ -45,17 +45,77 @@ pub enum MergeError {
     },
     /// A parent has experts already.
     #[error(
-        "parent `{parent}` is a Mixture of Experts itself, expected a dense model (LlamaForCausalLM or MistralForCausalLM): name the models that it was made of"
+        "parent `{parent}` is a Mixture of Experts itself, expected a dense model (Llama, Mistral, Qwen2 or Qwen3): name the models that it was made of"
     )]
     NotDense {
         /// As the recipe names it.
         parent: String,
     },
+    /// A parent is of a family of which nothing is merged.
+    #[error(
+        "parent `{parent}` is a {family} model, expected Llama, Mistral, Qwen2 or Qwen3: there is no mixture of others"
+    )]
+    Family {
+        /// As the recipe names it.
+        parent: String,
+        /// What it is.
+        family: &'static str,
+    },
+    /// Parents of several families.
+    #[error(
+        "the base `{base}` is a {base_family} model and `{other}` a {other_family} model, expected parents of one family: an expert is to read what the base's layers write"
+    )]
+    Families {
+        /// The base model.
+        base: String,
+        /// What it is.
+        base_family: &'static str,
+        /// The other parent.
+        other: String,
+        /// What it is.
+        other_family: &'static str,
+    },
+    /// What is asked for is not made of such parents.
+    #[error(
+        "a {output} is made of {parents}, and parent `{parent}` is a {family} model: leave `architecture` out for what is made of such models"
+    )]
+    OtherOutput {
+        /// What is asked for.
+        output: &'static str,
+        /// What it is made of.
+        parents: &'static str,
+        /// As the recipe names it.
+        parent: String,
+        /// What it is.
+        family: &'static str,
+    },
+    /// A shared expert where there is no place for one.
+    #[error(
+        "a {output} has no shared expert: take `shared_experts` out of the recipe, and name the model under `experts`{instead}"
+    )]
+    NoSharedExpert {
+        /// What is to be made.
+        output: &'static str,
+        /// What else might be done; empty, or begins with a comma.
+        instead: &'static str,
+    },
+    /// No shared expert, or several, where there must be one.
+    #[error(
+        "a {output} has one shared expert, which sees every token, and the recipe has {found}: write one under `shared_experts`, with a `source_model` as those of `experts`; the base may be it"
+    )]
+    SharedExperts {
+        /// What is to be made.
+        output: &'static str,
+        /// How many there are.
+        found: String,
+    },
     /// A parent has a bias.
     #[error(
-        "parent `{parent}` has the bias `{tensor}`, expected a model without: a Mixtral has no biases"
+        "parent `{parent}` has the bias `{tensor}`, expected a model without: a {output} has no such biases"
     )]
     Bias {
+        /// What is to be made.
+        output: &'static str,
         /// As the recipe names it.
         parent: String,
         /// The first bias.
@@ -69,11 +129,13 @@ pub enum MergeError {
         /// As the recipe names it.
         reference: String,
     },
-    /// The activation is not a Mixtral's.
+    /// The activation is not that of what is made.
     #[error(
-        "parent `{parent}`: config.json: `hidden_act` is {found}, expected `silu`, which is a Mixtral's"
+        "parent `{parent}`: config.json: `hidden_act` is {found}, expected `silu`, which is a {output}'s"
     )]
     Activation {
+        /// What is to be made.
+        output: &'static str,
         /// As the recipe names it.
         parent: String,
         /// What stands there.

@@ -1,11 +1,12 @@
 //! A merge: dense models and a recipe become a Mixture of Experts.
 //!
-//! What a merge makes is a Mixtral checkpoint that nobody has to write: its config, tokenizer files and
+//! What a merge makes is a checkpoint that nobody has to write: its config, tokenizer files and
 //! card are made here, and its tensors are parts of the parents' shards. From there on it is
 //! converted as any checkpoint is, in one pass over the parents' weights; or it is written, and is
 //! then the same checkpoint to the byte, so that converting it gives the same GGUF.
 //!
 //! - [`recipe`]: mergekit-moe's YAML
+//! - `output`: the family of mixtures that is made
 //! - `parents`, `reference`, `agree`: the models it names, where they are, and what they must have in
 //!   common
 //! - `vocabulary`: the base's, or the union of all
@@ -16,7 +17,8 @@
 //!
 //! Attention, norms and embeddings are the base's. Expert E's feed-forward network is its source's,
 //! with the recipe's noise added and its down projection scaled. Every weight, gates included, is
-//! rounded to the recipe's `dtype`, as it would be in the checkpoint.
+//! rounded to the recipe's `dtype`, as it would be in the checkpoint. A shared expert, where the family has
+//! one, is made as the others are.
 
 mod agree;
 mod card;
@@ -25,6 +27,7 @@ mod config;
 mod conversion;
 mod error;
 pub mod gates;
+mod output;
 mod parents;
 pub mod recipe;
 mod reference;
@@ -43,10 +46,12 @@ use std::{
 use serde_json::Value as Json;
 
 pub use checkpoint::MergedCheckpoint;
+use config::Merged;
 pub use conversion::MergeWishes;
 pub use error::MergeError;
 pub use gates::GateProgress;
-use gates::{GateError, GateMode, Gates, PromptOptions, Prompts};
+use gates::{GateError, GateMode, GateNames, Gates, PromptOptions, Prompts};
+pub use output::{Asked, Output};
 use parents::Parents;
 use recipe::Recipe;
 pub use reference::Place;
@@ -54,8 +59,11 @@ use vocabulary::MergedVocabulary;
 
 pub use crate::synthetic::Layout;
 use crate::{
+    convert::ConvertError,
     hub::Client,
-    model::{ModelTensor, SkipPattern, metadata::RECIPE_FILE, vocabulary::PreTokenizer},
+    model::{
+        ModelConfig, ModelTensor, SkipPattern, metadata::RECIPE_FILE, vocabulary::PreTokenizer,
+    },
     plan::CheckpointTensor,
     source::{Dtype, Origin, Shard},
 };
@@ -73,6 +81,8 @@ pub struct MergeOptions {
     pub name: Option<String>,
     /// Seed of random gates and noise; `None` for [`DEFAULT_SEED`].
     pub seed: Option<u64>,
+    /// What is to be made, in the place of the recipe's.
+    pub architecture: Option<Asked>,
     /// Experts used for each token, in the place of the recipe's.
     pub experts_per_token: Option<u32>,
     /// A safetensors file of gates, in the place of those that the recipe asks for.
@@ -100,6 +110,7 @@ impl fmt::Debug for MergeOptions {
             .field("recipe", &self.recipe)
             .field("name", &self.name)
             .field("seed", &self.seed)
+            .field("architecture", &self.architecture)
             .field("experts_per_token", &self.experts_per_token)
             .field("gates", &self.gates)
             .finish_non_exhaustive()
@@ -110,6 +121,7 @@ impl fmt::Debug for MergeOptions {
 #[derive(Debug)]
 pub struct Merge {
     path: PathBuf,
+    output: Output,
     recipe: Recipe,
     parents: Parents,
     vocabulary: MergedVocabulary,
@@ -150,7 +162,17 @@ impl Merge {
             options.pre,
         )?;
         let mut notes = parents.notes();
-        notes.extend(agree::check(&parents)?);
+        let output = Output::choose(
+            options.architecture.or(recipe.architecture),
+            &recipe,
+            &parents,
+        )?;
+        parents.require_biases_of(output)?;
+        if output.has_shared_expert() {
+            recipe.require_shared_prompts(path)?;
+        }
+        notes.extend(agree::check(output, &parents)?);
+        notes.extend(output.note(&recipe));
         let vocabulary = MergedVocabulary::of(&parents, recipe.tokenizer_source)?;
         let dtype = recipe
             .dtype
@@ -164,7 +186,7 @@ impl Merge {
         }
         let seed = options.seed.unwrap_or(DEFAULT_SEED);
         let gates = match &options.gates {
-            Some(path) => given_gates(path, &recipe, &parents)?,
+            Some(path) => given_gates(path, output, &recipe, &parents)?,
             None => made_gates(&recipe, &parents, seed, options, progress, &mut notes)?,
         };
         let gates = match dtype {
@@ -176,7 +198,7 @@ impl Merge {
             notes.extend(gates.degenerate_note());
         }
         let is_drawn = options.gates.is_none() && is_random
-            || recipe.experts.iter().any(|e| e.noise_scale.is_some());
+            || recipe.all_experts().any(|e| e.noise_scale.is_some());
         if options.seed.is_some() && !is_drawn {
             notes.push("the seed has no effect: nothing is drawn at random".to_owned());
         }
@@ -184,28 +206,22 @@ impl Merge {
         let card = card::make(&name, &parents, is_drawn.then_some(seed));
         notes.extend_from_slice(&vocabulary.notes);
         notes.extend(card.notes);
-        let tensors = tensors::Ingredients {
-            recipe: &recipe,
-            parents: &parents,
-            vocabulary: &vocabulary,
-            gates: &gates,
-            dtype,
-            seed,
-        }
-        .gguf_tensors();
-        Ok(Self {
+        let mut merge = Self {
             path: path.clone(),
+            output,
             recipe,
             vocabulary,
             dtype,
-            tensors,
+            tensors: Vec::new(),
             gates,
             gates_path: options.gates.clone(),
             card: card.text,
             name,
             notes,
             parents,
-        })
+        };
+        merge.tensors = merge.make_tensors(seed)?;
+        Ok(merge)
     }
 
     /// Writes the gates to a safetensors file at `path`, in the merged checkpoint's format.
@@ -217,7 +233,11 @@ impl Merge {
         if self.inputs().iter().any(is_input) {
             return Err(GateError::IsInput { path: path.into() }.into());
         }
-        Ok(self.gates.save(path, self.gate_dtype(), replace)?)
+        let names = match self.output {
+            Output::Mixtral => GateNames::Mixtral,
+            Output::Qwen2Moe | Output::Qwen3Moe => GateNames::Mlp,
+        };
+        Ok(self.gates.save(path, names, self.gate_dtype(), replace)?)
     }
 
     /// Where it comes from, for people.
@@ -254,9 +274,17 @@ impl Merge {
     }
 
     /// The tensors of the checkpoint in `layout`, in the order of its shards.
-    fn checkpoint_tensors(&self, layout: Layout) -> Vec<CheckpointTensor> {
-        let n_layer = self.parents.base().config.n_layer;
-        tensors::checkpoint_tensors(&self.tensors, n_layer, layout, self.gate_dtype())
+    ///
+    /// # Errors
+    /// As [`Merge::model_config`].
+    fn checkpoint_tensors(&self, layout: Layout) -> Result<Vec<CheckpointTensor>, MergeError> {
+        let (config, dtype) = (self.model_config()?, self.gate_dtype());
+        Ok(tensors::checkpoint_tensors(
+            &self.tensors,
+            &config,
+            layout,
+            dtype,
+        ))
     }
 
     /// The format that gates are written in.
@@ -272,19 +300,43 @@ impl Merge {
     /// The config.json of the merged checkpoint.
     fn config(&self, layout: Layout) -> Json {
         let base = self.parents.base();
-        let n_expert = self.recipe.experts.len();
-        let mut config = config::mixtral(
-            &base.config,
-            &base.checkpoint.config,
-            (n_expert, self.recipe.experts_per_token),
-            self.vocabulary.n_vocab,
-            self.dtype,
-            layout,
-        );
+        let merged = Merged {
+            output: self.output,
+            base: &base.config,
+            json: &base.checkpoint.config,
+            experts: (self.recipe.experts.len(), self.recipe.experts_per_token),
+            n_vocab: self.vocabulary.n_vocab,
+            dtype: self.dtype,
+        };
+        let mut config = merged.config(layout);
         for (key, id) in self.vocabulary.special_ids(&base.checkpoint.config) {
             config[key] = id.into();
         }
         config
+    }
+
+    /// The merged model's hyper-parameters.
+    ///
+    /// # Errors
+    /// Where the base's config.json has what the merged model's may not have.
+    fn model_config(&self) -> Result<ModelConfig, MergeError> {
+        let config = ModelConfig::from_json(&self.config(Layout::Separate));
+        config.map_err(|error| ConvertError::from(error).into())
+    }
+
+    fn make_tensors(&self, seed: u64) -> Result<Vec<ModelTensor>, MergeError> {
+        let ingredients = tensors::Ingredients {
+            output: self.output,
+            config: &self.model_config()?,
+            recipe: &self.recipe,
+            parents: &self.parents,
+            vocabulary: &self.vocabulary,
+            gates: &self.gates,
+            dtype: self.dtype,
+            seed,
+        };
+        let tensors = ingredients.gguf_tensors();
+        tensors.map_err(|error| ConvertError::from(error).into())
     }
 
     /// Writes all of the merged checkpoint but its weights into the folder `dir`.
@@ -310,10 +362,8 @@ impl Merge {
 pub fn places(path: &Path, client: &Client) -> Result<Vec<Place>, MergeError> {
     let recipe = Recipe::read(path)?;
     let dir = path.parent().unwrap_or(Path::new(""));
-    let references = std::iter::once(&recipe.base_model)
-        .chain(recipe.experts.iter().map(|expert| &expert.source_model));
     let mut places = Vec::new();
-    for reference in references {
+    for reference in recipe.models() {
         let place = reference::find(reference, dir, client)?.place;
         if !places.contains(&place) {
             places.push(place);
@@ -334,11 +384,20 @@ fn default_name(path: &Path) -> String {
 }
 
 /// The gates in the file `path`.
-fn given_gates(path: &Path, recipe: &Recipe, parents: &Parents) -> Result<Gates, MergeError> {
-    let gates = Gates::read(path)?;
+fn given_gates(
+    path: &Path,
+    output: Output,
+    recipe: &Recipe,
+    parents: &Parents,
+) -> Result<Gates, MergeError> {
+    let mut gates = Gates::read(path)?;
     let config = &parents.base().config;
     let (n_layer, n_embd) = (config.n_layer as usize, config.n_embd as usize);
     gates.expect_sizes(path, n_layer, recipe.experts.len(), n_embd)?;
+    match output.has_shared_expert() {
+        true => gates.expect_shared(path)?,
+        false => gates.shared.clear(),
+    }
     Ok(gates)
 }
 
@@ -354,20 +413,18 @@ fn made_gates(
 ) -> Result<Gates, MergeError> {
     let config = &parents.base().config;
     let (n_layer, n_embd) = (config.n_layer as usize, config.n_embd as usize);
-    let n_expert = recipe.experts.len();
-    match recipe.gate_mode {
-        GateMode::Random => Ok(Gates::random(n_layer, n_expert, n_embd, seed)),
-        GateMode::UniformRandom => Ok(Gates::uniform_random(n_layer, n_expert, n_embd, seed)),
-        _ if options.plan_only => Ok(Gates {
-            n_layer,
-            n_expert,
-            n_embd,
-            layers: vec![vec![0.0; n_expert * n_embd]; n_layer],
-        }),
+    // The shared expert's stand behind the others, as mergekit draws and makes them.
+    let n_expert = recipe.all_experts().count();
+    let gates = match recipe.gate_mode {
+        GateMode::Random => Gates::random(n_layer, n_expert, n_embd, seed),
+        GateMode::UniformRandom => Gates::uniform_random(n_layer, n_expert, n_embd, seed),
+        _ if options.plan_only => Gates::zeros(n_layer, n_expert, n_embd),
         mode => {
-            let prompts: Vec<Prompts> = recipe.experts.iter().map(|e| e.prompts.clone()).collect();
+            let n_shared = recipe.shared_experts.len();
+            let prompts: Vec<Prompts> = recipe.all_experts().map(|e| e.prompts.clone()).collect();
             let options = PromptOptions {
                 threads: options.threads,
+                n_shared,
                 memory: None,
                 pre: options.pre,
                 scratch: &options.scratch,
@@ -375,7 +432,8 @@ fn made_gates(
                 progress,
             };
             let base = &parents.base().source;
-            Ok(gates::from_prompts(mode, base, &prompts, &options, notes)?)
+            return Ok(gates::from_prompts(mode, base, &prompts, &options, notes)?);
         }
-    }
+    };
+    Ok(gates.with_shared(recipe.shared_experts.len()))
 }

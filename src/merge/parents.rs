@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{
     MergeError,
+    output::Output,
     recipe::Recipe,
     reference::{self, Found},
     rope::Rope,
@@ -44,6 +45,8 @@ pub(super) struct Parents {
     pub(super) all: Vec<Parent>,
     /// The parent of each expert: indices into `all`.
     pub(super) experts: Vec<usize>,
+    /// The same of each shared expert.
+    pub(super) shared: Vec<usize>,
 }
 
 impl Parents {
@@ -55,12 +58,10 @@ impl Parents {
         skip: &[SkipPattern],
         pre: Option<PreTokenizer>,
     ) -> Result<Self, MergeError> {
-        let references = std::iter::once(&recipe.base_model)
-            .chain(recipe.experts.iter().map(|expert| &expert.source_model));
         let mut all: Vec<Parent> = Vec::new();
         let mut places = Vec::new();
         let mut indices = Vec::new();
-        for reference in references {
+        for reference in recipe.models() {
             let found = reference::find(reference, dir, client)?;
             let known = places.iter().position(|known| *known == found.place);
             indices.push(match known {
@@ -78,10 +79,13 @@ impl Parents {
                 }
             });
         }
-        // The first reference is the base's.
+        // The first reference is the base's, and those of shared experts are the last.
+        let mut experts = indices.split_off(1);
+        let shared = experts.split_off(recipe.experts.len());
         Ok(Self {
             all,
-            experts: indices.split_off(1),
+            experts,
+            shared,
         })
     }
 
@@ -93,6 +97,30 @@ impl Parents {
             named.collect::<Vec<_>>()
         };
         self.all.iter().flat_map(of_parent).collect()
+    }
+
+    /// Fails where a parent has a bias that `output` has not.
+    pub(super) fn require_biases_of(&self, output: Output) -> Result<(), MergeError> {
+        let known = |tensor: &ModelTensor| {
+            let mut biases = output.biases().iter();
+            biases.any(|bias| tensor.name.ends_with(bias))
+        };
+        for parent in &self.all {
+            let mut biases = parent.tensors.iter().filter(|t| t.name.ends_with(".bias"));
+            if let Some(bias) = biases.find(|bias| !known(bias)) {
+                return Err(MergeError::Bias {
+                    output: output.name(),
+                    parent: parent.reference.clone(),
+                    tensor: match &bias.data {
+                        TensorData::Rows { parts, .. } if !parts.is_empty() => {
+                            parts[0].tensor.clone()
+                        }
+                        _ => bias.name.clone(),
+                    },
+                });
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn base(&self) -> &Parent {
@@ -128,15 +156,6 @@ impl Parent {
             });
         }
         let tensors = tensors::map(&config, &checkpoint).map_err(|e| of_parent(e.into()))?;
-        if let Some(bias) = tensors.iter().find(|t| t.name.ends_with(".bias")) {
-            return Err(MergeError::Bias {
-                parent: reference.into(),
-                tensor: match &bias.data {
-                    TensorData::Rows { parts, .. } if !parts.is_empty() => parts[0].tensor.clone(),
-                    _ => bias.name.clone(),
-                },
-            });
-        }
         let (card, _) = ModelCard::read(&checkpoint.dir);
         Ok(Self {
             reference: reference.to_owned(),

@@ -6,12 +6,17 @@
 //! dtype: bfloat16               # float16, float32; the base's own where it is missing
 //! experts_per_token: 2
 //! tokenizer_source: base        # or union
+//! architecture: qwen            # mixtral, qwen2, qwen3; what is made of such parents where it is missing
 //! experts:
 //!   - source_model: ./one
 //!     positive_prompts: ["…"]   # for gate modes that look at prompts
 //!     negative_prompts: ["…"]
 //!     noise_scale: 0.1
 //!     residual_scale: 0.5
+//! shared_experts:               # one, of a Qwen2MoE
+//!   - source_model: ./one
+//!     positive_prompts: ["…"]
+//!     residual_scale: 0.1
 //! ```
 //!
 //! A model may be written in mergekit's long words, `model: {path: ./base, revision: main}`, and a dtype as
@@ -29,7 +34,10 @@ use serde_yaml_ng::Value;
 
 pub use self::error::RecipeError;
 use self::table::{Reader, Table};
-use super::gates::{GateMode, Prompts};
+use super::{
+    gates::{GateMode, Prompts},
+    output::Asked,
+};
 use crate::source::Dtype;
 
 /// The most experts; llama.cpp's own limit is twice that.
@@ -44,6 +52,10 @@ pub struct Recipe {
     pub base_model: String,
     /// The experts; at least one.
     pub experts: Vec<Expert>,
+    /// Experts that see every token.
+    pub shared_experts: Vec<Expert>,
+    /// What is to be made; `None` for what is made of such parents.
+    pub architecture: Option<Asked>,
     /// How the gates are made.
     pub gate_mode: GateMode,
     /// The number format of the merged checkpoint; `None` for the base's.
@@ -128,41 +140,33 @@ impl Recipe {
         }
         let reader = Reader { path };
         let top = Table::new(&reader, "", &yaml, &KEYS)?;
-        match top.get("shared_experts") {
-            None => {}
-            // As good as none.
-            Some(Value::Sequence(list)) if list.is_empty() => {}
-            Some(_) => return Err(top.refused("shared_experts")),
-        }
-        if let Some(name) = top.text("architecture")?
-            && !"mixtral".starts_with(&name.to_lowercase())
-        {
-            return Err(reader.value("architecture", &name.into(), "`mixtral`"));
-        }
-
-        let experts = match top.get("experts") {
-            Some(Value::Sequence(list)) if (1..=MAX_EXPERTS).contains(&list.len()) => list
-                .iter()
-                .enumerate()
-                .map(|(i, value)| Expert::read(&reader, i, value))
-                .collect::<Result<Vec<_>, _>>()?,
-            found => {
-                let expected = format!("a list of 1 to {MAX_EXPERTS} experts");
-                return Err(reader.value("experts", found.unwrap_or(&Value::Null), expected));
-            }
-        };
+        let experts = Expert::read_all(&top, "experts", 1)?;
+        let shared_experts = Expert::read_all(&top, "shared_experts", 0)?;
         let base_model = top.model("base_model")?;
         let recipe = Self {
             gate_mode: top.parsed("gate_mode")?.unwrap_or(GateMode::Hidden),
             dtype: top.dtype("dtype")?,
             experts_per_token: top.count("experts_per_token", experts.len())?,
             tokenizer_source: TokenizerSource::read(&top, &base_model)?,
+            architecture: top.parsed("architecture")?,
             base_model,
             experts,
+            shared_experts,
             text,
         };
         recipe.require_prompts(&reader)?;
         Ok(recipe)
+    }
+
+    /// The models that it names, the base first, then those of the experts and of the shared experts.
+    pub(super) fn models(&self) -> impl Iterator<Item = &String> {
+        let experts = self.all_experts().map(|expert| &expert.source_model);
+        std::iter::once(&self.base_model).chain(experts)
+    }
+
+    /// The experts, and behind them the shared ones.
+    pub(super) fn all_experts(&self) -> impl Iterator<Item = &Expert> {
+        self.experts.iter().chain(&self.shared_experts)
     }
 
     /// Has `n` experts used for each token, in the place of the recipe's own number.
@@ -183,9 +187,27 @@ impl Recipe {
         Ok(())
     }
 
+    /// Fails where the gate of a shared expert looks at prompts and there are none. It is asked for once it
+    /// is known that what is made has such gates.
+    ///
+    /// # Errors
+    /// As [`Recipe::read`].
+    pub fn require_shared_prompts(&self, path: &Path) -> Result<(), RecipeError> {
+        let without = |expert: &Expert| expert.prompts.positive.is_empty();
+        match self.shared_experts.iter().position(without) {
+            Some(i) if self.gate_mode.looks_at_prompts() => Err(RecipeError::Value {
+                path: path.into(),
+                key: format!("shared_experts[{i}].positive_prompts"),
+                found: "missing".into(),
+                expected: "prompts for this expert: its gate is made of them unless `gate_mode` is `random` or `uniform_random`".into(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// Fails where the gates look at prompts and there are none, or they are all the same.
     fn require_prompts(&self, reader: &Reader<'_>) -> Result<(), RecipeError> {
-        if matches!(self.gate_mode, GateMode::Random | GateMode::UniformRandom) {
+        if !self.gate_mode.looks_at_prompts() {
             return Ok(());
         }
         for (i, expert) in self.experts.iter().enumerate() {
@@ -229,8 +251,25 @@ impl TokenizerSource {
 }
 
 impl Expert {
-    fn read(reader: &Reader<'_>, index: usize, value: &Value) -> Result<Self, RecipeError> {
-        let table = Table::new(reader, &format!("experts[{index}]."), value, &EXPERT_KEYS)?;
+    /// The list `key` of a recipe, which has at least so many entries.
+    fn read_all(top: &Table<'_>, key: &str, least: usize) -> Result<Vec<Self>, RecipeError> {
+        let list = match top.get(key) {
+            None if least == 0 => return Ok(Vec::new()),
+            Some(Value::Sequence(list)) if (least..=MAX_EXPERTS).contains(&list.len()) => list,
+            found => {
+                let expected = match least {
+                    0 => "a list of one expert".to_owned(),
+                    _ => format!("a list of {least} to {MAX_EXPERTS} experts"),
+                };
+                return Err(top.error(key, found.unwrap_or(&Value::Null), expected));
+            }
+        };
+        let read = |(i, value)| Self::read(top, &format!("{key}[{i}]."), value);
+        list.iter().enumerate().map(read).collect()
+    }
+
+    fn read(top: &Table<'_>, place: &str, value: &Value) -> Result<Self, RecipeError> {
+        let table = top.within(place, value, &EXPERT_KEYS)?;
         Ok(Self {
             source_model: table.model("source_model")?,
             prompts: Prompts {

@@ -1,21 +1,40 @@
-//! The merged model's tensors: parts of the parents' tensors, under the names of a GGUF and under those
-//! of a checkpoint.
+//! The merged model's tensors: parts of the parents' tensors, by the rows that the registry has of the
+//! family that is made. A row's name in the GGUF says where its weights come from, and its names in the
+//! checkpoint, one for each layout, under which they are written.
+//!
+//! | row | weights |
+//! | --- | --- |
+//! | `ffn_gate_inp`, `ffn_gate_inp_shexp` | gates |
+//! | `ffn_*_exps` | of each expert's source its `ffn_*` |
+//! | `ffn_*_shexp` | the same of the shared expert |
+//! | `token_embd`, `output` | the base's, with rows of experts that have more tokens |
+//! | all others | the base's |
+
+use std::collections::BTreeMap;
 
 use super::{
     Layout,
     gates::Gates,
+    output::Output,
     parents::{Parent, Parents},
-    recipe::Recipe,
+    recipe::{Expert, Recipe},
     vocabulary::MergedVocabulary,
 };
 use crate::{
-    model::{Edit, ModelTensor, Noise, Part, RowOrder, TensorData},
+    model::{
+        ConfigError, Edit, ModelConfig, ModelTensor, Noise, Part, RowOrder, TensorData,
+        architecture::{Architecture, Dim, From, Layers, Place, Presence, Row},
+        tensors::computed,
+    },
     plan::CheckpointTensor,
     source::Dtype,
 };
 
 /// Everything that decides about the tensors.
 pub(super) struct Ingredients<'a> {
+    pub(super) output: Output,
+    /// The merged model's.
+    pub(super) config: &'a ModelConfig,
     pub(super) recipe: &'a Recipe,
     pub(super) parents: &'a Parents,
     pub(super) vocabulary: &'a MergedVocabulary,
@@ -25,69 +44,118 @@ pub(super) struct Ingredients<'a> {
     pub(super) seed: u64,
 }
 
-/// The feed-forward matrices of a dense GGUF, of a Mixtral's GGUF, and of its checkpoint.
-const FFN: [(&str, &str, &str); 3] = [
-    ("ffn_gate", "ffn_gate_exps", "w1"),
-    ("ffn_down", "ffn_down_exps", "w2"),
-    ("ffn_up", "ffn_up_exps", "w3"),
-];
+/// Where the weights of a row come from.
+enum Weights {
+    /// The router's gates.
+    Gates,
+    /// The gate of the shared expert.
+    SharedGate,
+    /// Of each expert the tensor that ends like this.
+    Experts(String),
+    /// Of the shared expert.
+    Shared(String),
+    /// Rows of the vocabulary.
+    Tokens,
+    /// The base's tensor of the same name.
+    Base,
+}
 
-/// The base's other tensors in a GGUF and in a checkpoint, in the order of a checkpoint's shards; the
-/// experts stand behind those of their layer.
-const EMBEDDING: (&str, &str) = ("token_embd.weight", "model.embed_tokens.weight");
-const OF_LAYER: [(&str, &str); 6] = [
-    ("attn_norm", "input_layernorm"),
-    ("attn_q", "self_attn.q_proj"),
-    ("attn_k", "self_attn.k_proj"),
-    ("attn_v", "self_attn.v_proj"),
-    ("attn_output", "self_attn.o_proj"),
-    ("ffn_norm", "post_attention_layernorm"),
-];
-const OUTPUT: [(&str, &str); 2] = [
-    ("output_norm.weight", "model.norm.weight"),
-    ("output.weight", "lm_head.weight"),
-];
+impl Weights {
+    fn of(row: &Row) -> Self {
+        let stem = |end: &str| Some(format!("{}.weight", row.target.strip_suffix(end)?));
+        match row.target {
+            "ffn_gate_inp.weight" => Self::Gates,
+            "ffn_gate_inp_shexp.weight" => Self::SharedGate,
+            "token_embd.weight" | "output.weight" => Self::Tokens,
+            _ => match (stem("_exps.weight"), stem("_shexp.weight")) {
+                (Some(dense), _) => Self::Experts(dense),
+                (_, Some(dense)) => Self::Shared(dense),
+                _ => Self::Base,
+            },
+        }
+    }
+}
 
 impl Ingredients<'_> {
-    /// The tensors of the GGUF: attention, norms and embeddings are the base's, the experts each their
-    /// parent's.
-    pub(super) fn gguf_tensors(self) -> Vec<ModelTensor> {
-        let base = self.parents.base();
-        let is_ffn = |name: &str| {
-            let category = name
-                .strip_suffix(".weight")
-                .and_then(|n| n.rsplit('.').next());
-            FFN.iter().any(|(dense, ..)| category == Some(dense))
-        };
+    /// The tensors of the GGUF, in the order of the rows.
+    ///
+    /// # Errors
+    /// Where what follows from config.json cannot be computed.
+    pub(super) fn gguf_tensors(self) -> Result<Vec<ModelTensor>, ConfigError> {
+        let architecture = self.config.architecture;
         let mut out = Vec::new();
-        for tensor in base.tensors.iter().filter(|t| !is_ffn(&t.name)) {
-            out.push(match tensor.name.as_str() {
-                "token_embd.weight" | "output.weight" => self.vocabulary_tensor(tensor),
-                _ => self.of_base(tensor),
-            });
+        let is_outer = |row: &&Row| row.place != Place::Layer;
+        out.extend(
+            architecture
+                .rows()
+                .filter(is_outer)
+                .filter_map(|row| self.tensor(row, 0)),
+        );
+        out.extend(computed(self.config)?);
+        for layer in 0..self.config.n_layer {
+            let rows = rows_of_layer(architecture);
+            out.extend(rows.filter_map(|row| self.tensor(row, layer)));
         }
-        for layer in 0..base.config.n_layer {
-            out.extend(FFN.iter().map(|ffn| self.experts(layer, ffn)));
-        }
-        let (n_embd, n_expert) = (base.config.n_embd, self.recipe.experts.len());
-        for (layer, gates) in self.gates.layers.iter().enumerate() {
-            out.push(ModelTensor::of_checkpoint(
-                format!("blk.{layer}.ffn_gate_inp.weight"),
-                vec![n_embd.into(), n_expert as u64],
-                TensorData::Computed(gates.clone()),
-            ));
-        }
-        out
+        Ok(out)
     }
 
-    fn of_base(&self, tensor: &ModelTensor) -> ModelTensor {
+    /// The tensor of a row; `None` where the merged model has none.
+    fn tensor(&self, row: &'static Row, layer: u32) -> Option<ModelTensor> {
+        let name = target(row, layer);
+        let data = match Weights::of(row) {
+            Weights::Gates => TensorData::Computed(self.gates.layers[layer as usize].clone()),
+            Weights::SharedGate => {
+                TensorData::Computed(self.gates.shared.get(layer as usize)?.clone())
+            }
+            Weights::Experts(dense) => {
+                let experts = std::iter::zip(&self.recipe.experts, &self.parents.experts);
+                self.networks(experts, row, layer, &dense)
+            }
+            Weights::Shared(dense) => {
+                let shared = std::iter::zip(&self.recipe.shared_experts, &self.parents.shared);
+                self.networks(shared, row, layer, &dense)
+            }
+            Weights::Tokens => self.tokens(self.parents.base().tensor(&name)?),
+            Weights::Base => match self.parents.base().tensor(&name) {
+                Some(tensor) => self.of_base(tensor, row),
+                None if self.output.biases().contains(&row.target) => {
+                    TensorData::Computed(vec![0.0; self.elements(row)])
+                }
+                None if row.presence == Presence::Needed => {
+                    unreachable!("a model of the base's family has been mapped with `{name}`")
+                }
+                None => return None,
+            },
+        };
+        let dims = self.shape(row).into_iter().rev().collect();
+        Some(ModelTensor::of_checkpoint(name, dims, data))
+    }
+
+    /// Outermost dimension first.
+    fn shape(&self, row: &Row) -> Vec<u64> {
+        // The config has been read, and so has all lengths of its rows.
+        Dim::all(row.shape, &self.config.lengths()).unwrap_or_default()
+    }
+
+    fn elements(&self, row: &Row) -> usize {
+        let n: u64 = self.shape(row).iter().product();
+        usize::try_from(n).unwrap_or(0)
+    }
+
+    fn of_base(&self, tensor: &ModelTensor, row: &Row) -> TensorData {
         let mut data = tensor.data.clone();
-        if let TensorData::Rows { parts, .. } = &mut data {
+        if let TensorData::Rows { parts, order } = &mut data {
             for part in parts {
                 self.adopt(part, self.parents.base(), None, None);
             }
+            *order = match row.rotary {
+                true => RowOrder::Rotary {
+                    head_rows: self.config.head_dim.into(),
+                },
+                false => RowOrder::AsIs,
+            };
         }
-        ModelTensor::of_checkpoint(tensor.name.clone(), tensor.dims.clone(), data)
+        data
     }
 
     /// Makes a parent's own part one of the merge.
@@ -100,7 +168,7 @@ impl Ingredients<'_> {
     }
 
     /// Embedding or output matrix: rows of the base and of those experts that have more tokens.
-    fn vocabulary_tensor(&self, tensor: &ModelTensor) -> ModelTensor {
+    fn tokens(&self, tensor: &ModelTensor) -> TensorData {
         let mut parts = Vec::new();
         for run in &self.vocabulary.rows {
             let parent = &self.parents.all[run.parent];
@@ -120,45 +188,77 @@ impl Ingredients<'_> {
                 parts.push(part);
             }
         }
-        let dims = vec![tensor.dims[0], self.vocabulary.n_vocab as u64];
-        let order = RowOrder::AsIs;
-        ModelTensor::of_checkpoint(tensor.name.clone(), dims, TensorData::Rows { parts, order })
+        rows_of(parts)
     }
 
-    fn experts(&self, layer: u32, (dense, stacked, weight): &(&str, &str, &str)) -> ModelTensor {
-        let mut dims = Vec::new();
+    /// A matrix of the feed-forward networks of `experts`, each with the index of its parent, one after the
+    /// other.
+    fn networks<'a>(
+        &self,
+        experts: impl Iterator<Item = (&'a Expert, &'a usize)>,
+        row: &'static Row,
+        layer: u32,
+        dense: &str,
+    ) -> TensorData {
+        let name = source(self.config.architecture, row, layer, Layout::Separate);
         let mut parts = Vec::new();
-        for (e, (expert, &parent)) in
-            std::iter::zip(&self.recipe.experts, &self.parents.experts).enumerate()
-        {
+        for (e, (expert, &parent)) in experts.enumerate() {
             let parent = &self.parents.all[parent];
-            let Some(own) = parent.tensor(&format!("blk.{layer}.{dense}.weight")) else {
+            let Some(own) = parent.tensor(&format!("blk.{layer}.{dense}")) else {
                 unreachable!("every dense model has been mapped with its feed-forward tensors");
             };
             let noise = expert
                 .noise_scale
-                .map(|scale| Noise::new(scale, self.seed, &expert_name(layer, e, weight)));
-            let factor = expert.residual_scale.filter(|_| *weight == "w2");
+                .map(|scale| Noise::new(scale, self.seed, &of_expert(&name, e)));
+            let factor = expert.residual_scale.filter(|_| dense == "ffn_down.weight");
             for part in parts_of(own) {
                 let mut part = part.clone();
                 self.adopt(&mut part, parent, noise, factor);
                 parts.push(part);
             }
-            dims = own.dims.clone();
         }
-        dims.push(self.recipe.experts.len() as u64);
-        let order = RowOrder::AsIs;
-        ModelTensor::of_checkpoint(
-            format!("blk.{layer}.{stacked}.weight"),
-            dims,
-            TensorData::Rows { parts, order },
-        )
+        rows_of(parts)
     }
 }
 
-/// The name of an expert's matrix in the 2024 layout.
-fn expert_name(layer: u32, expert: usize, weight: &str) -> String {
-    format!("model.layers.{layer}.block_sparse_moe.experts.{expert}.{weight}.weight")
+/// The rows of a layer; every layer is a mixture.
+fn rows_of_layer(architecture: &Architecture) -> impl Iterator<Item = &'static Row> {
+    let rows = architecture.rows();
+    rows.filter(|row| row.place == Place::Layer && row.layers != Layers::Dense)
+}
+
+/// The name in the GGUF of a row's tensor.
+fn target(row: &Row, layer: u32) -> String {
+    match row.place {
+        Place::Layer => format!("blk.{layer}.{}", row.target),
+        Place::Model | Place::Output => row.target.to_owned(),
+    }
+}
+
+/// Where a row's weights stand in a checkpoint of this layout: the older one is the first that is named.
+fn from(row: &'static Row, layout: Layout) -> &'static From {
+    let layouts = row.from.layouts();
+    let found = match layout {
+        Layout::Separate => layouts.first(),
+        Layout::Fused => layouts.last(),
+    };
+    found.unwrap_or(&row.from)
+}
+
+/// The name in the checkpoint of a row's tensor; `{}` stands for the number of an expert.
+fn source(architecture: &Architecture, row: &'static Row, layer: u32, layout: Layout) -> String {
+    let names = &architecture.names;
+    let root = names.roots.first().copied().unwrap_or_default();
+    let name = from(row, layout).name();
+    match row.place {
+        Place::Layer => format!("{root}{}{layer}.{name}", names.layers),
+        Place::Model => format!("{root}{name}"),
+        Place::Output => name.to_owned(),
+    }
+}
+
+fn of_expert(name: &str, expert: usize) -> String {
+    name.replace("{}", &expert.to_string())
 }
 
 fn parts_of(tensor: &ModelTensor) -> &[Part] {
@@ -168,114 +268,112 @@ fn parts_of(tensor: &ModelTensor) -> &[Part] {
     }
 }
 
-/// The tensors of the checkpoint that has those of the GGUF, `tensors`, in `layout`. `dtype` is that of
-/// the gates.
+/// The tensors of the checkpoint of `config` that has those of the GGUF, `tensors`, in `layout`: the
+/// embedding, the layers, and what comes behind them. `dtype` is that of the gates.
 pub(super) fn checkpoint_tensors(
     tensors: &[ModelTensor],
-    n_layer: u32,
+    config: &ModelConfig,
     layout: Layout,
     dtype: Dtype,
 ) -> Vec<CheckpointTensor> {
-    let mut out = Checkpoint {
-        tensors,
+    let mut checkpoint = Checkpoint {
+        config,
+        tensors: tensors.iter().map(|t| (t.name.as_str(), t)).collect(),
+        layout,
         dtype,
         out: Vec::new(),
     };
-    out.copy(EMBEDDING.0, EMBEDDING.1);
-    for layer in 0..n_layer {
-        for (ours, theirs) in OF_LAYER {
-            out.copy(
-                &format!("blk.{layer}.{ours}.weight"),
-                &format!("model.layers.{layer}.{theirs}.weight"),
-            );
-        }
-        out.experts(layer, layout);
+    let outer = |row: &&Row| row.place != Place::Layer;
+    let is_first = |row: &&Row| row.target == "token_embd.weight";
+    let rows = || config.architecture.rows().filter(outer);
+    checkpoint.add(rows().filter(is_first), 0);
+    for layer in 0..config.n_layer {
+        checkpoint.add(rows_of_layer(config.architecture), layer);
     }
-    for (ours, theirs) in OUTPUT {
-        out.copy(ours, theirs);
-    }
-    out.out
+    checkpoint.add(rows().filter(|row| !is_first(row)), 0);
+    checkpoint.out
 }
 
 /// A checkpoint's tensors in the making.
 struct Checkpoint<'a> {
-    tensors: &'a [ModelTensor],
+    config: &'a ModelConfig,
+    tensors: BTreeMap<&'a str, &'a ModelTensor>,
+    layout: Layout,
     dtype: Dtype,
     out: Vec<CheckpointTensor>,
 }
 
+/// Rows that share a tensor of the checkpoint: its shape, and of each row where in an expert's rows it
+/// begins and its parts.
+struct Joined<'a> {
+    shape: Vec<u64>,
+    rows: Vec<(u64, &'a [Part])>,
+}
+
 impl<'a> Checkpoint<'a> {
-    fn find(&self, name: &str) -> Option<&'a ModelTensor> {
-        self.tensors.iter().find(|tensor| tensor.name == name)
+    /// Adds the tensors that `rows` are in.
+    fn add(&mut self, rows: impl Iterator<Item = &'static Row>, layer: u32) {
+        let lengths = self.config.lengths();
+        let mut joined: BTreeMap<String, Joined<'a>> = BTreeMap::new();
+        for row in rows {
+            let Some(&tensor) = self.tensors.get(target(row, layer).as_str()) else {
+                continue;
+            };
+            let name = source(self.config.architecture, row, layer, self.layout);
+            let shape: Vec<u64> = tensor.dims.iter().rev().copied().collect();
+            match from(row, self.layout) {
+                From::Each(_) => {
+                    for (e, part) in parts_of(tensor).iter().enumerate() {
+                        self.push(
+                            of_expert(&name, e),
+                            shape[1..].to_vec(),
+                            rows_of(vec![part.clone()]),
+                        );
+                    }
+                }
+                From::Part { shape, take, .. } => {
+                    let first = take.first().and_then(|take| take.first.of(&lengths));
+                    let whole = joined.entry(name).or_insert_with(|| Joined {
+                        shape: Dim::all(shape, &lengths).unwrap_or_default(),
+                        rows: Vec::new(),
+                    });
+                    whole.rows.push((first.unwrap_or(0), parts_of(tensor)));
+                }
+                _ => self.push(name, shape, as_it_stands(&tensor.data)),
+            }
+        }
+        for (name, Joined { shape, mut rows }) in joined {
+            rows.sort_by_key(|(first, _)| *first);
+            let n_expert = rows.iter().map(|(_, parts)| parts.len()).min().unwrap_or(0);
+            let of_one = |e: usize| rows.iter().map(move |(_, parts)| parts[e].clone());
+            let parts = (0..n_expert).flat_map(of_one).collect();
+            self.push(name, shape, rows_of(parts));
+        }
     }
 
-    /// The tensor `ours` of the base under a Mixtral's name, which need not be its own; nothing where there
-    /// is no such tensor.
-    fn copy(&mut self, ours: &str, theirs: &str) {
-        let Some(tensor) = self.find(ours) else {
-            return;
+    fn push(&mut self, name: String, shape: Vec<u64>, data: TensorData) {
+        let dtype = match &data {
+            TensorData::Computed(_) => self.dtype,
+            rows => Dtype::from_ggml(rows.ggml_type()).unwrap_or(Dtype::F32),
         };
-        let shape = tensor.dims.iter().rev().copied().collect();
-        self.push(theirs.to_owned(), shape, parts_of(tensor).to_vec());
-    }
-
-    fn push(&mut self, name: String, shape: Vec<u64>, parts: Vec<Part>) {
-        let order = RowOrder::AsIs;
-        let data = TensorData::Rows { parts, order };
         self.out.push(CheckpointTensor {
-            dtype: Dtype::from_ggml(data.ggml_type()).unwrap_or(Dtype::F32),
             name,
             shape,
             data,
+            dtype,
         });
     }
+}
 
-    /// Router and experts of a layer.
-    fn experts(&mut self, layer: u32, layout: Layout) {
-        let prefix = match layout {
-            Layout::Separate => format!("model.layers.{layer}.block_sparse_moe"),
-            Layout::Fused => format!("model.layers.{layer}.mlp"),
-        };
-        if let Some(router) = self.find(&format!("blk.{layer}.ffn_gate_inp.weight")) {
-            self.out.push(CheckpointTensor {
-                name: format!("{prefix}.gate.weight"),
-                shape: router.dims.iter().rev().copied().collect(),
-                data: router.data.clone(),
-                dtype: self.dtype,
-            });
-        }
-        let stacked = FFN.map(|(_, stacked, _)| {
-            let tensor = self.find(&format!("blk.{layer}.{stacked}.weight"));
-            tensor.map_or((&[][..], &[][..]), |t| (parts_of(t), &t.dims[..]))
-        });
-        let [(gate, gate_dims), (down, down_dims), (up, _)] = stacked;
-        let (&[embd, ff, n], &[_, _, _]) = (gate_dims, down_dims) else {
-            return;
-        };
-        match layout {
-            Layout::Separate => {
-                for (e, ((gate, down), up)) in gate.iter().zip(down).zip(up).enumerate() {
-                    for (weight, shape, part) in [
-                        ("w1", [ff, embd], gate),
-                        ("w2", [embd, ff], down),
-                        ("w3", [ff, embd], up),
-                    ] {
-                        let part = vec![part.clone()];
-                        self.push(expert_name(layer, e, weight), shape.to_vec(), part);
-                    }
-                }
-            }
-            Layout::Fused => {
-                let gate_up = gate
-                    .iter()
-                    .zip(up)
-                    .flat_map(|(g, u)| [g.clone(), u.clone()]);
-                let gate_up = gate_up.collect();
-                let name = format!("{prefix}.experts.gate_up_proj");
-                self.push(name, vec![n, 2 * ff, embd], gate_up);
-                let name = format!("{prefix}.experts.down_proj");
-                self.push(name, vec![n, embd, ff], down.to_vec());
-            }
-        }
+fn rows_of(parts: Vec<Part>) -> TensorData {
+    let order = RowOrder::AsIs;
+    TensorData::Rows { parts, order }
+}
+
+/// The same in the order of a checkpoint.
+fn as_it_stands(data: &TensorData) -> TensorData {
+    match data {
+        TensorData::Rows { parts, .. } => rows_of(parts.clone()),
+        computed => computed.clone(),
     }
 }

@@ -1,14 +1,14 @@
 //! What goes into each layer of a model while it reads a text.
 //!
 //! llama.cpp gives a program the logits and the state after the last layer. It has a hook, though,
-//! that is called for every node of the graph as it is computed, and the nodes of the Llama
-//! architecture are named:
+//! that is called for every node of the graph as it is computed, and the nodes of Llama, Qwen2
+//! and Qwen3 are named:
 //!
 //! | node | what it is |
 //! | --- | --- |
 //! | `embd` | the tokens' embeddings: the input of layer 0 |
 //! | `l_out-N` | the output of layer N: the input of layer N + 1 |
-//! | `attn_out-N` | what the attention of layer N adds to its input |
+//! | `kqv_out-N` | what the heads of layer N make, before the projection that adds it to the input |
 //!
 //! Each is a row of `n_embd` numbers for each token. Only sums over the tokens and the last token's
 //! row are kept, so the memory does not grow with the text.
@@ -32,7 +32,7 @@ use super::{RunnerError, backend, log};
 /// Tokens evaluated at once.
 const BATCH: usize = 256;
 
-/// A model of the Llama architecture, whose layers are looked into.
+/// A model whose layers are looked into.
 #[derive(Debug)]
 pub struct LayerModel {
     model: NonNull<llama_model>,
@@ -240,7 +240,7 @@ struct Recorder {
 enum Node {
     /// The input of this layer.
     InputOf(usize),
-    /// What attention adds in a layer.
+    /// What the heads of a layer make. Zeros stay zeros in the projection behind it, which has no bias.
     Attention,
 }
 
@@ -274,7 +274,7 @@ impl Recorder {
         match kind {
             // The last layer's output is nobody's input.
             "l_out" if layer + 1 < self.seen.len() => Some(Node::InputOf(layer + 1)),
-            "attn_out" if self.attention == Attention::None => Some(Node::Attention),
+            "kqv_out" if self.attention == Attention::None => Some(Node::Attention),
             _ => None,
         }
     }

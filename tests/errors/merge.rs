@@ -32,6 +32,11 @@ variants!(MergeError {
     Nowhere,
     Parent,
     NotDense,
+    Family,
+    Families,
+    OtherOutput,
+    NoSharedExpert,
+    SharedExperts,
     Bias,
     Lora,
     Activation,
@@ -120,6 +125,7 @@ fn merge(dir: &Path, yaml: &str) -> Result<Merge, MergeError> {
         recipe: path,
         name: None,
         seed: None,
+        architecture: None,
         experts_per_token: None,
         gates: None,
         client: Client::new(config, RetryPolicy::default(), Arc::clone(&cancel)),
@@ -204,6 +210,26 @@ fn parents(list: &mut Section, dir: &Path) {
     let bias = copy(dir, "bias");
     add_tensor(&bias, "model.layers.0.self_attn.q_proj.bias", 256);
     list.add("a model with biases", failed(dir, "./bias", ""));
+    list.add(
+        "another family",
+        MergeError::Family {
+            parent: "./olmo2".into(),
+            family: "OLMo2",
+        },
+    );
+    configure(
+        &copy(dir, "qwen2"),
+        "architectures",
+        json!(["Qwen2ForCausalLM"]),
+    );
+    list.add("parents of two families", failed(dir, "./qwen2", ""));
+    let asked = |output: &str| failed(dir, "./two", &format!("architecture: {output}"));
+    list.add("a mixture that is not made of such", asked("qwen3"));
+    list.add("no shared expert", asked("qwen2"));
+    list.add(
+        "a shared expert without a place",
+        failed(dir, "./two", "shared_experts: [{source_model: ./two}]"),
+    );
     configure(&copy(dir, "gelu"), "hidden_act", json!("gelu"));
     list.add("another activation", failed(dir, "./gelu", ""));
     configure(

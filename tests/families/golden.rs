@@ -155,5 +155,5 @@ pub(super) fn first_differing_block(theirs: &Path, ours: &Path) -> String {
             );
         }
     }
-    "no tensor differs".to_owned()
+    "only the keys differ\n".to_owned()
 }

@@ -1,6 +1,6 @@
 //! How clear a model's most likely tokens are, by llama.cpp itself.
 
-use std::{ffi::CString, path::Path, ptr};
+use std::{collections::BTreeSet, ffi::CString, path::Path};
 
 use llama_cpp_sys_2::{
     llama_batch_get_one, llama_context, llama_context_default_params, llama_decode, llama_free,
@@ -9,12 +9,20 @@ use llama_cpp_sys_2::{
     llama_tokenize, llama_vocab_n_tokens,
 };
 
-/// By which part of the logits' deviation the most likely token is ahead of the next, where this is least
-/// among the first `tokens` after `prompt`; or why llama.cpp does not run the model.
-pub(super) fn margin(path: &Path, prompt: &str, tokens: usize) -> Result<f32, String> {
+/// What is known of the most likely tokens after a prompt.
+pub(super) struct Clearness {
+    /// By which part of the logits' deviation one is ahead of the next, where this is least.
+    pub(super) margin: f32,
+    /// How many different ones there are.
+    pub(super) different: usize,
+}
+
+/// How clear the first `tokens` after `prompt` are, or why llama.cpp does not run the model.
+pub(super) fn clearness(path: &Path, prompt: &str, tokens: usize) -> Result<Clearness, String> {
     let model = Model::load(path)?;
     let mut batch = model.tokens(prompt);
-    let mut least = f32::INFINITY;
+    let mut margin = f32::INFINITY;
+    let mut seen = BTreeSet::new();
     for _ in 0..tokens {
         let logits = model.logits(&mut batch)?;
         if logits.iter().any(|logit| !logit.is_finite()) {
@@ -28,10 +36,14 @@ pub(super) fn margin(path: &Path, prompt: &str, tokens: usize) -> Result<f32, St
         let deviation = (square / logits.len() as f32).sqrt();
         let mut order: Vec<usize> = (0..logits.len()).collect();
         order.sort_by(|a, b| logits[*b].total_cmp(&logits[*a]));
-        least = least.min((logits[order[0]] - logits[order[1]]) / deviation);
+        margin = margin.min((logits[order[0]] - logits[order[1]]) / deviation);
+        seen.insert(order[0]);
         batch = vec![order[0] as llama_token];
     }
-    Ok(least)
+    Ok(Clearness {
+        margin,
+        different: seen.len(),
+    })
 }
 
 /// A model and its context, freed in the end.
@@ -103,7 +115,7 @@ impl Drop for Model {
     fn drop(&mut self) {
         // SAFETY: both were made by llama.cpp and are used no more.
         unsafe {
-            if self.context != ptr::null_mut() {
+            if !self.context.is_null() {
                 llama_free(self.context);
             }
             llama_model_free(self.model);

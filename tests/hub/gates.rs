@@ -35,6 +35,7 @@ fn a_base_on_the_hub_gives_the_gates_of_its_copy() {
     for mode in [GateMode::CheapEmbed, GateMode::Hidden] {
         let scratch = tempfile::tempdir().unwrap();
         let options = PromptOptions {
+            n_shared: 0,
             threads: None,
             memory: None,
             pre: None,

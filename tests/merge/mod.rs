@@ -5,6 +5,7 @@ mod gates;
 mod killed;
 mod mergekit;
 mod prompts;
+mod qwen;
 mod recipe_files;
 mod recipes;
 mod references;

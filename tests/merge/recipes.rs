@@ -44,8 +44,8 @@ fn what_is_no_recipe_is_refused_by_name() {
         ),
         (
             "shared experts",
-            with("gate_mode: random\nshared_experts: [{source_model: one}]\n"),
-            "`shared_experts` is not taken: a Mixtral has no shared experts; name them under `experts`",
+            with("gate_mode: random\nshared_experts: {source_model: one}\n"),
+            "`shared_experts` is a mapping, expected a list of one expert",
         ),
         (
             "mergekit-yaml",
@@ -79,7 +79,7 @@ fn what_is_no_recipe_is_refused_by_name() {
         ("an expert without a model", expert("{noise_scale: 1}"), "`experts[1].source_model` is missing"),
         ("another gate mode", with("gate_mode: cheap\n"), "`gate_mode` is `cheap`, expected one of random, uniform_random, cheap_embed, hidden, hidden_avg, hidden_last"),
         ("another dtype", with("gate_mode: random\ndtype: int8\n"), "`dtype` is `int8`, expected `bfloat16`, `float16` or `float32`"),
-        ("another architecture", with("gate_mode: random\narchitecture: qwen\n"), "`architecture` is `qwen`, expected `mixtral`"),
+        ("another architecture", with("gate_mode: random\narchitecture: gpt\n"), "`architecture` is `gpt`, expected `mixtral`, `qwen2` or `qwen3`"),
         ("another tokenizer", with("gate_mode: random\ntokenizer_source: two\n"), "`tokenizer_source` is `two`, expected `base` or `union`"),
         ("too many per token", with("gate_mode: random\nexperts_per_token: 3\n"), "`experts_per_token` is `3`, expected a number from 1 to 2, the number of experts"),
         ("none per token", with("gate_mode: random\nexperts_per_token: 0\n"), "`experts_per_token` is `0`, expected a number from 1 to 2"),

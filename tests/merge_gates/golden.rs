@@ -42,6 +42,7 @@ fn golden_gates(mode: GateMode) -> Gates {
         n_expert: layers[0].len(),
         n_embd: layers[0][0].len(),
         layers: layers.into_iter().map(|rows| rows.concat()).collect(),
+        shared: Vec::new(),
     }
 }
 

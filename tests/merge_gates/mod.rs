@@ -108,6 +108,7 @@ fn make(mode: GateMode, base: &Path, experts: &[Prompts], memory: Option<u64>) -
     let scratch = tempfile::tempdir().unwrap();
     let mut notes = Vec::new();
     let options = PromptOptions {
+        n_shared: 0,
         threads: NonZeroUsize::new(2),
         memory,
         pre: None,
@@ -298,6 +299,7 @@ fn the_work_can_be_ended_and_tells_how_far_it_is() {
             }
         };
         let options = PromptOptions {
+            n_shared: 0,
             threads: NonZeroUsize::new(1),
             memory: None,
             pre: None,
@@ -325,6 +327,7 @@ fn the_work_can_be_ended_and_tells_how_far_it_is() {
         assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
     }
     let options = PromptOptions {
+        n_shared: 0,
         threads: None,
         memory: None,
         pre: None,

@@ -31,29 +31,29 @@ pub enum GateError {
     },
     /// Nothing to make a gate of.
     #[error(
-        "`experts[{expert}]` has no `positive_prompts`, and `gate_mode: {mode}` makes gates of them: give it some, or write `gate_mode: random`"
+        "`{expert}` has no `positive_prompts`, and `gate_mode: {mode}` makes gates of them: give it some, or write `gate_mode: random`"
     )]
     NoPrompts {
-        /// Which expert, from 0.
-        expert: usize,
+        /// Which expert: its place in the recipe.
+        expert: String,
         /// The mode's name.
         mode: &'static str,
     },
     /// A prompt without tokens.
     #[error(
-        "`experts[{expert}]` has an empty prompt, and the base's vocabulary begins no text by itself: write something into it, or take it out"
+        "`{expert}` has an empty prompt, and the base's vocabulary begins no text by itself: write something into it, or take it out"
     )]
     EmptyPrompt {
-        /// Which expert, from 0.
-        expert: usize,
+        /// Which expert: its place in the recipe.
+        expert: String,
     },
     /// A prompt that is too long for the model.
     #[error(
-        "the prompt `{prompt}` of `experts[{expert}]` has {tokens} tokens, expected at most the {context} that the base model was trained on: shorten it"
+        "the prompt `{prompt}` of `{expert}` has {tokens} tokens, expected at most the {context} that the base model was trained on: shorten it"
     )]
     PromptTooLong {
-        /// Which expert, from 0.
-        expert: usize,
+        /// Which expert: its place in the recipe.
+        expert: String,
         /// How the prompt begins.
         prompt: String,
         /// Its tokens.
@@ -113,11 +113,11 @@ pub enum GateError {
     },
     /// Hidden states are no numbers.
     #[error(
-        "the hidden states of the prompts of `experts[{expert}]` are not finite at layer {layer}: the base model is damaged, or not one for text"
+        "the hidden states of the prompts of `{expert}` are not finite at layer {layer}: the base model is damaged, or not one for text"
     )]
     Overflow {
-        /// Which expert, from 0.
-        expert: usize,
+        /// Which expert: its place in the recipe.
+        expert: String,
         /// The layer, from 0.
         layer: usize,
     },

@@ -35,6 +35,7 @@ use rand_distr::{Distribution, StandardNormal};
 
 pub use degenerate::Degenerate;
 pub use error::GateError;
+pub use file::GateNames;
 pub use prompts::{GateProgress, PromptOptions, Prompts, from_prompts};
 
 use crate::source::Dtype;
@@ -102,6 +103,9 @@ pub struct Gates {
     pub n_embd: usize,
     /// For each layer `n_expert` rows of `n_embd` numbers.
     pub layers: Vec<Vec<f32>>,
+    /// For each layer the row of the shared expert; empty where there is none. It says how much of that
+    /// expert's answer is taken, and is none of those that are chosen from.
+    pub shared: Vec<Vec<f32>>,
 }
 
 impl Gates {
@@ -139,12 +143,30 @@ impl Gates {
             n_expert,
             n_embd,
             layers: (0..n_layer).map(|_| layer()).collect(),
+            shared: Vec::new(),
         }
+    }
+
+    /// Zeros, in the place of gates that are not made.
+    pub fn zeros(n_layer: usize, n_expert: usize, n_embd: usize) -> Self {
+        Self::drawn(n_layer, n_expert, n_embd, || 0.0)
+    }
+
+    /// Has the last `n` of the experts be shared ones.
+    #[must_use]
+    pub fn with_shared(mut self, n: usize) -> Self {
+        self.n_expert -= n.min(self.n_expert);
+        if n > 0 {
+            let begin = self.n_expert * self.n_embd;
+            let layers = self.layers.iter_mut();
+            self.shared = layers.map(|layer| layer.split_off(begin)).collect();
+        }
+        self
     }
 
     /// The gates as a checkpoint in `dtype` has them: rounded to the nearest, ties to even.
     pub fn rounded(mut self, dtype: Dtype) -> Self {
-        for gate in self.layers.iter_mut().flatten() {
+        for gate in self.layers.iter_mut().chain(&mut self.shared).flatten() {
             *gate = round(*gate, dtype);
         }
         self

@@ -55,6 +55,8 @@ pub struct Prompts {
 /// How to make gates of prompts.
 #[derive(Clone, Copy)]
 pub struct PromptOptions<'a> {
+    /// How many of the experts, the last ones, are shared ones.
+    pub n_shared: usize,
     /// Threads to compute with; `None` for as many as there are cores.
     pub threads: Option<NonZeroUsize>,
     /// Bytes of memory that the base model may take; `None` for what the system has free. A base
@@ -98,6 +100,14 @@ struct Special {
     eos: Option<u32>,
 }
 
+/// What messages call the expert with this index, of `all`.
+fn place(expert: usize, all: usize, n_shared: usize) -> String {
+    match expert.checked_sub(all - n_shared.min(all)) {
+        None => format!("experts[{expert}]"),
+        Some(shared) => format!("shared_experts[{shared}]"),
+    }
+}
+
 /// Makes gates of the experts' prompts, with what the base model `base` makes of them. Things to tell the
 /// user are added to `notes`.
 ///
@@ -116,9 +126,10 @@ pub fn from_prompts(
     if !mode.looks_at_prompts() {
         return Err(GateError::NotOfPrompts { mode: mode_name });
     }
+    let place = |expert| place(expert, experts.len(), options.n_shared);
     if let Some(expert) = experts.iter().position(|e| e.positive.is_empty()) {
         return Err(GateError::NoPrompts {
-            expert,
+            expert: place(expert),
             mode: mode_name,
         });
     }
@@ -135,7 +146,14 @@ pub fn from_prompts(
             path: options.scratch.into(),
             error: plain(error),
         })?;
-    let (tokens, special) = tokenize(&checkpoint, &config, experts, options.pre, scratch.path())?;
+    let (tokens, special) = tokenize(
+        &checkpoint,
+        &config,
+        experts,
+        &place,
+        options.pre,
+        scratch.path(),
+    )?;
     let vectors = match mode {
         GateMode::CheapEmbed => {
             let vectors: Result<Vec<_>, _> = tokens
@@ -154,11 +172,15 @@ pub fn from_prompts(
             reader.of_prompts(&tokens, scratch.path(), notes)?
         }
     };
-    joined(&config, &vectors)
+    Ok(joined(&config, &vectors, &place)?.with_shared(options.n_shared))
 }
 
 /// The gates of experts whose vectors of all layers are given.
-fn joined(config: &ModelConfig, experts: &[Vec<Vec<f64>>]) -> Result<Gates, GateError> {
+fn joined(
+    config: &ModelConfig,
+    experts: &[Vec<Vec<f64>>],
+    place: &dyn Fn(usize) -> String,
+) -> Result<Gates, GateError> {
     let (n_layer, n_embd) = (config.n_layer as usize, config.n_embd as usize);
     let mut layers = Vec::with_capacity(n_layer);
     for layer in 0..n_layer {
@@ -166,6 +188,7 @@ fn joined(config: &ModelConfig, experts: &[Vec<Vec<f64>>]) -> Result<Gates, Gate
         for (expert, vectors) in experts.iter().enumerate() {
             let mut vector = vectors[layer].clone();
             if vector.iter().any(|value| !value.is_finite()) {
+                let expert = place(expert);
                 return Err(GateError::Overflow { expert, layer });
             }
             normalize(&mut vector);
@@ -178,6 +201,7 @@ fn joined(config: &ModelConfig, experts: &[Vec<Vec<f64>>]) -> Result<Gates, Gate
         n_expert: experts.len(),
         n_embd,
         layers,
+        shared: Vec::new(),
     })
 }
 
@@ -200,6 +224,7 @@ fn tokenize(
     checkpoint: &Checkpoint,
     config: &ModelConfig,
     experts: &[Prompts],
+    place: &dyn Fn(usize) -> String,
     pre: Option<PreTokenizer>,
     scratch: &Path,
 ) -> Result<(Vec<Tokens>, Special), GateError> {
@@ -224,11 +249,12 @@ fn tokenize(
             let mut tokens: Vec<u32> = special.bos.into_iter().collect();
             tokens.extend(tokenizer.tokenize(prompt));
             if tokens.is_empty() {
+                let expert = place(expert);
                 return Err(GateError::EmptyPrompt { expert });
             }
             if tokens.len() > config.n_ctx as usize {
                 return Err(GateError::PromptTooLong {
-                    expert,
+                    expert: place(expert),
                     prompt: beginning(prompt),
                     tokens: tokens.len(),
                     context: config.n_ctx,

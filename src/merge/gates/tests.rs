@@ -61,6 +61,7 @@ fn one_layer(rows: &[&[f32]]) -> Gates {
         n_expert: rows.len(),
         n_embd: rows[0].len(),
         layers: vec![rows.concat()],
+        shared: Vec::new(),
     }
 }
 
@@ -214,6 +215,7 @@ fn degenerate_layers_are_named() {
             n_expert: 2,
             n_embd: 2,
             layers: layers.iter().map(|layer| (*layer).clone()).collect(),
+            shared: Vec::new(),
         };
         gates.degenerate_note()
     };
@@ -248,25 +250,34 @@ fn degenerate_layers_are_named() {
 #[test]
 fn gates_come_back_from_their_file() {
     let dir = tempfile::tempdir().unwrap();
-    let gates = Gates::random(12, 3, 20, 5);
+    let gates = Gates::random(12, 4, 20, 5).with_shared(1);
+    assert_eq!(
+        (gates.n_expert, gates.layers[0].len(), gates.shared.len()),
+        (3, 60, 12)
+    );
     for dtype in [Dtype::Bf16, Dtype::F16, Dtype::F32] {
         let path = dir.path().join(format!("{dtype:?}.safetensors"));
-        gates.save(&path, dtype, false).unwrap();
+        gates.save(&path, GateNames::Mixtral, dtype, false).unwrap();
         assert_eq!(Gates::read(&path).unwrap(), gates.clone().rounded(dtype));
         assert_eq!(
-            gates.save(&path, dtype, false).unwrap_err().to_string(),
+            gates
+                .save(&path, GateNames::Mixtral, dtype, false)
+                .unwrap_err()
+                .to_string(),
             format!(
                 "`{}` exists: choose another name for the gates, or replace it with `--force`",
                 path.display()
             )
         );
-        Gates::random(1, 1, 1, 0).save(&path, dtype, true).unwrap();
+        Gates::random(1, 1, 1, 0)
+            .save(&path, GateNames::Mlp, dtype, true)
+            .unwrap();
         assert_eq!(Gates::read(&path).unwrap().n_layer, 1);
     }
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
     let nowhere = dir.path().join("missing/gates.safetensors");
     let error = gates
-        .save(&nowhere, Dtype::F32, true)
+        .save(&nowhere, GateNames::Mlp, Dtype::F32, true)
         .unwrap_err()
         .to_string();
     assert!(

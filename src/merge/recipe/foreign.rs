@@ -10,14 +10,12 @@ const MERGEKIT_YAML: &str =
     "it is of mergekit-yaml's recipes, and mergekit-moe ignores it; take it out";
 const PER_TOKEN: &str = "write `experts_per_token`";
 const COUNTED: &str = "the number of experts is that of the entries in `experts`; take it out";
+const OF_EXPERT: &str =
+    "attention and embeddings are the base's as they are; write it in an entry of `experts`";
 const OPTION: &str = "it is an option of mergekit-moe's command line; take it out";
 
 /// Keys at the top of a recipe, and why they are not taken.
-const TOP: [(&str, &str); 28] = [
-    (
-        "shared_experts",
-        "a Mixtral has no shared experts; name them under `experts`",
-    ),
+const TOP: [(&str, &str); 30] = [
     ("merge_method", MERGEKIT_YAML),
     ("models", MERGEKIT_YAML),
     ("slices", MERGEKIT_YAML),
@@ -48,6 +46,9 @@ const TOP: [(&str, &str); 28] = [
     ("load_in_8bit", OPTION),
     ("trust_remote_code", OPTION),
     ("base", "write `base_model`"),
+    ("shared_expert", "write `shared_experts`, a list of one"),
+    ("residual_scale", OF_EXPERT),
+    ("noise_scale", OF_EXPERT),
 ];
 
 /// Keys of an expert, and why they are not taken.

@@ -70,6 +70,16 @@ impl<'a> Table<'a> {
         Ok(table)
     }
 
+    /// A mapping at `place` of the same recipe.
+    pub(super) fn within(
+        &self,
+        place: &str,
+        value: &'a Value,
+        known: &[&str],
+    ) -> Result<Self, RecipeError> {
+        Self::new(self.reader, place, value, known)
+    }
+
     fn unknown(&self, name: &str, known: &[&str]) -> RecipeError {
         if let Some(reason) = foreign::reason(self.place.is_empty(), name) {
             return self.refused_for(name, reason);

@@ -3,7 +3,7 @@
 use super::{Dim, Special};
 
 /// A key of the GGUF, behind the architecture's name, and where its value is from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Key {
     /// The key, without the architecture; empty where the value brings its own.
     pub key: &'static str,
@@ -15,10 +15,14 @@ pub struct Key {
 
 /// Where a value is from. Keys of config.json are spellings: the first that is there counts. Without one
 /// the GGUF's key is not written.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum KeyValue {
     /// An integer, or a list in which it is the same for every layer.
     U32(&'static [&'static str]),
+    /// An integer, where it is not 0.
+    U32IfNot0(&'static [&'static str]),
+    /// Integers multiplied, each under its key.
+    Product(&'static [&'static str]),
     /// A number.
     F32(&'static [&'static str]),
     /// A number, where it is not 0.
@@ -34,7 +38,7 @@ pub enum KeyValue {
 }
 
 /// A value that is always the same.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fixed {
     /// An integer.
     U32(u32),
@@ -55,6 +59,16 @@ impl Key {
     /// An integer of config.json.
     pub const fn u32(key: &'static str, from: &'static [&'static str]) -> Self {
         Self::new(key, KeyValue::U32(from))
+    }
+
+    /// An integer of config.json, where it is not 0.
+    pub const fn u32_if_not_0(key: &'static str, from: &'static [&'static str]) -> Self {
+        Self::new(key, KeyValue::U32IfNot0(from))
+    }
+
+    /// Integers of config.json multiplied.
+    pub const fn product(key: &'static str, of: &'static [&'static str]) -> Self {
+        Self::new(key, KeyValue::Product(of))
     }
 
     /// A number of config.json.

@@ -35,6 +35,8 @@ pub struct Architecture {
     pub defaults: &'static [(&'static str, Default)],
     /// Keys of config.json that are not looked at.
     pub ignored: &'static [&'static str],
+    /// What `layer_types` of config.json may call a layer.
+    pub layer_kinds: &'static [&'static str],
     /// How the checkpoint's names are built.
     pub names: NameRules,
     /// The Mixture of Experts; `None` for a dense model.
@@ -43,6 +45,8 @@ pub struct Architecture {
     pub tensors: &'static [&'static [Row]],
     /// Pieces of the names of tensors that are left out without a word: llama.cpp has no use for them.
     pub left_out: &'static [&'static str],
+    /// Ends of the names of tensors that must be all zeros, and are left out: llama.cpp does without them.
+    pub zero: &'static [&'static str],
     /// Tensors that are computed of config.json.
     pub computed: &'static [Computed],
     /// Keys that stand right behind `general.architecture`: the converter learns them with the tensors.
@@ -62,10 +66,12 @@ impl Architecture {
         model_type: "",
         defaults: &[],
         ignored: &[],
+        layer_kinds: &["full_attention", "sliding_attention"],
         names: NameRules::COMMON,
         experts: None,
         tensors: &[],
         left_out: &[],
+        zero: &[],
         computed: &[],
         early_keys: &[],
         keys: &[key::BASE],
@@ -96,6 +102,8 @@ impl fmt::Debug for Architecture {
 pub enum Default {
     /// An integer.
     Int(u64),
+    /// An integer where nothing stands; where `null` does, there is none.
+    IfAbsent(u64),
     /// A number.
     Float(f64),
     /// A truth value.
@@ -106,10 +114,15 @@ pub enum Default {
     HeadsIfNull,
     /// `hidden_size` shared by the attention heads.
     HeadDim,
+    /// So many times another key.
+    Times(&'static str, u64),
+    /// Key and value heads of a family that has one for all queries where `multi_query` is set, whatever else
+    /// is said, but not where `new_decoder_architecture` is; as many as there are attention heads elsewhere.
+    MultiQuery,
 }
 
 /// How the names of a checkpoint's tensors are built.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NameRules {
     /// What stands before all but the output matrix, the usual one first: `model.`
     pub roots: &'static [&'static str],

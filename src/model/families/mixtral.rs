@@ -9,7 +9,7 @@ use crate::model::architecture::{
 };
 
 /// Mixtral.
-pub(super) const MIXTRAL: Architecture = Architecture {
+pub(crate) const MIXTRAL: Architecture = Architecture {
     name: "Mixtral",
     classes: &["MixtralForCausalLM", "MixtralModel"],
     model_type: "mixtral",

@@ -9,7 +9,7 @@ use crate::model::architecture::{
 };
 
 /// Qwen 1.5 MoE and Qwen 2 57B-A14B, and what mergekit-moe makes of Qwen 2 models.
-pub(super) const QWEN2_MOE: Architecture = Architecture {
+pub(crate) const QWEN2_MOE: Architecture = Architecture {
     name: "Qwen2Moe",
     gguf: "qwen2moe",
     classes: &["Qwen2MoeForCausalLM"],

@@ -8,7 +8,7 @@ use crate::model::architecture::{
 };
 
 /// Qwen 3 30B-A3B and its like, and what mergekit-moe makes of Qwen 3 models.
-pub(super) const QWEN3_MOE: Architecture = Architecture {
+pub(crate) const QWEN3_MOE: Architecture = Architecture {
     name: "Qwen3Moe",
     gguf: "qwen3moe",
     classes: &["Qwen3MoeForCausalLM"],

@@ -10,6 +10,7 @@ mod mapper;
 mod names;
 mod needed;
 mod skip;
+mod zero;
 
 pub use count::{ParameterCount, count_parameters};
 pub use edit::{Edit, Noise};
@@ -21,7 +22,7 @@ pub(crate) use needed::{family_of_gguf, of_family};
 pub use skip::{BrokenSkipPattern, SkipPattern, leave_out};
 use swallow_quant::GgmlType;
 
-use super::config::ModelConfig;
+use super::{ConfigError, config::ModelConfig};
 use crate::{gguf::shown, source::Checkpoint};
 
 /// A tensor of the GGUF and where its weights come from.
@@ -163,19 +164,22 @@ impl RowOrder {
 pub fn map(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<Vec<ModelTensor>, TensorError> {
     let mut mapper = Mapper::new(config, checkpoint);
     mapper.outer()?;
-    for computed in config.architecture.computed {
-        for (name, values) in computed.tensors(config)? {
-            let dims = vec![values.len() as u64];
-            mapper.push(name.into(), dims, TensorData::Computed(values));
-        }
-    }
+    mapper.out.extend(computed(config)?);
     for layer in 0..config.n_layer {
         mapper.layer(layer)?;
     }
     let used = &mapper.used;
     let left_out = config.architecture.left_out;
+    let ends = config.architecture.zero;
+    let is_zero = |name: &str| !used.contains(name) && ends.iter().any(|end| name.ends_with(end));
+    for (name, tensor) in &checkpoint.tensors {
+        if is_zero(name) {
+            zero::check(checkpoint, name, tensor)?;
+        }
+    }
     let leftover = |name: &str| {
         !used.contains(name)
+            && !is_zero(name)
             && !name.ends_with("rotary_emb.inv_freq")
             && !left_out.iter().any(|piece| name.contains(piece))
     };
@@ -191,6 +195,22 @@ pub fn map(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<Vec<ModelTen
         });
     }
     Ok(mapper.out)
+}
+
+/// The tensors that follow from config.json.
+///
+/// # Errors
+/// When a list in it is of the wrong length.
+pub fn computed(config: &ModelConfig) -> Result<Vec<ModelTensor>, ConfigError> {
+    let mut out = Vec::new();
+    for computed in config.architecture.computed {
+        for (name, values) in computed.tensors(config)? {
+            let dims = vec![values.len() as u64];
+            let data = TensorData::Computed(values);
+            out.push(ModelTensor::of_checkpoint(name.into(), dims, data));
+        }
+    }
+    Ok(out)
 }
 
 /// The name of a checkpoint's token embedding.

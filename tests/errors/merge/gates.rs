@@ -5,7 +5,7 @@ use std::{fs, path::Path, sync::atomic::AtomicBool};
 use serde_json::{Value as Json, json};
 use swallow_gguf::{
     convert::CheckpointSource,
-    merge::gates::{GateError, GateMode, Gates, PromptOptions, Prompts, from_prompts},
+    merge::gates::{GateError, GateMode, GateNames, Gates, PromptOptions, Prompts, from_prompts},
     source::{Dtype, ShardError},
 };
 
@@ -68,7 +68,11 @@ fn files(list: &mut Section, dir: &Path) {
     let gates = read(&[(GATE, &[2, 2])], 1.0).unwrap();
     let sizes = gates.expect_sizes(&path, 40, 2, 5120);
     list.add("gates of another model", sizes.unwrap_err());
-    let save = |path: &Path| gates.save(path, Dtype::Bf16, false).unwrap_err();
+    let save = |path: &Path| {
+        gates
+            .save(path, GateNames::Mixtral, Dtype::Bf16, false)
+            .unwrap_err()
+    };
     list.add("a file in the place of the gates", save(&path));
     list.add(
         "gates in a folder that is not there",
@@ -103,6 +107,7 @@ fn prompts(list: &mut Section, dir: &Path) {
     };
     let make = |mode, base: &str, second: Prompts| {
         let options = PromptOptions {
+            n_shared: 0,
             threads: None,
             memory: None,
             pre: None,

@@ -55,7 +55,7 @@ pub(super) fn errors(list: &mut Section) {
         let recipe = "base_model: a\ngate_mode: random\nexperts:\n- source_model: b\n- ";
         of(format!("{recipe}{expert}\n").as_bytes())
     };
-    let cases: [(&str, RecipeError); 20] = [
+    let cases: [(&str, RecipeError); 21] = [
         ("a slip in a key", with("gate_mod: random")),
         ("an unknown key", with("zzz: 1")),
         ("a key of mergekit-yaml", with("merge_method: ties")),
@@ -63,7 +63,7 @@ pub(super) fn errors(list: &mut Section) {
         ("an option", with("chat_template: chatml")),
         (
             "shared experts",
-            with("gate_mode: random\nshared_experts: [{source_model: b}]"),
+            with("gate_mode: random\nshared_experts: {source_model: b}"),
         ),
         ("an expert's slip", expert("source_mdoel: c")),
         ("an expert's other name", expert("model: c")),
@@ -78,7 +78,7 @@ pub(super) fn errors(list: &mut Section) {
         ("a dtype", with("gate_mode: random\ndtype: int8")),
         (
             "an architecture",
-            with("gate_mode: random\narchitecture: qwen"),
+            with("gate_mode: random\narchitecture: gpt"),
         ),
         (
             "too many per token",
@@ -92,6 +92,10 @@ pub(super) fn errors(list: &mut Section) {
         (
             "a prompt with a colon",
             expert("source_model: c\n  positive_prompts: [{Q: A}]"),
+        ),
+        (
+            "a scale of nothing",
+            with("gate_mode: random\nresidual_scale: 0.1"),
         ),
         ("a noise", expert("source_model: c\n  noise_scale: -1")),
     ];
