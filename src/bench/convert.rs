@@ -85,6 +85,7 @@ impl Bench {
             source: CheckpointSource::Folder(self.source.clone()),
             wishes: file_type.into(),
             chat_template: None,
+            pre: None,
         };
         let conversion = Conversion::of_checkpoint(&options)?;
         let output = self.dir.join("output.gguf");

@@ -21,6 +21,7 @@ pub(super) fn execute(args: &ConvertArgs) -> anyhow::Result<()> {
         source: fetch::checkpoint(source, args.download, &cancel)?.without(&args.skip_tensors),
         wishes: write::wishes(&args.write)?,
         chat_template,
+        pre: args.pre,
     })?;
     write::execute(&conversion, &args.write, &cancel)
 }

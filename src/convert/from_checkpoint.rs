@@ -14,7 +14,7 @@ use crate::{
     model::{
         Identity, ModelCard, ModelConfig, ModelTensor, SkipPattern, chat_template, metadata,
         tensors,
-        vocabulary::{self, VocabularyRequest},
+        vocabulary::{self, PreTokenizer, VocabularyRequest},
     },
     plan::{ConversionPlan, Fitting, PlanError, Wishes},
     source::{Checkpoint, Origin, Shard},
@@ -76,6 +76,8 @@ pub struct CheckpointOptions {
     pub wishes: Wishes,
     /// A chat template to embed: the Jinja text.
     pub chat_template: Option<String>,
+    /// The pre-tokenizer to name, instead of the one that is recognized.
+    pub pre: Option<PreTokenizer>,
 }
 
 impl Conversion {
@@ -122,6 +124,7 @@ impl Conversion {
             },
             planner,
             options.chat_template.clone(),
+            options.pre,
         )?;
         conversion.origins = checkpoint.origin.into_iter().collect();
         conversion.notes.splice(0..0, checkpoint.notes);
@@ -134,6 +137,7 @@ impl Conversion {
         checkpoint: Described<'_>,
         planner: Planner<'_>,
         chat_template: Option<String>,
+        pre: Option<PreTokenizer>,
     ) -> Result<Self, ConvertError> {
         let dir = checkpoint.dir;
         let config = ModelConfig::from_json(checkpoint.config)?;
@@ -143,7 +147,7 @@ impl Conversion {
             config: checkpoint.config,
             policy: config.architecture.tokenizer,
             chat_template,
-            pre: None,
+            pre,
         })?;
 
         let (card, card_note) = ModelCard::read(dir);

@@ -7,7 +7,7 @@ use swallow_quant::GgmlType;
 use super::{Imatrix, ImatrixError};
 use crate::{
     gguf::{TensorInfo, escape},
-    mix::TOKEN_EMBD,
+    mix::is_token_embd,
 };
 
 /// How the entry of a tensor fits the tensor.
@@ -69,7 +69,7 @@ impl Imatrix {
     ///
     /// # Errors
     /// Where no tensor has an entry; and where an entry is of another length than its tensor needs,
-    /// but for the embedding's, which is let go as in llama.cpp.
+    /// but for the embeddings', which are let go as in llama.cpp.
     pub fn check(&self, tensors: &[TensorInfo]) -> Result<Vec<String>, ImatrixError> {
         let is_there = |name: &str| tensors.iter().any(|tensor| tensor.name == name);
         let unknown: Vec<&str> = self.tensors().filter(|name| !is_there(name)).collect();
@@ -89,10 +89,11 @@ impl Imatrix {
             let is_weighed = is_weighed(tensor.ty);
             match self.fit(&tensor.name, &tensor.dims) {
                 Fit::Missing if is_weighed => missing.push(tensor.name.clone()),
-                Fit::WrongLength { expected, found } if tensor.name == TOKEN_EMBD => {
+                Fit::WrongLength { expected, found } if is_token_embd(&tensor.name) => {
                     notes.push(format!(
-                        "`{TOKEN_EMBD}` is quantized without importance: the matrix has {found} \
-                         values for it, expected {expected}"
+                        "`{}` is quantized without importance: the matrix has {found} values for \
+                         it, expected {expected}",
+                        tensor.name
                     ));
                 }
                 Fit::WrongLength { expected, found } => {

@@ -59,6 +59,8 @@ pub fn json(gguf: &Gguf, path: &Path) -> String {
         "experts": summary.experts.map(|experts| json!({
             "count": experts.n_expert,
             "used": experts.n_expert_used,
+            "shared": experts.shared,
+            "leading_dense_layers": experts.leading_dense_layers,
             "active_parameters": experts.active_parameters,
         })),
         "split": summary.split.map(|split| json!({

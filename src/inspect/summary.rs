@@ -2,7 +2,7 @@
 
 use swallow_quant::GgmlType;
 
-use crate::gguf::{Gguf, TensorInfo, file_type_name};
+use crate::gguf::{Gguf, TensorInfo, Value, file_type_name};
 
 /// The figures of a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +36,10 @@ pub struct Experts {
     pub n_expert: u64,
     /// Experts that each token is given to (`n_expert_used`).
     pub n_expert_used: u64,
+    /// Experts per layer that every token is given to besides (`n_expert_shared`).
+    pub shared: u64,
+    /// Layers at the beginning that have no experts (`n_layer_dense_lead`).
+    pub leading_dense_layers: u64,
     /// Weights that take part in one token: all but those of the experts not used.
     pub active_parameters: u64,
 }
@@ -102,12 +106,20 @@ impl<'a> Summary<'a> {
 
 fn experts(gguf: &Gguf) -> Option<Experts> {
     let architecture = gguf.get_str("general.architecture")?;
-    let n_expert = gguf
-        .get_u64(&format!("{architecture}.expert_count"))
-        .filter(|n| *n > 0)?;
-    let n_expert_used = gguf
-        .get_u64(&format!("{architecture}.expert_used_count"))?
-        .min(n_expert);
+    let get = |key: &str| gguf.get(&format!("{architecture}.{key}"));
+    let number = |key: &str| get(key).and_then(Value::as_u64);
+    let n_expert = number("expert_count").filter(|n| *n > 0)?;
+    let n_expert_used = match get("expert_used_count")? {
+        // A number of each layer.
+        Value::Array(array) => (0..array.len())
+            .filter_map(|layer| array.get(layer)?.as_u64())
+            .max()?,
+        number => number.as_u64()?,
+    };
+    let n_expert_used = n_expert_used.min(n_expert);
+    // Qwen's have one, and only its width is told.
+    let width = number("expert_shared_feed_forward_length").unwrap_or(0);
+    let shared = number("expert_shared_count").unwrap_or(u64::from(width > 0));
     let idle = |tensor: &TensorInfo| {
         // Stacked experts are the outermost of three dimensions.
         let stacked = tensor.name.contains("_exps") && tensor.dims.get(2) == Some(&n_expert);
@@ -121,6 +133,8 @@ fn experts(gguf: &Gguf) -> Option<Experts> {
     Some(Experts {
         n_expert,
         n_expert_used,
+        shared,
+        leading_dense_layers: number("leading_dense_block_count").unwrap_or(0),
         active_parameters: gguf.parameters() - idle,
     })
 }

@@ -102,7 +102,13 @@ fn the_json_holds_everything_under_stable_keys() {
             "parameters": 812_800,
             "tensor_bytes": 466_440,
             "bits_per_weight": null,
-            "experts": {"count": 3, "used": 2, "active_parameters": 550_656},
+            "experts": {
+                "count": 3,
+                "used": 2,
+                "shared": 0,
+                "leading_dense_layers": 0,
+                "active_parameters": 550_656,
+            },
             "split": {"number": 1, "count": 2},
             "types": null,
             "key_values": null,
@@ -197,4 +203,46 @@ fn no_control_character_reaches_the_terminal() {
     }
     let round: serde_json::Value = serde_json::from_str(&json(&gguf, Path::new(""))).unwrap();
     assert_eq!(round["name"], bad);
+}
+
+#[test]
+fn shared_experts_and_dense_layers_are_told_where_keys_tell_them() {
+    let experts = |numbers: &[(&str, Value)]| {
+        let mut key_values: KeyValues = vec![("general.architecture".into(), "moe".into())];
+        key_values.push(("moe.expert_count".into(), Value::U32(8)));
+        for (key, value) in numbers {
+            key_values.push((format!("moe.{key}"), value.clone()));
+        }
+        let header = encode_header(&key_values, &[], 32);
+        let gguf = Gguf::parse(&header, header.len() as u64).unwrap();
+        let text = text(&gguf, false);
+        text.lines().nth(1).unwrap().to_owned()
+    };
+    let used = ("expert_used_count", Value::U32(2));
+    for (numbers, expected) in [
+        (&[used.clone()][..], "8, 2 used per token"),
+        (
+            &[
+                ("expert_used_count", Array::I32(vec![0, 4, 2]).into()),
+                ("leading_dense_block_count", Value::U32(1)),
+            ],
+            "8, 4 used per token, none in the first layer",
+        ),
+        (
+            &[
+                used.clone(),
+                ("expert_shared_count", Value::U32(2)),
+                ("expert_shared_feed_forward_length", Value::U32(512)),
+                ("leading_dense_block_count", Value::U32(3)),
+            ],
+            "8, 2 used per token, 2 shared, none in the first 3 layers",
+        ),
+        (
+            &[used, ("expert_shared_feed_forward_length", Value::U32(512))],
+            "8, 2 used per token, 1 shared",
+        ),
+    ] {
+        let expected = format!("experts: {expected}, 0 active parameters");
+        assert_eq!(experts(numbers), expected);
+    }
 }

@@ -61,13 +61,23 @@ fn heading(summary: &Summary<'_>) -> String {
     let name = summary.name.map_or("(no name)".to_owned(), shown);
     let mut out = format!("{name}: {}\n", facts.join(", "));
     if let Some(experts) = &summary.experts {
-        let _ = writeln!(
-            out,
-            "experts: {}, {} used per token, {} active parameters",
-            experts.n_expert,
-            experts.n_expert_used,
+        let mut facts = vec![
+            experts.n_expert.to_string(),
+            format!("{} used per token", experts.n_expert_used),
+        ];
+        if experts.shared > 0 {
+            facts.push(format!("{} shared", experts.shared));
+        }
+        match experts.leading_dense_layers {
+            0 => {}
+            1 => facts.push("none in the first layer".to_owned()),
+            n => facts.push(format!("none in the first {n} layers")),
+        }
+        facts.push(format!(
+            "{} active parameters",
             count(experts.active_parameters)
-        );
+        ));
+        let _ = writeln!(out, "experts: {}", facts.join(", "));
     }
     if let Some(split) = &summary.split {
         let _ = writeln!(out, "split: file {} of {}", split.number, split.count);

@@ -17,8 +17,8 @@ pub(super) fn graph(shape: &Shape, usage: &Usage, has_output: bool) -> u64 {
         false => floats(shape.heads.saturating_mul(cache::cells(usage))),
     };
     // Queries, and what attention makes of them.
-    let attention =
-        floats(shape.embedding.max(widest_key).saturating_mul(2)).saturating_add(scores);
+    let widest = shape.embedding.max(widest_key).max(shape.queries);
+    let attention = floats(widest.saturating_mul(2)).saturating_add(scores);
     // Gate, up, and their product.
     let feed_forward = floats(shape.feed_forward.saturating_mul(3));
     let state = shape.kv.iter().map(|kv| kv.state).max().unwrap_or(0);

@@ -1,5 +1,7 @@
 //! What a header says that decides about memory.
 
+use std::ops::Range;
+
 use swallow_quant::GgmlType;
 
 use super::Placement;
@@ -28,6 +30,8 @@ pub struct Shape {
     /// Number of experts, 0 for a dense model.
     pub experts: u64,
     pub(super) heads: u64,
+    /// Weights of the queries of a token, all heads together.
+    pub(super) queries: u64,
     /// Width of the widest feed-forward network that a token goes through, all its experts together.
     pub(super) feed_forward: u64,
     pub(super) kv: Vec<Kv>,
@@ -72,9 +76,12 @@ impl Shape {
         tensors: impl IntoIterator<Item = &'a TensorInfo>,
     ) -> Self {
         let keys = Keys::new(key_values);
+        let layers = keys.number("block_count").min(MAX_LAYERS) as usize;
+        let unread = keys.predicting(layers);
         let mut vocabulary = 0;
         let tensors: Vec<Tensor> = tensors
             .into_iter()
+            .filter(|info| layer_of(&info.name).is_none_or(|layer| !unread.contains(&layer)))
             .inspect(|info| {
                 if matches!(info.name.as_str(), "token_embd.weight" | "output.weight") {
                     vocabulary = info.rows();
@@ -83,13 +90,13 @@ impl Shape {
             .map(Tensor::new)
             .collect();
         let embedding = keys.number("embedding_length");
-        let layers = keys.number("block_count").min(MAX_LAYERS) as usize;
         Self {
             trained_context: u32::try_from(keys.number("context_length")).unwrap_or(u32::MAX),
             embedding,
             vocabulary,
             experts: keys.number("expert_count"),
             heads: keys.largest("attention.head_count", layers),
+            queries: keys.queries(layers, embedding),
             feed_forward: keys.feed_forward(layers),
             head: keys.head(embedding),
             kv: (0..layers).map(|i| keys.kv(i, layers, embedding)).collect(),
@@ -248,7 +255,32 @@ impl<'a> Keys<'a> {
             0 => dense,
             width => width,
         };
-        dense.max(expert.saturating_mul(used))
+        // What all tokens go through is computed by itself.
+        let shared = match self.number("expert_shared_feed_forward_length") {
+            0 => expert.saturating_mul(self.number("expert_shared_count")),
+            width => width,
+        };
+        dense.max(expert.saturating_mul(used)).max(shared)
+    }
+
+    fn queries(&self, layers: usize, embedding: u64) -> u64 {
+        let heads = |layer| self.of_layer("attention.head_count", layer).unwrap_or(0);
+        let of_layer = (0..layers).map(heads).map(|heads| {
+            let width = self.head_width("attention.key_length", heads, embedding);
+            heads.saturating_mul(width)
+        });
+        of_layer.max().unwrap_or(0)
+    }
+
+    /// The last layers that predict tokens further on, which llama.cpp does not read unless it is asked
+    /// to. A model of nothing else is a draft for another one.
+    fn predicting(&self, layers: usize) -> Range<u32> {
+        let layers = layers as u32;
+        let further = u32::try_from(self.number("nextn_predict_layers")).unwrap_or(u32::MAX);
+        match layers.checked_sub(further) {
+            Some(first) if first > 0 => first..layers,
+            _ => layers..layers,
+        }
     }
 
     fn head(&self, embedding: u64) -> (u64, u64) {
@@ -310,8 +342,8 @@ impl<'a> Keys<'a> {
     /// models, and those that predict further tokens.
     fn shares(&self, layer: usize, layers: usize) -> bool {
         let shared = self.number("attention.shared_kv_layers");
-        let further = self.number("nextn_predict_layers");
-        layer as u64 >= (layers as u64).saturating_sub(shared.max(further))
+        let is_last = layer as u64 >= (layers as u64).saturating_sub(shared);
+        is_last || self.predicting(layers).contains(&(layer as u32))
     }
 
     /// Numbers of the state that a recurrent layer keeps; layers that attend count too, because which

@@ -3,6 +3,8 @@ use swallow_quant::GgmlType;
 use super::*;
 use crate::gguf::{Array, TensorInfo, Value};
 
+mod architectures;
+
 fn keys(values: &[(&str, u32)]) -> Vec<(String, Value)> {
     let named = values
         .iter()
@@ -363,63 +365,4 @@ fn as_many_layers_as_fit_and_no_more() {
     assert_eq!(fit(margin + on_device(2)), 2);
     assert_eq!(fit(margin + on_device(3) - 1), 2);
     assert_eq!(fit(margin + on_device(3)), 3);
-}
-
-/// Bytes of keys, values and states of a model of 4 layers of an architecture, 256 tokens.
-fn kept(architecture: &str, more: &[(&str, u32)]) -> u64 {
-    let common = [
-        ("block_count", 4),
-        ("embedding_length", 512),
-        ("attention.head_count", 4),
-        ("attention.head_count_kv", 2),
-    ];
-    let number =
-        |&(key, value): &(&str, u32)| (format!("{architecture}.{key}"), Value::from(value));
-    let mut keys = vec![("general.architecture".to_owned(), Value::from(architecture))];
-    keys.extend(common.iter().chain(more).map(number));
-    demand(&Shape::new(&keys, []), &Usage::on_cpu(256)).kv_cache
-}
-
-#[test]
-fn architectures_keep_what_is_theirs() {
-    // Keys and values of two heads of 128, 2 bytes each, 256 tokens.
-    let layer = 2 * 2 * 128 * 2 * 256;
-    assert_eq!(kept("llama", &[]), 4 * layer);
-    // Heads that are not the embedding's share.
-    let wide = [
-        ("attention.key_length", 256),
-        ("attention.value_length", 64),
-    ];
-    assert_eq!(kept("gemma3", &wide), 4 * 2 * (256 + 64) * 2 * 256);
-    // One latent vector for key and value.
-    let latent = [
-        ("attention.key_length", 576),
-        ("attention.value_length", 512),
-        ("attention.key_length_mla", 192),
-        ("attention.value_length_mla", 128),
-    ];
-    assert_eq!(kept("deepseek2", &latent), 4 * 2 * 576 * 2 * 256);
-    // The last layers use another one's keys, or predict further tokens.
-    assert_eq!(
-        kept("gemma4", &[("attention.shared_kv_layers", 1)]),
-        3 * layer
-    );
-    assert_eq!(kept("glm4moe", &[("nextn_predict_layers", 1)]), 3 * layer);
-    // States do not grow with the context.
-    let ssm = [
-        ("ssm.conv_kernel", 4),
-        ("ssm.inner_size", 1024),
-        ("ssm.state_size", 16),
-        ("ssm.group_count", 1),
-    ];
-    let state = 4 * (3 * (1024 + 2 * 16) + 1024 * 16);
-    assert_eq!(kept("mamba2", &ssm), 4 * state);
-    let every_fourth = [&ssm[..], &[("full_attention_interval", 4)]].concat();
-    assert_eq!(kept("qwen3next", &every_fourth), layer + 4 * state);
-    let shift = [("wkv.head_size", 64), ("token_shift_count", 2)];
-    assert_eq!(kept("rwkv7", &shift), 4 * 4 * 512 * (2 + 64));
-    assert_eq!(
-        kept("lfm2", &[("shortconv.l_cache", 3)]),
-        4 * (layer + 4 * 512 * 2)
-    );
 }

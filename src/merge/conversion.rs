@@ -63,6 +63,7 @@ impl Merge {
             },
             planner,
             wanted.chat_template.clone(),
+            self.parents.base().pre,
         )?;
         conversion.origins = self.origins();
         conversion.skipped = self.skipped();

@@ -61,7 +61,9 @@ pub use crate::synthetic::Layout;
 use crate::{
     convert::ConvertError,
     hub::Client,
-    model::{ModelConfig, ModelTensor, SkipPattern, metadata::RECIPE_FILE},
+    model::{
+        ModelConfig, ModelTensor, SkipPattern, metadata::RECIPE_FILE, vocabulary::PreTokenizer,
+    },
     plan::CheckpointTensor,
     source::{Dtype, Origin, Shard},
 };
@@ -87,6 +89,8 @@ pub struct MergeOptions {
     pub gates: Option<PathBuf>,
     /// Tensors of the parents that are left out.
     pub skip_tensors: Vec<SkipPattern>,
+    /// The pre-tokenizer to name, instead of the one that is recognized.
+    pub pre: Option<PreTokenizer>,
     /// Opens models of the hub.
     pub client: Client,
     /// Whether only a plan is wanted: gates are not made of prompts then, which takes a while.
@@ -150,7 +154,13 @@ impl Merge {
             recipe.use_experts(path, n)?;
         }
         let dir = path.parent().unwrap_or(Path::new(""));
-        let parents = Parents::open(&recipe, dir, &options.client, &options.skip_tensors)?;
+        let parents = Parents::open(
+            &recipe,
+            dir,
+            &options.client,
+            &options.skip_tensors,
+            options.pre,
+        )?;
         let mut notes = parents.notes();
         let output = Output::choose(
             options.architecture.or(recipe.architecture),
@@ -416,6 +426,7 @@ fn made_gates(
                 threads: options.threads,
                 n_shared,
                 memory: None,
+                pre: options.pre,
                 scratch: &options.scratch,
                 cancel: &options.cancel,
                 progress,

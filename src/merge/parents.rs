@@ -12,7 +12,10 @@ use super::{
 use crate::{
     convert::{CheckpointSource, ConvertError},
     hub::Client,
-    model::{ModelCard, ModelConfig, ModelTensor, SkipPattern, TensorData, identity, tensors},
+    model::{
+        ModelCard, ModelConfig, ModelTensor, SkipPattern, TensorData, identity, tensors,
+        vocabulary::PreTokenizer,
+    },
     source::{Checkpoint, Shard},
 };
 
@@ -30,6 +33,8 @@ pub(super) struct Parent {
     /// The tensors of its own GGUF; the parts' shards are its own.
     pub(super) tensors: Vec<ModelTensor>,
     pub(super) card: ModelCard,
+    /// The pre-tokenizer to name, instead of the one that is recognized.
+    pub(super) pre: Option<PreTokenizer>,
     /// Index of its first shard among those of all parents.
     pub(super) first_shard: usize,
 }
@@ -51,6 +56,7 @@ impl Parents {
         dir: &Path,
         client: &Client,
         skip: &[SkipPattern],
+        pre: Option<PreTokenizer>,
     ) -> Result<Self, MergeError> {
         let mut all: Vec<Parent> = Vec::new();
         let mut places = Vec::new();
@@ -64,7 +70,10 @@ impl Parents {
                     let first_shard = all.iter().map(|p| p.checkpoint.shards.len()).sum();
                     let is_base = all.is_empty();
                     let found = found.without(skip);
-                    all.push(Parent::open(reference, &found, is_base, first_shard)?);
+                    all.push(Parent {
+                        pre,
+                        ..Parent::open(reference, &found, is_base, first_shard)?
+                    });
                     places.push(found.place);
                     all.len() - 1
                 }
@@ -160,6 +169,7 @@ impl Parent {
             card,
             checkpoint,
             first_shard,
+            pre: None,
         })
     }
 

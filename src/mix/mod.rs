@@ -111,7 +111,7 @@ impl<'a> Mix<'a> {
 }
 
 const OUTPUT: &str = "output.weight";
-pub(crate) const TOKEN_EMBD: &str = "token_embd.weight";
+const TOKEN_EMBD: &str = "token_embd.weight";
 
 /// Whether a tensor is the token embedding, or Gemma's further one for each layer.
 pub(crate) fn is_token_embd(name: &str) -> bool {

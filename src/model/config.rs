@@ -230,7 +230,11 @@ impl ModelConfig {
 
     /// The keys of config.json that decide a length, for messages.
     pub fn keys_of(&self, dim: Dim) -> String {
-        let first = |keys: &[&str]| format!("`{}`", keys.first().unwrap_or(&""));
+        // The spelling that counts.
+        let first = |keys: &[&'static str]| {
+            let found = self.hparams.find(keys).map(|(key, _)| key);
+            format!("`{}`", found.or(keys.first().copied()).unwrap_or_default())
+        };
         let joined = |dims: &[Dim]| {
             let mut keys: Vec<String> = Vec::new();
             for key in dims.iter().map(|dim| self.keys_of(*dim)) {
@@ -353,7 +357,7 @@ fn experts(
     Ok(Some((n_expert, n_expert_used)))
 }
 
-/// Width of all shared experts together.
+/// Width of all shared experts together; 0 where config.json says that there are none.
 fn shared_ff(architecture: &Architecture, hparams: &Hparams) -> Result<Option<u32>, ConfigError> {
     let Some(rule) = architecture
         .experts
@@ -371,7 +375,7 @@ fn shared_ff(architecture: &Architecture, hparams: &Hparams) -> Result<Option<u3
             ConfigError::value(key, &factor.into(), "a smaller number")
         })?;
     }
-    Ok(Some(product).filter(|width| *width > 0))
+    Ok(Some(product))
 }
 
 /// The kinds of layers that a list in config.json may name.

@@ -260,6 +260,10 @@ fn values_of(key: &Key, config: &ModelConfig) -> Result<Vec<(&'static str, Value
     let hparams = &config.hparams;
     let (value, from): (Option<Value>, &[&'static str]) = match key.value {
         KeyValue::U32(from) => (hparams.u32(from)?.map(Into::into), from),
+        KeyValue::U32IfNot0(from) => {
+            let value = hparams.u32(from)?.filter(|n| *n != 0);
+            (value.map(Into::into), from)
+        }
         KeyValue::F32(from) => (hparams.f32(from)?.map(Into::into), from),
         KeyValue::F32IfNot0(from) => {
             let value = hparams.f32(from)?.filter(|x| *x != 0.0);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    architecture::{Architecture, Computed},
+    architecture::{Architecture, Computed, KeyValue, Special},
     config::{ConfigError, ModelConfig, positive_f32},
 };
 use crate::gguf::{Value as GgufValue, shown};
@@ -40,6 +40,11 @@ pub enum RopeScaling {
     },
     /// By the length of the text, which llama.cpp does not have.
     Dynamic,
+    /// By a larger base of the rotary frequencies, whatever the length of the text.
+    Alpha {
+        /// How many times the context is stretched.
+        alpha: f64,
+    },
     /// By a list of factors for long texts and one for short ones, a number for each frequency.
     LongRope {
         /// For texts longer than the context before scaling.
@@ -115,7 +120,18 @@ impl RopeScaling {
             let found = number(rope, place, key)?.or(positive_f32(config, key)?);
             Ok(found.map_or(default, |n| n as u32))
         };
-        match kind.as_str().map(str::to_ascii_lowercase).as_deref() {
+        let name = kind.as_str().map(str::to_ascii_lowercase);
+        let name = name.as_deref();
+        if takes_only_factors(architecture) && !matches!(name, Some("default" | "longrope" | "su"))
+        {
+            let expected = "`longrope`, the only one that llama.cpp has for this model";
+            return Err(ConfigError::value(
+                &format!("{place}.{key}"),
+                kind,
+                expected,
+            ));
+        }
+        match name {
             Some("default") => Ok(Self::None),
             Some("linear") => Ok(Self::Linear {
                 factor: required("factor")?,
@@ -139,7 +155,12 @@ impl RopeScaling {
                     beta_slow: any_number(rope, place, "beta_slow")?,
                 },
             }),
-            Some("dynamic") => Ok(Self::Dynamic),
+            Some("dynamic") => match default_alpha(architecture) {
+                Some(default) => Ok(Self::Alpha {
+                    alpha: alpha(rope, place)?.unwrap_or(f64::from(default)),
+                }),
+                None => Ok(Self::Dynamic),
+            },
             Some("longrope" | "su") if takes_factors(architecture) => Ok(Self::LongRope {
                 long: numbers(rope, place, "long_factor")?,
                 short: numbers(rope, place, "short_factor")?,
@@ -173,7 +194,7 @@ impl RopeScaling {
         let mut key_values = Vec::new();
         let mut add = |key: &'static str, value: GgufValue| key_values.push((key, value));
         match self {
-            Self::None | Self::Llama3 { .. } | Self::Dynamic => {}
+            Self::None | Self::Llama3 { .. } | Self::Dynamic | Self::Alpha { .. } => {}
             Self::LongRope { .. } => add("rope.scaling.type", "longrope".into()),
             Self::Linear { factor } => {
                 add("rope.scaling.type", "linear".into());
@@ -226,6 +247,46 @@ impl RopeScaling {
             false => 1.0,
         };
         Ok(Some(factor as f32))
+    }
+
+    /// The keys of a base that is raised: nothing where it is not.
+    ///
+    /// # Errors
+    /// When the model is none of those whose longest context the reference converter knows.
+    pub(super) fn raised_base(
+        &self,
+        config: &ModelConfig,
+    ) -> Result<Vec<(&'static str, GgufValue)>, ConfigError> {
+        let Self::Alpha { alpha } = *self else {
+            return Ok(Vec::new());
+        };
+        let expect = |key: &str, found: Value, expected: &str| {
+            let expected = format!("{expected}, as all models with rope scaling by `alpha` have");
+            Err(ConfigError::value(key, &found, expected))
+        };
+        if config.rope_theta != 1e4 {
+            return expect("rope_theta", config.rope_theta.into(), "10000");
+        }
+        if ![TRAINED_CONTEXT, RAISED_CONTEXT].contains(&config.n_ctx) {
+            let (key, expected) = ("max_position_embeddings", "32768 or 262144");
+            return expect(key, config.n_ctx.into(), expected);
+        }
+        if config.head_dim < 4 {
+            return expect("head_dim", config.head_dim.into(), "64 or 128");
+        }
+        let width = f64::from(config.head_dim);
+        let base = f64::from(config.rope_theta) * alpha.powf(width / (width - 2.0));
+        Ok(vec![
+            ("rope.freq_base", (base as f32).into()),
+            ("rope.scaling.type", "none".into()),
+            ("rope.scaling.factor", 1f32.into()),
+            (
+                "rope.scaling.original_context_length",
+                RAISED_CONTEXT.into(),
+            ),
+            // config.json may still have the context before.
+            ("context_length", RAISED_CONTEXT.into()),
+        ])
     }
 
     /// What llama.cpp divides each rotary frequency by: `head_dim / 2` values, for Llama 3's
@@ -293,6 +354,44 @@ pub(super) fn rope_factors(
         ("rope_factors_long.weight", long.clone()),
         ("rope_factors_short.weight", short.clone()),
     ])
+}
+
+/// The context of models whose base is raised, before and afterwards.
+const TRAINED_CONTEXT: u32 = 32 << 10;
+const RAISED_CONTEXT: u32 = 256 << 10;
+
+/// What the architecture takes for `alpha` where config.json has none; `None` where it takes none.
+fn default_alpha(architecture: &Architecture) -> Option<u32> {
+    let mut keys = architecture.keys.iter().copied().flatten();
+    keys.find_map(|key| match key.value {
+        KeyValue::Special(Special::RopeAlpha(default)) => Some(default),
+        _ => None,
+    })
+}
+
+/// `alpha` of `rope`, which stands at `place`.
+fn alpha(rope: &Value, place: &str) -> Result<Option<f64>, ConfigError> {
+    match rope.get("alpha") {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => match value.as_f64().filter(|x| *x > 0.0 && *x <= 1e6) {
+            Some(alpha) => Ok(Some(alpha)),
+            None => {
+                let expected = "a positive number up to 1000000";
+                Err(ConfigError::value(
+                    &format!("{place}.alpha"),
+                    value,
+                    expected,
+                ))
+            }
+        },
+    }
+}
+
+/// Whether the architecture's models have lists of factors, and no keys for another scaling.
+fn takes_only_factors(architecture: &Architecture) -> bool {
+    let mut keys = architecture.keys.iter().copied().flatten();
+    takes_factors(architecture)
+        && !keys.any(|key| matches!(key.value, KeyValue::Special(Special::RopeScaling)))
 }
 
 /// Whether the architecture's models have lists of factors.

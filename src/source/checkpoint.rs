@@ -23,12 +23,14 @@ pub(super) use super::weights_files::INDEX_FILE;
 use crate::gguf::shown;
 
 /// What a checkpoint has besides its shards.
-pub(super) const OTHER_FILES: [&str; 12] = [
+pub(super) const OTHER_FILES: [&str; 14] = [
     "config.json",
     "generation_config.json",
     INDEX_FILE,
     "tokenizer.model",
     "tokenizer.json",
+    "tekken.json",
+    "hy.tiktoken",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",

@@ -21,8 +21,13 @@ use crate::hub::{
 /// The model's card, which is never a reason to stop.
 const CARD: &str = "README.md";
 
-/// Files either of which is a tokenizer.
-const TOKENIZERS: [&str; 2] = ["tokenizer.model", "tokenizer.json"];
+/// Files any of which is a tokenizer.
+const TOKENIZERS: [&str; 4] = [
+    "tokenizer.model",
+    "tokenizer.json",
+    "tekken.json",
+    "hy.tiktoken",
+];
 
 /// A repository at a commit, its small files in the cache.
 struct HubFolder {

@@ -8,7 +8,10 @@ use swallow_gguf::synthetic::{Sizes, Spec};
 use swallow_quant::GgmlType;
 
 use super::succeed;
-use crate::support::{checkpoint, converted, small_moe, smollm2};
+use crate::{
+    families::write_checkpoint,
+    support::{checkpoint, converted, small_moe, smollm2},
+};
 
 /// How far an estimate of the compute buffer may be off.
 const TOLERANCE: f64 = 0.15;
@@ -102,6 +105,22 @@ fn a_real_model_takes_what_is_estimated() {
             "{said:?}"
         );
         assert!(said.unwrap().contains(" free"), "{said:?}");
+    }
+}
+
+/// Shared experts, and heads that are wider than their share of the embedding.
+#[test]
+fn other_families_take_what_is_estimated() {
+    for name in ["qwen2moe", "qwen3moe"] {
+        let dir = tempfile::tempdir().unwrap();
+        let source = write_checkpoint(dir.path(), name);
+        let model = dir.path().join("model.gguf");
+        converted(&source, &model, &["-t", "bf16"]);
+        for (args, usage) in usages() {
+            let (demand, log) = hold(&model, &args, &usage);
+            let model = logged(&log, "model");
+            assert_near("weights", demand.weights, model, 16.0 * 1024.0);
+        }
     }
 }
 

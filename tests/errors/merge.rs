@@ -130,6 +130,7 @@ fn merge(dir: &Path, yaml: &str) -> Result<Merge, MergeError> {
         gates: None,
         client: Client::new(config, RetryPolicy::default(), Arc::clone(&cancel)),
         skip_tensors: Vec::new(),
+        pre: None,
         plan_only: true,
         threads: None,
         scratch: dir.into(),

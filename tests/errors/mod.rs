@@ -7,6 +7,7 @@
 //!
 //! `UPDATE_SNAPSHOTS=1 cargo test --release --test tests errors::` writes the list anew.
 
+mod families;
 mod gguf;
 mod hub;
 mod merge;

@@ -14,7 +14,7 @@ use swallow_gguf::{
     source::Checkpoint,
 };
 
-use super::{Section, Variants, variants};
+use super::{Section, Variants, families, variants};
 use crate::edited::Folder;
 
 variants!(ConfigError {
@@ -31,6 +31,8 @@ variants!(TensorError {
     Shape,
     Type,
     SlowPattern,
+    NotZero,
+    Read,
 } hands_on {
     Config,
 });
@@ -61,6 +63,7 @@ impl Variants for BrokenSkipPattern {
 pub(super) fn errors(list: &mut Section) {
     configs(list);
     names(list);
+    families::errors(list);
     skip_patterns(list);
     overrides(list);
     templates(list);

@@ -1,6 +1,9 @@
 //! Errors of `src/model/vocabulary`.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value as Json, json};
 use swallow_gguf::model::vocabulary::{self, VocabularyError, VocabularyRequest};
@@ -35,14 +38,18 @@ fn read(list: &Section, case: usize, files: &[Named<'_>]) -> VocabularyError {
     of(&dir, 8)
 }
 
-fn of(dir: &std::path::Path, vocab_size: usize) -> VocabularyError {
+fn of(dir: &Path, vocab_size: usize) -> VocabularyError {
+    with_pre(dir, vocab_size, None)
+}
+
+fn with_pre(dir: &Path, vocab_size: usize, pre: Option<&str>) -> VocabularyError {
     let request = VocabularyRequest {
         dir,
         vocab_size,
         config: &json!({}),
         policy: vocabulary::policy::LLAMA,
         chat_template: None,
-        pre: None,
+        pre: pre.map(|name| name.parse().unwrap()),
     };
     vocabulary::read(&request).unwrap_err()
 }
@@ -154,6 +161,12 @@ pub(super) fn errors(list: &mut Section) {
     }
 
     let dir = list.dir().join("0");
+    fs::write(dir.join("tokenizer.model"), &nine[5..]).unwrap();
+    list.add(
+        "a pre-tokenizer for a SentencePiece model",
+        with_pre(&dir, 8, Some("qwen2")),
+    );
+    fs::remove_file(dir.join("tokenizer.model")).unwrap();
     fs::write(dir.join(json), &plain).unwrap();
     list.add("an absurd vocab_size", of(&dir, usize::MAX));
     list.add(

@@ -132,9 +132,16 @@ impl Recipe {
     }
 
     pub(super) fn read(name: &str) -> Self {
+        Self::edited(name, |_| {})
+    }
+
+    /// One that is changed before it is followed.
+    pub(super) fn edited(name: &str, edit: impl FnOnce(&mut Json)) -> Self {
         let path = Self::folder().join(name).with_extension("json");
         let text = fs::read_to_string(&path).unwrap();
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        let mut json = serde_json::from_str(&text).unwrap();
+        edit(&mut json);
+        serde_json::from_value(json).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
     /// The model class, as config.json has it.

@@ -38,6 +38,7 @@ fn a_base_on_the_hub_gives_the_gates_of_its_copy() {
             n_shared: 0,
             threads: None,
             memory: None,
+            pre: None,
             scratch: scratch.path(),
             cancel: &AtomicBool::new(false),
             progress: &|_| {},

@@ -87,6 +87,7 @@ fn the_first_type_that_fits_is_planned() {
         source: CheckpointSource::Folder(home.checkpoint("Moe")),
         wishes: FileType::F32.into(),
         chat_template: None,
+        pre: None,
     };
     let planned = |bytes: u64, types: &[FileType]| {
         let fits = |plan: &ConversionPlan| plan.file_bytes() <= bytes;

@@ -285,6 +285,7 @@ impl Stored<'_> {
             source,
             wishes,
             chat_template: None,
+            pre: None,
         };
         Ok(Conversion::of_checkpoint_fitting(&options, fitting)?)
     }

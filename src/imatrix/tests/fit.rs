@@ -110,6 +110,45 @@ fn what_should_be_known_is_noted_by_name() {
     );
 }
 
+/// What other architectures' tensors are measured as: names and shapes decide, not what they are.
+#[test]
+fn shared_experts_fused_stacks_and_fused_attention_have_entries_of_their_own() {
+    let tensor = |name: &str, dims: &[u64]| {
+        TensorInfo::new(format!("{name}.weight"), dims.to_vec(), GgmlType::Q4_K).unwrap()
+    };
+    let model = [
+        tensor("blk.0.attn_qkv", &[256, 768]),
+        tensor("blk.0.ffn_down_shexp", &[512, 256]),
+        tensor("blk.0.ffn_gate_up_exps", &[256, 512, 3]),
+        tensor("blk.0.attn_k_b", &[256, 512, 2]),
+        tensor("blk.1.nextn.eh_proj", &[512, 256]),
+        tensor("per_layer_token_embd", &[512, 300]),
+    ];
+    let mut stack = vec![0.5; 3 * 256];
+    stack[256..512].fill(1.0);
+    let entries = [
+        ("blk.0.attn_qkv", &[0.5; 256][..]),
+        ("blk.0.ffn_down_shexp", &[0.5; 512]),
+        ("blk.0.ffn_gate_up_exps", &stack),
+        ("blk.0.attn_k_b", &[0.5; 512]),
+        // Gemma's embedding for each layer is let go like the other one.
+        ("per_layer_token_embd", &[0.5; 300]),
+    ];
+    assert_eq!(
+        matrix(&entries).check(&model).unwrap(),
+        [
+            "`per_layer_token_embd.weight` is quantized without importance: the matrix has 300 \
+             values for it, expected 512",
+            "quantized without importance, for the matrix has no entry: blk.1.nextn.eh_proj.weight",
+            "no token has reached these experts, so their columns count alike: \
+             blk.0.ffn_gate_up_exps.weight (1)",
+        ]
+    );
+    let wrong = matrix(&[("blk.0.ffn_down_shexp", &[0.5; 256])]);
+    let error = wrong.check(&model).unwrap_err().to_string();
+    assert!(error.contains("blk.0.ffn_down_shexp.weight"), "{error}");
+}
+
 #[test]
 fn importances_of_nothing_but_0_are_noted_with_their_places() {
     // Two experts of `ffn_down_exps` have rows of 512.

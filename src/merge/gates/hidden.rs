@@ -78,6 +78,7 @@ impl HiddenStates<'_> {
                 source: self.base.clone(),
                 wishes: file_type.into(),
                 chat_template: None,
+                pre: self.options.pre,
             })
         };
         let mut conversion = plan(FileType::BF16)?;

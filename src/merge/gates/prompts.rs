@@ -34,7 +34,7 @@ use crate::{
     merge::error::plain,
     model::{
         ModelConfig, metadata, tensors,
-        vocabulary::{self, VocabularyRequest},
+        vocabulary::{self, PreTokenizer, VocabularyRequest},
     },
     runner::Tokenizer,
     source::Checkpoint,
@@ -62,6 +62,8 @@ pub struct PromptOptions<'a> {
     /// Bytes of memory that the base model may take; `None` for what the system has free. A base
     /// model that takes more in BF16 is quantized to Q8_0.
     pub memory: Option<u64>,
+    /// The pre-tokenizer to name, instead of the one that is recognized.
+    pub pre: Option<PreTokenizer>,
     /// A folder for the base model's GGUF, which is there while its hidden states are computed.
     pub scratch: &'a Path,
     /// Looked at all the time; ends the work where it is set.
@@ -144,7 +146,8 @@ pub fn from_prompts(
             path: options.scratch.into(),
             error: plain(error),
         })?;
-    let (tokens, special) = tokenize(&checkpoint, &config, experts, &place, scratch.path())?;
+    let pre = options.pre;
+    let (tokens, special) = tokenize(&checkpoint, &config, experts, &place, pre, scratch.path())?;
     let vectors = match mode {
         GateMode::CheapEmbed => {
             let vectors: Result<Vec<_>, _> = tokens
@@ -216,6 +219,7 @@ fn tokenize(
     config: &ModelConfig,
     experts: &[Prompts],
     place: &dyn Fn(usize) -> String,
+    pre: Option<PreTokenizer>,
     scratch: &Path,
 ) -> Result<(Vec<Tokens>, Special), GateError> {
     let request = VocabularyRequest {
@@ -224,7 +228,7 @@ fn tokenize(
         config: &checkpoint.config,
         policy: vocabulary::policy::LLAMA,
         chat_template: None,
-        pre: None,
+        pre,
     };
     let vocabulary = vocabulary::read(&request).map_err(crate::convert::ConvertError::from)?;
     let special = Special {

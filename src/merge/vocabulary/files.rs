@@ -15,9 +15,11 @@ use crate::{
 };
 
 /// Files that make a tokenizer and its chat template.
-const FILES: [&str; 9] = [
+const FILES: [&str; 11] = [
     "tokenizer.model",
     "tokenizer.json",
+    "tekken.json",
+    "hy.tiktoken",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
@@ -157,7 +159,7 @@ impl MergedVocabulary {
             config,
             policy: vocabulary::policy::LLAMA,
             chat_template: None,
-            pre: None,
+            pre: parents.base().pre,
         });
         let written = written.map_err(|error| {
             // The folder is one for a while.

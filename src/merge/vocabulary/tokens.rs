@@ -42,7 +42,7 @@ impl Tokens {
             config: &parent.checkpoint.config,
             policy: vocabulary::policy::LLAMA,
             chat_template: None,
-            pre: None,
+            pre: parent.pre,
         })?;
         Ok(Self::of(&vocabulary))
     }

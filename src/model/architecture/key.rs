@@ -19,6 +19,8 @@ pub struct Key {
 pub enum KeyValue {
     /// An integer, or a list in which it is the same for every layer.
     U32(&'static [&'static str]),
+    /// An integer, where it is not 0.
+    U32IfNot0(&'static [&'static str]),
     /// A number.
     F32(&'static [&'static str]),
     /// A number, where it is not 0.
@@ -55,6 +57,11 @@ impl Key {
     /// An integer of config.json.
     pub const fn u32(key: &'static str, from: &'static [&'static str]) -> Self {
         Self::new(key, KeyValue::U32(from))
+    }
+
+    /// An integer of config.json, where it is not 0.
+    pub const fn u32_if_not_0(key: &'static str, from: &'static [&'static str]) -> Self {
+        Self::new(key, KeyValue::U32IfNot0(from))
     }
 
     /// A number of config.json.

@@ -43,6 +43,8 @@ pub struct Architecture {
     pub tensors: &'static [&'static [Row]],
     /// Pieces of the names of tensors that are left out without a word: llama.cpp has no use for them.
     pub left_out: &'static [&'static str],
+    /// Ends of the names of tensors that must be all zeros, and are left out: llama.cpp does without them.
+    pub zero: &'static [&'static str],
     /// Tensors that are computed of config.json.
     pub computed: &'static [Computed],
     /// Keys that stand right behind `general.architecture`: the converter learns them with the tensors.
@@ -66,6 +68,7 @@ impl Architecture {
         experts: None,
         tensors: &[],
         left_out: &[],
+        zero: &[],
         computed: &[],
         early_keys: &[],
         keys: &[key::BASE],
@@ -96,6 +99,8 @@ impl fmt::Debug for Architecture {
 pub enum Default {
     /// An integer.
     Int(u64),
+    /// An integer where nothing stands; where `null` does, there is none.
+    IfAbsent(u64),
     /// A number.
     Float(f64),
     /// A truth value.
@@ -106,6 +111,11 @@ pub enum Default {
     HeadsIfNull,
     /// `hidden_size` shared by the attention heads.
     HeadDim,
+    /// So many times another key.
+    Times(&'static str, u64),
+    /// Key and value heads of a family that has one for all queries where `multi_query` is set, whatever else
+    /// is said, but not where `new_decoder_architecture` is; as many as there are attention heads elsewhere.
+    MultiQuery,
 }
 
 /// How the names of a checkpoint's tensors are built.

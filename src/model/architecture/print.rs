@@ -32,6 +32,9 @@ impl fmt::Display for Architecture {
         for name in self.left_out {
             writeln!(f, "  left out: {name}")?;
         }
+        for name in self.zero {
+            writeln!(f, "  zero: {name}")?;
+        }
         for computed in self.computed {
             writeln!(f, "  computed: {computed:?}")?;
         }

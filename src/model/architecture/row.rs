@@ -81,10 +81,16 @@ pub enum Presence {
     Needed,
     /// It may be absent.
     Optional,
+    /// It may be absent where this key of config.json is absent, false or 0.
+    NeededIf(&'static str),
+    /// It may be absent where this key of config.json is set.
+    NeededUnless(&'static str),
     /// It may be absent where `tie_word_embeddings` is set; it is written all the same where it is there.
     UnlessTied,
     /// It is left out where `tie_word_embeddings` is set, and must be there where it is not.
     IfUntied,
+    /// It must be there where another one of the checkpoint is, and only there.
+    With(&'static str),
 }
 
 impl Row {
@@ -134,9 +140,27 @@ impl Row {
         self
     }
 
+    /// The same, and it may be absent where a key of config.json is not set.
+    pub const fn needed_if(mut self, key: &'static str) -> Self {
+        self.presence = Presence::NeededIf(key);
+        self
+    }
+
+    /// The same, and it may be absent where a key of config.json is set.
+    pub const fn needed_unless(mut self, key: &'static str) -> Self {
+        self.presence = Presence::NeededUnless(key);
+        self
+    }
+
     /// The same with another presence.
     pub const fn present(mut self, presence: Presence) -> Self {
         self.presence = presence;
+        self
+    }
+
+    /// The same, there where another tensor of the checkpoint is.
+    pub const fn with(mut self, other: &'static str) -> Self {
+        self.presence = Presence::With(other);
         self
     }
 

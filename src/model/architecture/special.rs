@@ -5,7 +5,7 @@ use super::super::{
     config::Hparams,
     rope::{RopeScaling, rope_factors},
 };
-use crate::gguf::Value;
+use crate::gguf::{Array, Value};
 
 /// Keys whose values are not one of config.json's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,10 +18,23 @@ pub enum Special {
     ExpertCounts,
     /// `partial_rotary_factor` of the width of a head.
     RotaryDimensions,
+    /// Which layers see a window only: those that `layer_types` calls `sliding_attention`, without such a
+    /// list all but every n-th. Nothing where there is no window.
+    SlidingLayers(u32),
+    /// `scale_depth` shared by the square root of the number of layers.
+    ResidualScaleOfDepth,
+    /// `hidden_size` over `dim_model_base`.
+    LogitScaleOfWidth,
     /// The context before scaling, which Phi 3 always has.
     OriginalContext,
     /// How attention is scaled in a context that is stretched by two lists of factors.
     LongRopeAttention,
+    /// The base of the rotary frequencies that `alpha` of a `dynamic` scaling raises once and for all, and the
+    /// context it is good for; with what is taken for `alpha` where config.json has none.
+    RopeAlpha(u32),
+    /// The width of the shared experts where there are any, which the reference converter takes for
+    /// `intermediate_size` shared by the key heads.
+    SharedWidthOfHeads(&'static str),
 }
 
 /// A key behind the architecture's name, and its value.
@@ -47,10 +60,29 @@ impl Special {
             Self::RotaryDimensions => {
                 let factor = config
                     .hparams
-                    .f32(&["partial_rotary_factor"])?
-                    .unwrap_or(1.0);
-                let width = f64::from(factor) * f64::from(config.head_dim);
+                    .f64(&["partial_rotary_factor", "rotary_pct"])?;
+                let width = factor.unwrap_or(1.0) * f64::from(config.head_dim);
                 one("rope.dimension_count", (width as u32).into())
+            }
+            Self::SlidingLayers(full_every) => {
+                let hparams = &config.hparams;
+                if hparams.find(&["sliding_window"]).is_none() {
+                    return Ok(Vec::new());
+                }
+                let slides = sliding_layers(config, full_every)?;
+                one(
+                    "attention.sliding_window_pattern",
+                    Array::Bool(slides).into(),
+                )
+            }
+            Self::ResidualScaleOfDepth => {
+                let scale = needed(&config.hparams, "scale_depth")?;
+                let scale = scale / f64::from(config.n_layer).sqrt();
+                one("residual_scale", (scale as f32).into())
+            }
+            Self::LogitScaleOfWidth => {
+                let scale = f64::from(config.n_embd) / needed(&config.hparams, "dim_model_base")?;
+                one("logit_scale", (scale as f32).into())
             }
             Self::OriginalContext => {
                 let key = "original_max_position_embeddings";
@@ -62,8 +94,46 @@ impl Special {
                 Some(factor) => one("rope.scaling.attn_factor", factor.into()),
                 None => Ok(Vec::new()),
             },
+            Self::RopeAlpha(_) => config.rope_scaling.raised_base(config),
+            Self::SharedWidthOfHeads(count) => match config.hparams.is_set(count) {
+                true => one(
+                    "expert_shared_feed_forward_length",
+                    (config.n_ff / config.n_head_kv).into(),
+                ),
+                false => Ok(Vec::new()),
+            },
         }
     }
+}
+
+/// A positive number that must be there.
+fn needed(hparams: &Hparams, key: &'static str) -> Result<f64, ConfigError> {
+    match hparams.f64(&[key])? {
+        Some(x) if x > 0.0 => Ok(x),
+        Some(x) => Err(ConfigError::value(key, &x.into(), "a positive number")),
+        None => Err(ConfigError::Missing { key }),
+    }
+}
+
+/// Whether each of the layers sees a window only.
+fn sliding_layers(config: &ModelConfig, full_every: u32) -> Result<Vec<bool>, ConfigError> {
+    let hparams = &config.hparams;
+    if let Some(kinds) = hparams.texts("layer_types")? {
+        let is_sliding = |kind: &&str| *kind == "sliding_attention";
+        return Ok(kinds.iter().map(is_sliding).collect());
+    }
+    let key = "sliding_window_pattern";
+    let layers = 0..config.n_layer;
+    // Letters that are begun anew, of which `L` is a window, `G` all.
+    let letters = hparams.find(&[key]).and_then(|(_, value)| value.as_str());
+    if let Some(letters) = letters.filter(|letters| !letters.is_empty()) {
+        let is_local = letters.bytes().map(|letter| letter == b'L').cycle();
+        return Ok(layers.zip(is_local).map(|(_, is_local)| is_local).collect());
+    }
+    let full_every = hparams.positive(key)?.unwrap_or(full_every);
+    Ok(layers
+        .map(|layer| !(layer + 1).is_multiple_of(full_every))
+        .collect())
 }
 
 fn expert_counts(hparams: &Hparams) -> Result<Vec<Pair>, ConfigError> {

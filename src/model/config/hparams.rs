@@ -19,7 +19,10 @@ const ALIASES: [(&str, &[&str]); 7] = [
     ("hidden_size", &["n_embd"]),
     ("num_hidden_layers", &["n_layers", "n_layer", "num_layers"]),
     ("num_attention_heads", &["n_heads", "n_head"]),
-    ("num_key_value_heads", &["n_kv_heads"]),
+    (
+        "num_key_value_heads",
+        &["n_kv_heads", "num_kv_heads", "n_head_kv"],
+    ),
     ("intermediate_size", &["n_inner"]),
     ("num_local_experts", &["num_experts"]),
     ("num_experts_per_tok", &["num_experts_per_token"]),
@@ -65,22 +68,37 @@ impl Hparams {
     /// Puts a default in the place of what is absent or `null`.
     fn fill(&mut self, key: &'static str, default: Default) {
         let found = names(key).find_map(|name| self.0.get(name));
-        if found.is_some_and(|value| !value.is_null()) {
+        let is_there = found.is_some_and(|value| !value.is_null());
+        let is_set = |key: &str| self.0.get(key).and_then(Value::as_bool);
+        let is_new = is_set("new_decoder_architecture") == Some(true);
+        let is_multi_query = match default {
+            Default::MultiQuery => !is_new && is_set("multi_query").unwrap_or(!is_there),
+            _ => false,
+        };
+        if is_there && !is_multi_query {
             return;
         }
         let of = |key: &'static str| names(key).find_map(|name| self.0.get(name)?.as_u64());
         let value = match default {
-            Default::Int(n) => json!(n),
+            Default::IfAbsent(_) if found.is_some() => return,
+            Default::Int(n) | Default::IfAbsent(n) => json!(n),
             Default::Float(x) => json!(x),
             Default::Bool(is) => json!(is),
             Default::HeadsIfNull if found.is_none() => return,
-            Default::Heads | Default::HeadsIfNull => match of("num_attention_heads") {
-                Some(heads) => json!(heads),
-                None => return,
-            },
+            Default::MultiQuery if is_multi_query => json!(1),
+            Default::Heads | Default::HeadsIfNull | Default::MultiQuery => {
+                match of("num_attention_heads") {
+                    Some(heads) => json!(heads),
+                    None => return,
+                }
+            }
             Default::HeadDim => match (of("hidden_size"), of("num_attention_heads")) {
                 (Some(embd), Some(heads @ 1..)) => json!(embd / heads),
                 _ => return,
+            },
+            Default::Times(key, n) => match of(key).and_then(|value| value.checked_mul(n)) {
+                Some(product) => json!(product),
+                None => return,
             },
         };
         self.0.insert(key.into(), value);
@@ -143,10 +161,15 @@ impl Hparams {
 
     /// A finite number by the first spelling that is there.
     pub(in crate::model) fn f32(&self, keys: &[&'static str]) -> Result<Option<f32>, ConfigError> {
+        Ok(self.f64(keys)?.map(|x| x as f32))
+    }
+
+    /// The same, as precise as it is written.
+    pub(in crate::model) fn f64(&self, keys: &[&'static str]) -> Result<Option<f64>, ConfigError> {
         let Some((key, value)) = self.find(keys) else {
             return Ok(None);
         };
-        match value.as_f64().map(|x| x as f32).filter(|x| x.is_finite()) {
+        match value.as_f64().filter(|x| (*x as f32).is_finite()) {
             Some(x) => Ok(Some(x)),
             None => Err(ConfigError::value(key, value, "a finite number")),
         }
@@ -167,6 +190,12 @@ impl Hparams {
             Some((_, Value::Bool(is))) => Ok(Some(*is)),
             Some((key, value)) => Err(ConfigError::value(key, value, "true or false")),
         }
+    }
+
+    /// Whether a key is there and neither `null`, false nor 0.
+    pub(in crate::model) fn is_set(&self, key: &'static str) -> bool {
+        let found = self.find(&[key]);
+        found.is_some_and(|(_, value)| *value != json!(false) && value.as_f64() != Some(0.0))
     }
 
     /// A list of texts; `None` where the key is absent or `null`.

@@ -13,6 +13,7 @@ use crate::{
 
 pub(super) fn check(header: &Header<'_>, numbers: &Numbers<'_>, found: &mut Findings) {
     check_count(header, numbers, found);
+    check_predictions(header, numbers, found);
     let experts_fit = check_experts(header, numbers, found);
     if !check_table(header, numbers, experts_fit, found) {
         check_outer(header, numbers, found);
@@ -63,6 +64,28 @@ fn check_count(header: &Header<'_>, numbers: &Numbers<'_>, found: &mut Findings)
     }
 }
 
+/// Layers that predict tokens further on begin with what joins an embedding to the last layer's output;
+/// without it llama.cpp takes them for left out, and does not know what is there.
+fn check_predictions(header: &Header<'_>, numbers: &Numbers<'_>, found: &mut Findings) {
+    let (Some(layers), Some(embd)) = (numbers.layers, numbers.embd) else {
+        return;
+    };
+    for layer in layers - numbers.predicting..layers {
+        let prefix = format!("blk.{layer}.");
+        let join = format!("{prefix}nextn.eh_proj.weight");
+        let shape = [embd.saturating_mul(2), embd];
+        match header.tensors.get(join.as_str()) {
+            Some(dims) => check_shape(&join, dims, &shape, found),
+            None if !header.is_whole() => {}
+            None => {
+                if header.tensors.keys().any(|name| name.starts_with(&prefix)) {
+                    found.missing(&join, format_args!("it of shape {shape:?}"));
+                }
+            }
+        }
+    }
+}
+
 /// Whether stacks and routers are of as many experts as are counted.
 fn check_experts(header: &Header<'_>, numbers: &Numbers<'_>, found: &mut Findings) -> bool {
     let Some(experts) = numbers.experts else {
@@ -74,7 +97,11 @@ fn check_experts(header: &Header<'_>, numbers: &Numbers<'_>, found: &mut Finding
         .filter_map(|(name, dims)| {
             let kind = name.strip_prefix("blk.")?.split_once('.')?.1;
             let dim = match kind {
-                "ffn_gate_inp.weight" => 1,
+                "ffn_gate_inp.bias" | "exp_probs_b.bias" => 0,
+                "ffn_gate_inp.weight"
+                | "ffn_gate_exps.bias"
+                | "ffn_up_exps.bias"
+                | "ffn_down_exps.bias" => 1,
                 "ffn_gate_exps.weight"
                 | "ffn_up_exps.weight"
                 | "ffn_down_exps.weight"
@@ -123,7 +150,7 @@ fn check_table(
     found: &mut Findings,
 ) -> bool {
     let tokens = header.tokens().map(|tokens| tokens as u64);
-    let vocab = tokens.or_else(|| header.integer("llama.vocab_size"));
+    let vocab = tokens.or_else(|| header.integer(&format!("{}.vocab_size", numbers.architecture)));
     let (Some(layers), Some(embd), Some(head_dim), Some(experts), Some(vocab)) = (
         numbers.layers,
         numbers.embd,

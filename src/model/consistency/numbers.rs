@@ -47,6 +47,9 @@ pub(super) fn check<'a>(
     let predicting = keys.number("nextn_predict_layers", 0..=n_layer);
 
     let experts = keys.experts(n_layer);
+    keys.check_groups_of_experts(experts);
+    keys.number("leading_dense_block_count", 0..=n_layer);
+    keys.per_layer("expert_feed_forward_length", n_layer);
     let heads = keys.per_layer("attention.head_count", n_layer);
     let heads_kv = match keys.has("attention.head_count_kv") {
         true => keys.per_layer("attention.head_count_kv", n_layer),
@@ -54,7 +57,7 @@ pub(super) fn check<'a>(
     };
     let head_dim = keys.head_dim(embd, &heads);
     keys.check_groups(&heads, &heads_kv);
-    keys.check_floats();
+    keys.check_types();
     Numbers {
         architecture,
         layers,
@@ -174,6 +177,30 @@ impl Keys<'_, '_> {
         Some(experts)
     }
 
+    /// Experts are in groups of one size, of which some are used: llama.cpp ends over others.
+    fn check_groups_of_experts(&mut self, experts: Option<u64>) {
+        let Some(experts) = experts else { return };
+        let count = self.name("expert_count");
+        let most = experts.saturating_sub(1);
+        let Some(groups) = self
+            .number("expert_group_count", 0..=most)
+            .filter(|n| *n > 1)
+        else {
+            return;
+        };
+        if !experts.is_multiple_of(groups) {
+            let name = self.name("expert_group_count");
+            let expected = format!("a divisor of {experts} (`{count}`)");
+            self.found.add(&name, groups, expected);
+        } else if self.has("expert_group_used_count") {
+            self.number("expert_group_used_count", 1..=groups - 1);
+        } else {
+            let name = self.name("expert_group_used_count");
+            self.found
+                .missing(&name, format_args!("at least 1 of {groups} groups"));
+        }
+    }
+
     /// The width of a head, and whether it is that of keys, values and positions.
     fn head_dim(&mut self, embd: Option<u64>, heads: &[u64]) -> Option<u64> {
         let heads = heads.first().copied().filter(|heads| *heads > 0)?;
@@ -217,15 +244,40 @@ impl Keys<'_, '_> {
         }
     }
 
-    fn check_floats(&mut self) {
-        for key in [
-            "attention.layer_norm_rms_epsilon",
-            "attention.layer_norm_epsilon",
-            "rope.freq_base",
+    /// Numbers that llama.cpp takes of one type only.
+    fn check_types(&mut self) {
+        for (ty, keys) in [
+            (
+                ValueType::F32,
+                &[
+                    "attention.layer_norm_rms_epsilon",
+                    "attention.layer_norm_epsilon",
+                    "rope.freq_base",
+                    "expert_weights_scale",
+                    "logit_scale",
+                    "residual_scale",
+                    "embedding_scale",
+                    "attention.scale",
+                ][..],
+            ),
+            (
+                ValueType::U32,
+                &[
+                    "expert_shared_count",
+                    "expert_shared_feed_forward_length",
+                    "expert_gating_func",
+                    "attention.sliding_window",
+                    "attention.q_lora_rank",
+                    "attention.kv_lora_rank",
+                ],
+            ),
+            (ValueType::Bool, &["expert_weights_norm"]),
         ] {
-            let key = self.name(key);
-            if let Some(value) = self.header.get(&key) {
-                self.found.is_of_type(&key, value, ValueType::F32);
+            for key in keys {
+                let key = self.name(key);
+                if let Some(value) = self.header.get(&key) {
+                    self.found.is_of_type(&key, value, ty);
+                }
             }
         }
         let key = self.name("attention.layer_norm_rms_epsilon");

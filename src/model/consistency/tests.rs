@@ -1,5 +1,7 @@
 use super::*;
 
+mod fits;
+
 /// A header that fits itself, to be spoilt.
 #[derive(Clone)]
 struct Model {
@@ -110,139 +112,14 @@ impl Model {
 }
 
 #[test]
-fn what_fits_is_not_told() {
-    let llama = Model::llama;
-    let none = [""; 0];
-    assert_eq!(llama().found(), none);
-    for (what, model) in [
-        ("a number for each layer", {
-            let heads = Array::I32(vec![4, 4]);
-            llama().with("llama.attention.head_count", heads)
-        }),
-        (
-            "no key and value heads of its own",
-            llama()
-                .without("llama.attention.head_count_kv")
-                .with_tensor("blk.0.attn_k.weight", &[32, 32])
-                .with_tensor("blk.1.attn_k.weight", &[32, 32])
-                .with_tensor("blk.0.attn_v.weight", &[32, 32])
-                .with_tensor("blk.1.attn_v.weight", &[32, 32]),
-        ),
-        (
-            "queries, keys and values in one",
-            llama()
-                .without_tensors("blk.1.attn_q")
-                .without_tensors("blk.1.attn_k")
-                .without_tensors("blk.1.attn_v")
-                .with_tensor("blk.1.attn_qkv.weight", &[32, 64]),
-        ),
-        (
-            "experts without a gate",
-            llama().without_tensors("ffn_gate_exps"),
-        ),
-        (
-            "no token",
-            llama().with("tokenizer.ggml.eos_token_id", u32::MAX),
-        ),
-        (
-            "no vocabulary",
-            llama()
-                .with("tokenizer.ggml.model", "none")
-                .without("tokenizer.ggml.tokens")
-                .with("llama.vocab_size", 5u32),
-        ),
-        ("a vocabulary alone", {
-            let mut model = llama().without("llama.block_count");
-            model.tensors.clear();
-            model
-        }),
-        (
-            "the first part of a split model",
-            llama()
-                .without_tensors("blk.1")
-                .without_tensors("output")
-                .with("split.no", Value::U16(0))
-                .with("split.count", Value::U16(2)),
-        ),
-        (
-            "a later part",
-            Model {
-                key_values: vec![("split.no".into(), Value::U16(1))],
-                tensors: vec![("blk.1.attn_q.weight".into(), vec![1])],
-            },
-        ),
-        (
-            "an adapter",
-            llama()
-                .with("general.type", "adapter")
-                .without_tensors("norm"),
-        ),
-        (
-            "a projector",
-            Model {
-                key_values: vec![
-                    ("general.architecture".into(), "clip".into()),
-                    ("clip.vision.block_count".into(), 1u32.into()),
-                ],
-                tensors: vec![("v.blk.0.attn_q.weight".into(), vec![1])],
-            },
-        ),
-        (
-            "of another program",
-            Model {
-                key_values: vec![
-                    ("general.architecture".into(), "flux".into()),
-                    ("flux.width".into(), 1u32.into()),
-                ],
-                tensors: vec![("blk.0.attn_q.weight".into(), vec![1])],
-            },
-        ),
-        (
-            "without a word",
-            Model {
-                key_values: KeyValues::new(),
-                tensors: vec![("a".into(), vec![1])],
-            },
-        ),
-        (
-            "layers that predict tokens further on, and were left out",
-            llama()
-                .of("glm4moe")
-                .with("glm4moe.block_count", 3u32)
-                .with("glm4moe.nextn_predict_layers", 1u32),
-        ),
-        (
-            "layers that do nothing",
-            llama()
-                .of("deci")
-                .with("deci.block_count", 3u32)
-                .with("deci.attention.head_count", Array::I32(vec![4, 4, 0]))
-                .with("deci.attention.head_count_kv", Array::I32(vec![2, 2, 0]))
-                .with("deci.feed_forward_length", Array::I32(vec![48, 48, 0])),
-        ),
-        (
-            "layers that do not attend",
-            llama()
-                .of("lfm2")
-                .with("lfm2.attention.head_count_kv", Array::I32(vec![0, 2])),
-        ),
-        (
-            "heads of a width of their own",
-            llama()
-                .of("qwen3")
-                .with("qwen3.attention.head_count", 6u32)
-                .with("qwen3.attention.key_length", 128u32)
-                .with("qwen3.rope.dimension_count", 64u32),
-        ),
-    ] {
-        assert_eq!(model.found(), none, "{what}");
-    }
-}
-
-#[test]
 fn numbers_are_held_against_each_other() {
     let key = |key: &str, value: Value| Model::llama().with(key, value);
     let number = |name: &str, n: u32| key(name, n.into());
+    let four_experts = || {
+        let model = Model::llama().of("glm4moe").without_tensors("_exps");
+        let model = model.without_tensors("ffn_gate_inp");
+        model.with("glm4moe.expert_count", 4u32)
+    };
     for (model, expected) in [
         (
             Model::llama().without("general.architecture"),
@@ -313,6 +190,44 @@ fn numbers_are_held_against_each_other() {
         (
             Model::llama().without("llama.attention.layer_norm_rms_epsilon"),
             "`llama.attention.layer_norm_rms_epsilon` is missing, expected f32",
+        ),
+        (
+            number("llama.leading_dense_block_count", 3),
+            "`llama.leading_dense_block_count` is 3, expected 0 to 2",
+        ),
+        (
+            number("llama.expert_group_count", 2),
+            "`llama.expert_group_count` is 2, expected 0 to 1",
+        ),
+        (
+            four_experts().with("glm4moe.expert_group_count", 3u32),
+            "`glm4moe.expert_group_count` is 3, expected a divisor of 4 (`glm4moe.expert_count`)",
+        ),
+        (
+            four_experts().with("glm4moe.expert_group_count", 2u32),
+            "`glm4moe.expert_group_used_count` is missing, expected at least 1 of 2 groups",
+        ),
+        (
+            four_experts()
+                .with("glm4moe.expert_group_count", 2u32)
+                .with("glm4moe.expert_group_used_count", 2u32),
+            "`glm4moe.expert_group_used_count` is 2, expected 1",
+        ),
+        (
+            key(
+                "llama.expert_feed_forward_length",
+                Array::I32(vec![8; 3]).into(),
+            ),
+            "`llama.expert_feed_forward_length` is an array of 3 numbers, expected 2 \
+             (`llama.block_count`)",
+        ),
+        (
+            number("llama.expert_weights_norm", 1),
+            "`llama.expert_weights_norm` is of type u32, expected bool",
+        ),
+        (
+            key("llama.attention.sliding_window", Value::I32(8)),
+            "`llama.attention.sliding_window` is of type i32, expected u32",
         ),
         (
             number("llama.nextn_predict_layers", 3),
@@ -393,6 +308,25 @@ fn tensors_are_held_against_the_numbers() {
                 "`blk.1.ffn_down_exps.weight` is of shape [48, 32, 2], expected [64, 32, 2]",
                 "`blk.1.ffn_up_exps.weight` is of shape [32, 48, 2], expected [32, 64, 2]",
             ],
+        ),
+        (
+            Model::llama()
+                .of("glm4moe")
+                .with_tensor("blk.1.exp_probs_b.bias", &[3]),
+            &["`glm4moe.expert_count` is 2, expected 3, the experts of `blk.1.exp_probs_b.bias`"],
+        ),
+        (
+            Model::llama()
+                .of("glm4moe")
+                .with("glm4moe.nextn_predict_layers", 1u32),
+            &["`blk.1.nextn.eh_proj.weight` is missing, expected it of shape [64, 32]"],
+        ),
+        (
+            Model::llama()
+                .of("glm4moe")
+                .with("glm4moe.nextn_predict_layers", 1u32)
+                .with_tensor("blk.1.nextn.eh_proj.weight", &[32, 32]),
+            &["`blk.1.nextn.eh_proj.weight` is of shape [32, 32], expected [64, 32]"],
         ),
         // What holds for all architectures.
         (

@@ -1,14 +1,33 @@
 //! The families that are converted, a file each: nothing but data. `docs/new-architecture.md` tells how
 //! one is added.
 
+mod cohere;
+mod cohere2;
+mod dots1;
+mod ernie4_5;
+mod exaone4;
+mod falcon;
+mod glm4;
+mod granite;
+mod hunyuan;
+mod internlm2;
 mod llama;
+mod minicpm;
 mod mistral;
 mod mixtral;
+mod olmo2;
+mod olmoe;
+mod phi3;
+mod phimoe;
 mod qwen2;
 mod qwen2moe;
 mod qwen3;
 mod qwen3moe;
 mod rows;
+mod seed_oss;
+mod smollm3;
+mod stablelm;
+mod starcoder2;
 
 pub(crate) use self::{mixtral::MIXTRAL, qwen2moe::QWEN2_MOE, qwen3moe::QWEN3_MOE};
 use super::architecture::Architecture;
@@ -23,6 +42,30 @@ pub const ALL: &[&Architecture] = &[
     &qwen2moe::QWEN2_MOE,
     &qwen3::QWEN3,
     &qwen3moe::QWEN3_MOE,
+    &phi3::PHI3,
+    &phimoe::PHI_MOE,
+    &ernie4_5::ERNIE4_5,
+    &ernie4_5::ERNIE4_5_MOE,
+    &dots1::DOTS1,
+    &hunyuan::HUNYUAN_DENSE,
+    &hunyuan::HUNYUAN_MOE,
+    &exaone4::EXAONE4,
+    &olmo2::OLMO2,
+    &olmo2::OLMO3,
+    &olmoe::OLMOE,
+    &smollm3::SMOLLM3,
+    &granite::GRANITE,
+    &granite::GRANITE_MOE,
+    &granite::GRANITE_MOE_SHARED,
+    &starcoder2::STARCODER2,
+    &seed_oss::SEED_OSS,
+    &stablelm::STABLELM,
+    &cohere::COHERE,
+    &cohere2::COHERE2,
+    &falcon::FALCON,
+    &glm4::GLM4,
+    &internlm2::INTERNLM2,
+    &minicpm::MINICPM,
 ];
 
 /// The family of a class that `architectures` of config.json names.

@@ -1,7 +1,9 @@
 //! Rows that many families share. Those of a layer follow `model.layers.N.` and `blk.N.`.
 
 use super::super::architecture::{
-    Dim::{self, Embd, Expert, ExpertFf, Ff, HeadDim, Kv, Q, SharedFf, Sum, Vocab},
+    Dim::{
+        self, Embd, Expert, ExpertFf, Ff, HeadDim, HeadsKv, Kv, Q, QOfGroup, SharedFf, Sum, Vocab,
+    },
     From, Row, Take,
 };
 
@@ -22,6 +24,27 @@ pub(super) const NORMS: &[Row] = &[
     ),
 ];
 
+/// What is added in these norms and in the last one, where norms are of the mean, too.
+pub(super) const NORM_BIASES: &[Row] = &[
+    Row::outer("norm.bias", "output_norm.bias", &[Embd]),
+    Row::of("input_layernorm.bias", "attn_norm.bias", &[Embd]),
+    Row::of("post_attention_layernorm.bias", "ffn_norm.bias", &[Embd]),
+];
+
+/// The norms behind attention and behind the feed-forward network, of models that have none before.
+pub(super) const POST_NORMS: &[Row] = &[
+    Row::of(
+        "post_attention_layernorm.weight",
+        "post_attention_norm.weight",
+        &[Embd],
+    ),
+    Row::of(
+        "post_feedforward_layernorm.weight",
+        "post_ffw_norm.weight",
+        &[Embd],
+    ),
+];
+
 /// Attention whose queries and keys are in llama.cpp's rotary order.
 pub(super) const ROTARY_ATTENTION: &[Row] = &[
     Row::of("self_attn.q_proj.weight", "attn_q.weight", &[Q, Embd]).rotary(),
@@ -38,6 +61,9 @@ pub(super) const ROTARY_ATTENTION: &[Row] = &[
     Row::of("self_attn.o_proj.bias", "attn_output.bias", &[Embd]).optional(),
 ];
 
+/// The same without anything that may be added.
+pub(super) const ROTARY_PROJECTIONS: &[Row] = ROTARY_ATTENTION.split_at(4).0;
+
 /// Attention with its rows as they stand.
 pub(super) const ATTENTION: &[Row] = &[
     Row::of("self_attn.q_proj.weight", "attn_q.weight", &[Q, Embd]),
@@ -45,6 +71,32 @@ pub(super) const ATTENTION: &[Row] = &[
     Row::of("self_attn.v_proj.weight", "attn_v.weight", &[Kv, Embd]),
     Row::of("self_attn.o_proj.weight", "attn_output.weight", &[Embd, Q]),
 ];
+
+/// Of queries, keys and values in one tensor, in which each group of query heads is followed by its key and
+/// its value: the queries.
+pub(super) const QUERIES_OF_GROUPS: &[Take] = &[Take {
+    groups: HeadsKv,
+    first: Dim::N(0),
+    rows: QOfGroup,
+}];
+
+/// The keys.
+pub(super) const KEYS_OF_GROUPS: &[Take] = &[Take {
+    groups: HeadsKv,
+    first: QOfGroup,
+    rows: HeadDim,
+}];
+
+/// The values.
+pub(super) const VALUES_OF_GROUPS: &[Take] = &[Take {
+    groups: HeadsKv,
+    first: Sum(&[QOfGroup, HeadDim]),
+    rows: HeadDim,
+}];
+
+/// All queries, then all keys, then all values.
+pub(super) const QKV_OF_GROUPS: &[Take] =
+    &[QUERIES_OF_GROUPS[0], KEYS_OF_GROUPS[0], VALUES_OF_GROUPS[0]];
 
 /// What may be added to queries, keys and values.
 pub(super) const QKV_BIASES: &[Row] = &[
@@ -61,6 +113,12 @@ pub(super) const ATTENTION_OUTPUT_BIAS: &[Row] =
 pub(super) const HEAD_NORMS: &[Row] = &[
     Row::of("self_attn.q_norm.weight", "attn_q_norm.weight", &[HeadDim]),
     Row::of("self_attn.k_norm.weight", "attn_k_norm.weight", &[HeadDim]),
+];
+
+/// Norms of queries and of keys, over all heads at once.
+pub(super) const WHOLE_NORMS: &[Row] = &[
+    Row::of("self_attn.q_norm.weight", "attn_q_norm.weight", &[Q]),
+    Row::of("self_attn.k_norm.weight", "attn_k_norm.weight", &[Kv]),
 ];
 
 /// The dense feed-forward network, in layers without experts.
@@ -138,6 +196,28 @@ pub(super) const EXPERTS: &[Row] = &[
             From::Each("mlp.experts.{}.down_proj.weight"),
             From::One("mlp.experts.down_proj"),
         ]),
+        "ffn_down_exps.weight",
+        &[Expert, Embd, ExpertFf],
+    )
+    .moe(),
+];
+
+/// Experts in a tensor each, and no other layout.
+pub(super) const EXPERTS_EACH: &[Row] = &[
+    Row::made(
+        From::Each("mlp.experts.{}.gate_proj.weight"),
+        "ffn_gate_exps.weight",
+        &[Expert, ExpertFf, Embd],
+    )
+    .moe(),
+    Row::made(
+        From::Each("mlp.experts.{}.up_proj.weight"),
+        "ffn_up_exps.weight",
+        &[Expert, ExpertFf, Embd],
+    )
+    .moe(),
+    Row::made(
+        From::Each("mlp.experts.{}.down_proj.weight"),
         "ffn_down_exps.weight",
         &[Expert, Embd, ExpertFf],
     )

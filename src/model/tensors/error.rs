@@ -1,6 +1,6 @@
 //! A checkpoint's tensors that are not what its config.json asks for.
 
-use crate::model::ConfigError;
+use crate::{model::ConfigError, source::ShardError};
 
 /// A checkpoint whose tensors are not those of its config.json.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +58,28 @@ pub enum TensorError {
         path: String,
         /// What the shard's header says.
         found: String,
+    },
+    /// A tensor that the model does without is more than zeros.
+    #[error(
+        "tensor `{tensor}` in `{path}` has the weight {found}, expected zeros: llama.cpp does without it, and so would change the model (`--skip-tensor` leaves it out all the same)"
+    )]
+    NotZero {
+        /// Its name.
+        tensor: String,
+        /// The shard.
+        path: String,
+        /// The first weight that is not zero.
+        found: f32,
+    },
+    /// The weights cannot be read.
+    #[error("cannot read tensor `{tensor}` in `{path}`: {source}")]
+    Read {
+        /// Its name.
+        tensor: String,
+        /// The shard.
+        path: String,
+        /// Why.
+        source: ShardError,
     },
     /// A tensor cannot be computed of config.json.
     #[error(transparent)]

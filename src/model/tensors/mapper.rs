@@ -102,6 +102,9 @@ impl<'a> Mapper<'a> {
         let is_absent = match row.presence {
             Presence::Needed => false,
             Presence::Optional => found.is_none(),
+            Presence::NeededIf(key) => found.is_none() && !self.config.hparams.is_set(key),
+            Presence::NeededUnless(key) => found.is_none() && self.config.hparams.is_set(key),
+            Presence::With(other) => !self.has(&format!("{source}{other}")),
             Presence::UnlessTied => self.config.tied && found.is_none(),
             Presence::IfUntied => {
                 if self.config.tied
@@ -124,6 +127,10 @@ impl<'a> Mapper<'a> {
         let Some(shape) = Dim::all(row.shape, &self.lengths) else {
             return Ok(());
         };
+        // Nor is there a tensor without rows: that of shared experts, of which there may be 0.
+        if shape.contains(&0) {
+            return Ok(());
+        }
         let parts = self.parts(placed, from, &shape)?;
         let order = match row.rotary {
             true => RowOrder::Rotary {

@@ -10,6 +10,7 @@ mod mapper;
 mod names;
 mod needed;
 mod skip;
+mod zero;
 
 pub use count::{ParameterCount, count_parameters};
 pub use edit::{Edit, Noise};
@@ -169,8 +170,16 @@ pub fn map(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<Vec<ModelTen
     }
     let used = &mapper.used;
     let left_out = config.architecture.left_out;
+    let ends = config.architecture.zero;
+    let is_zero = |name: &str| !used.contains(name) && ends.iter().any(|end| name.ends_with(end));
+    for (name, tensor) in &checkpoint.tensors {
+        if is_zero(name) {
+            zero::check(checkpoint, name, tensor)?;
+        }
+    }
     let leftover = |name: &str| {
         !used.contains(name)
+            && !is_zero(name)
             && !name.ends_with("rotary_emb.inv_freq")
             && !left_out.iter().any(|piece| name.contains(piece))
     };

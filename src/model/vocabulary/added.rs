@@ -54,31 +54,66 @@ pub(super) fn listed_ids<'a>(
     listed.iter().map(read).collect()
 }
 
+/// How an added token is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Style {
+    /// What looks like a control token is one, and of others the text is [`plain`].
+    Plain,
+    /// Text and kind are as they are given.
+    AsGiven,
+}
+
 /// Puts the tokens of tokenizer_config.json (`path`) into `tokens`. Gives notes on those left out
 /// or replaced.
 pub(super) fn add_decoder(
     tokens: &mut Tokens,
     path: &Path,
     config: &Map<String, Value>,
+    style: Style,
 ) -> Result<Vec<String>, VocabularyError> {
+    let entries = decoder_entries(path, config)?;
+    let entries = entries
+        .iter()
+        .map(|entry| (entry.id, entry.content.as_str(), entry.special));
+    Ok(put(tokens, entries, style))
+}
+
+/// Puts the tokens that tokenizer.json adds into `tokens`, as they are given, over what is there.
+/// Gives notes as [`add_decoder`].
+pub(super) fn overrule(tokens: &mut Tokens, of_json: &[AddedToken]) -> Vec<String> {
+    let entries = of_json
+        .iter()
+        .map(|token| (u64::from(token.id), token.content.as_str(), token.special));
+    put(tokens, entries, Style::AsGiven)
+}
+
+fn put<'a>(
+    tokens: &mut Tokens,
+    entries: impl Iterator<Item = (u64, &'a str, bool)>,
+    style: Style,
+) -> Vec<String> {
     let mut notes = Vec::new();
-    for DecoderEntry {
-        id,
-        content,
-        special,
-        ..
-    } in decoder_entries(path, config)?
-    {
+    for (id, content, special) in entries {
         let Some(token) = slot(tokens, id) else {
-            notes.push(left_out(&content, id, tokens));
+            notes.push(left_out(content, id, tokens));
             continue;
         };
         if token.ty != TokenType::Unused && token.text != content.as_bytes() {
             notes.push(format!("token {id} is `{content}`, not `{}`", token.text));
         }
-        *token = added(&content, special);
+        *token = match style {
+            Style::Plain => added(content, special),
+            Style::AsGiven => Token {
+                text: content.into(),
+                score: SCORE,
+                ty: match special {
+                    true => TokenType::Control,
+                    false => TokenType::UserDefined,
+                },
+            },
+        };
     }
-    Ok(notes)
+    notes
 }
 
 /// Puts the tokens that tokenizer.json adds where no other file has one. Gives notes on what was

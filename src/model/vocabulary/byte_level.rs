@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::{
     VocabularyError,
     added::{DecoderEntry, decoder_entries, listed_ids},
+    byte_text::plain,
     files,
     named::NamedTokens,
     tokenizer_json::{AddedToken, Merge, TokenizerJson, place},
@@ -65,28 +66,6 @@ fn added_token(token: &AddedToken) -> Token {
         text: text.into(),
         score: 0.0,
         ty,
-    }
-}
-
-/// What a tokenizer writes for a token of this content: the bytes that its characters stand for,
-/// or the content itself if one of them stands for none.
-fn plain(content: &str) -> String {
-    match content.chars().map(byte_of).collect::<Option<Vec<u8>>>() {
-        Some(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        None => content.to_owned(),
-    }
-}
-
-/// The byte that a character stands for. The 188 printable bytes of Latin-1 stand for themselves,
-/// the other 68 are U+0100 and on, in the order of the bytes.
-fn byte_of(character: char) -> Option<u8> {
-    let is_printable = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
-    match u8::try_from(character) {
-        Ok(byte) => Some(byte).filter(is_printable),
-        Err(_) => {
-            let index = (character as usize).checked_sub(0x100)?;
-            (0..=u8::MAX).filter(|byte| !is_printable(byte)).nth(index)
-        }
     }
 }
 

@@ -17,8 +17,8 @@ pub enum VocabularyError {
         /// The checkpoint folder.
         dir: PathBuf,
         /// The files looked for.
-        expected: &'static str,
-        /// The files of other tokenizers that are there, or `neither`.
+        expected: String,
+        /// The files of other tokenizers that are there, or `none`.
         found: String,
     },
 
@@ -88,11 +88,11 @@ pub enum VocabularyError {
 
     /// A pre-tokenizer is asked for where there is none.
     #[error(
-        "`{dir}` has a SentencePiece vocabulary, which has no pre-tokenizer: leave out `--pre {asked_for}`"
+        "`{path}` is a SentencePiece vocabulary, which has no pre-tokenizer: leave out `--pre {asked_for}`"
     )]
     NoPreTokenizer {
-        /// The checkpoint folder.
-        dir: PathBuf,
+        /// The file.
+        path: PathBuf,
         /// The name that was given.
         asked_for: &'static str,
     },

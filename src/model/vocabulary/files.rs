@@ -5,7 +5,10 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 use super::VocabularyError;
-use crate::source::{FileProblem, text_file};
+use crate::{
+    gguf::escape,
+    source::{FileProblem, text_file},
+};
 
 /// The most we read of one tokenizer file. The largest in use have a quarter of a million tokens
 /// and 35 MB.
@@ -34,6 +37,13 @@ pub(super) fn parse_json<T: DeserializeOwned>(
 pub(super) fn read_text(path: &Path) -> Result<Option<String>, VocabularyError> {
     let text = text_file::read_text(path, MAX_BYTES).map_err(of_file(path))?;
     Ok(text.map(|text| text.replace("\r\n", "\n").replace('\r', "\n")))
+}
+
+/// A part of a file as an error shows it.
+pub(super) fn shown(bytes: &[u8]) -> String {
+    const BYTES: usize = 60;
+    let cut = if bytes.len() > BYTES { "…" } else { "" };
+    format!("`{}{cut}`", escape(&bytes[..bytes.len().min(BYTES)]))
 }
 
 fn of_file(path: &Path) -> impl FnOnce(FileProblem) -> VocabularyError {

@@ -97,7 +97,8 @@ pub enum TokenizerRule {
     GraniteWithoutBos,
     /// No padding token where config.json has a negative id for it.
     PadUnlessNegative,
-    /// `eod_token_id` of config.json is the end token.
+    /// `eod_token_id` of config.json is the end token, but not in a config of the kind that the
+    /// transformers library has a class for: it drops the value before the converter sees it.
     EosOfEod,
     /// Of several end tokens in generation_config.json the first one ends a turn.
     EotOfGeneration,

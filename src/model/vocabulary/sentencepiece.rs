@@ -69,6 +69,33 @@ pub(crate) enum ModelType {
     Char = 4,
 }
 
+/// How a model normalizes text, which is all that is asked of it here.
+#[derive(Clone, PartialEq, Message)]
+struct NormalizingModel {
+    #[prost(message, optional, tag = "3")]
+    normalizer_spec: Option<NormalizerSpec>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct NormalizerSpec {
+    /// Whether a space is put before a text, which is so unless it is said.
+    #[prost(bool, optional, tag = "3", default = "true")]
+    add_dummy_prefix: Option<bool>,
+}
+
+/// Whether the SentencePiece model in `bytes`, read from `path`, puts a space before a text.
+pub(super) fn adds_space_prefix(path: &Path, bytes: &[u8]) -> Result<bool, VocabularyError> {
+    let model = NormalizingModel::decode(bytes).map_err(not_a_model(path))?;
+    Ok(model.normalizer_spec.unwrap_or_default().add_dummy_prefix())
+}
+
+fn not_a_model(path: &Path) -> impl FnOnce(prost::DecodeError) -> VocabularyError {
+    |error| VocabularyError::Protobuf {
+        path: path.to_owned(),
+        error,
+    }
+}
+
 /// The tokens of the SentencePiece model in `bytes`, read from `path`, padded to `vocab_size`.
 pub(super) fn tokens(
     path: &Path,
@@ -81,10 +108,7 @@ pub(super) fn tokens(
             problem: FileProblem::Empty,
         });
     }
-    let model = ModelProto::decode(bytes).map_err(|error| VocabularyError::Protobuf {
-        path: path.to_owned(),
-        error,
-    })?;
+    let model = ModelProto::decode(bytes).map_err(not_a_model(path))?;
     check_model_type(path, &model)?;
     if model.pieces.is_empty() {
         return Err(entry(path, "pieces".to_owned(), "at least one", "none"));
@@ -97,6 +121,8 @@ pub(super) fn tokens(
         });
     }
     let mut tokens = Tokens::padding(vocab_size)?;
+    let trainer = model.trainer_spec.as_ref();
+    let byte_fallback = trainer.is_some_and(|trainer| trainer.byte_fallback());
     let mut ids: HashMap<&[u8], usize> = HashMap::with_capacity(model.pieces.len());
     for (id, piece) in model.pieces.iter().enumerate() {
         let text = piece.piece.as_deref().unwrap_or_default();
@@ -115,10 +141,27 @@ pub(super) fn tokens(
         tokens.0[id] = Token {
             text: text.into(),
             score: piece.score.unwrap_or_default(),
-            ty: token_type(piece.kind()),
+            ty: match text {
+                // Where there are bytes, SentencePiece itself does not use this one.
+                b"\0" if byte_fallback => TokenType::Unused,
+                _ => token_type(piece.kind()),
+            },
         };
     }
     Ok(tokens)
+}
+
+/// Makes raw pieces that stand for nothing unused, and writes the NUL character as another one: to
+/// llama.cpp a text ends there.
+pub(super) fn amend_raw_pieces(tokens: &mut Tokens) {
+    for token in &mut tokens.0 {
+        if token.text == "\0" {
+            token.text = "🐉".into();
+        }
+        if token.text.starts_with(b"[UNUSED") {
+            token.ty = TokenType::Unused;
+        }
+    }
 }
 
 /// llama.cpp's converter leaves user-defined pieces normal: user-defined tokens of a checkpoint

@@ -81,6 +81,14 @@ impl SpecialTokens {
         }
     }
 
+    /// Sets the id of `kind`, whatever is known.
+    pub(super) fn overrule_id(&mut self, kind: &str, id: u32) {
+        match self.ids.iter_mut().find(|(known, _)| known == kind) {
+            Some((_, known)) => *known = id,
+            None => self.ids.push((kind.to_owned(), id)),
+        }
+    }
+
     fn set_add(&mut self, kind: &str, add: bool) {
         match self.add.iter_mut().find(|(known, _)| known == kind) {
             Some((_, known)) => *known = add,

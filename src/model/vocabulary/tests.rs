@@ -2,6 +2,7 @@
 
 mod added;
 mod byte_level;
+mod pre_tokenizer;
 mod special;
 mod spm;
 
@@ -149,14 +150,14 @@ fn small_model() -> Vec<u8> {
 fn a_folder_without_a_tokenizer_is_told_which_files_it_lacks() {
     assert_eq!(
         Folder::new().error(9),
-        "no tokenizer in `DIR`: expected `tokenizer.model` or `tokenizer.json`, found neither; take it from the model's repository"
+        "no tokenizer in `DIR`: expected `tokenizer.model`, `tokenizer.json` or `tekken.json`, found none; take it from the model's repository"
     );
     assert_eq!(
         Folder::new()
-            .with("tekken.json", "{}")
             .with("vocab.json", "{}")
+            .with("merges.txt", "")
             .error(9),
-        "no tokenizer in `DIR`: expected `tokenizer.model` or `tokenizer.json`, found `tekken.json` and `vocab.json`; take it from the model's repository"
+        "no tokenizer in `DIR`: expected `tokenizer.model`, `tokenizer.json` or `tekken.json`, found `vocab.json` and `merges.txt`; take it from the model's repository"
     );
 }
 

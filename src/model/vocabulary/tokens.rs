@@ -54,6 +54,15 @@ impl Tokens {
         Ok(Self((0..vocab_size).map(pad).collect()))
     }
 
+    /// The texts, and the numbers of the types.
+    pub(super) fn into_texts_and_types(self) -> (Vec<BString>, Vec<i32>) {
+        let both = self
+            .0
+            .into_iter()
+            .map(|token| (token.text, token.ty as i32));
+        both.unzip()
+    }
+
     /// Whether no file has a token of this id.
     pub(super) fn is_padding(&self, id: usize) -> bool {
         let token = self.0.get(id);

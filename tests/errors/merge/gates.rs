@@ -110,6 +110,7 @@ fn prompts(list: &mut Section, dir: &Path) {
             n_shared: 0,
             threads: None,
             memory: None,
+            pre: None,
             scratch: dir,
             cancel: &AtomicBool::new(false),
             progress: &|_| {},

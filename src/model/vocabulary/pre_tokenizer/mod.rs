@@ -12,7 +12,7 @@ mod vocabularies;
 
 use std::path::Path;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use self::kinds::Kind;
 pub use self::names::{PreTokenizer, UnknownPreTokenizer};
@@ -78,6 +78,27 @@ pub(super) fn detect(
         _ => {}
     }
     Ok((pre, notes))
+}
+
+/// The pre-tokenizer whose words are the matches of `pattern`, which a file of ranks (`path`) has, where
+/// none is asked for.
+pub(super) fn of_pattern(
+    path: &Path,
+    pattern: &str,
+    asked_for: Option<PreTokenizer>,
+) -> Result<PreTokenizer, VocabularyError> {
+    let steps = [
+        json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated"}),
+        json!({"type": "ByteLevel", "add_prefix_space": false, "use_regex": false}),
+    ];
+    let described = Kind::of(&steps).map(|kind| kind.plainest);
+    asked_for
+        .or(described)
+        .ok_or_else(|| VocabularyError::UnknownPreTokenizer {
+            path: path.to_owned(),
+            found: short(&steps[0]),
+            usual: String::new(),
+        })
 }
 
 /// The name of this kind that fits the tokenizer best.

@@ -2,22 +2,11 @@
 
 use super::*;
 
-const LLAMA_3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-
-fn byte_level(use_regex: bool) -> Json {
+pub(super) fn byte_level(use_regex: bool) -> Json {
     json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex})
 }
 
-fn split(pattern: &str) -> Json {
-    let split = json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false});
-    sequence([split, byte_level(false)])
-}
-
-fn sequence(steps: [Json; 2]) -> Json {
-    json!({"type": "Sequence", "pretokenizers": steps})
-}
-
-fn bpe_json(pre_tokenizer: Json) -> Json {
+pub(super) fn bpe_json(pre_tokenizer: Json) -> Json {
     json!({
         "added_tokens": [{"id": 4, "content": "<|end|>", "special": true}],
         "normalizer": null,
@@ -28,50 +17,6 @@ fn bpe_json(pre_tokenizer: Json) -> Json {
             "merges": ["a b", "Ġ a"],
         },
     })
-}
-
-#[test]
-fn the_pre_tokenizer_is_known_by_its_description() {
-    let digits = json!({"type": "Digits", "individual_digits": true});
-    for (pre_tokenizer, name) in [
-        (
-            json!({"type": "ByteLevel", "add_prefix_space": false}),
-            "gpt-2",
-        ),
-        (sequence([digits, byte_level(true)]), "smollm"),
-        (split(LLAMA_3), "llama-bpe"),
-        (split(&LLAMA_3.replace("{1,3}", "")), "qwen2"),
-    ] {
-        let vocabulary = Folder::new()
-            .json("tokenizer.json", bpe_json(pre_tokenizer))
-            .read(5);
-        assert_eq!(*vocabulary.unwrap().get("ggml.pre"), Value::from(name));
-    }
-}
-
-#[test]
-fn other_pre_tokenizers_are_refused_with_what_was_found() {
-    let grouped = json!({"type": "Digits", "individual_digits": false});
-    for pre_tokenizer in [
-        Json::Null,
-        json!({"type": "Whitespace"}),
-        json!({"type": "ByteLevel", "add_prefix_space": true}),
-        byte_level(false),
-        sequence([grouped, byte_level(true)]),
-        split(r"\w+|\s+"),
-        split(&LLAMA_3.replace("{1,3}", "{1,2}")),
-    ] {
-        let json = pre_tokenizer.to_string();
-        let found: String = json.chars().take(160).collect();
-        let folder = Folder::new().json("tokenizer.json", bpe_json(pre_tokenizer));
-        let error = folder.error(5);
-        assert!(error.contains(&found), "{error}");
-        assert!(
-            error.ends_with(
-                "expected the pre-tokenizer of `llama-bpe`, `smollm`, `gpt-2` or `qwen2`"
-            )
-        );
-    }
 }
 
 #[test]
@@ -182,23 +127,4 @@ fn other_models_are_refused_by_name() {
             .error(5)
             .contains("the normalizer `{\"type\":\"Lowercase\"}`")
     );
-}
-
-#[test]
-fn differences_to_what_llama_cpp_does_are_told() {
-    let notes = |pre_tokenizer: Json, ignore_merges: bool, normalizer: Json| {
-        let mut json = bpe_json(pre_tokenizer);
-        json["model"]["ignore_merges"] = ignore_merges.into();
-        json["normalizer"] = normalizer;
-        Folder::new()
-            .json("tokenizer.json", json)
-            .read(5)
-            .unwrap()
-            .notes
-            .len()
-    };
-    assert_eq!(notes(split(LLAMA_3), true, Json::Null), 0);
-    assert_eq!(notes(split(LLAMA_3), false, Json::Null), 1);
-    assert_eq!(notes(byte_level(true), false, Json::Null), 0);
-    assert_eq!(notes(byte_level(true), true, json!({"type": "NFC"})), 2);
 }

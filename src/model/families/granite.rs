@@ -1,0 +1,183 @@
+//! Granite: `GraniteForCausalLM`, and its Mixtures of Experts, `GraniteMoeForCausalLM` and
+//! `GraniteMoeSharedForCausalLM`.
+
+use super::{
+    super::vocabulary::policy,
+    llama::{self, LLAMA},
+    rows,
+};
+use crate::model::architecture::{
+    Architecture, BASE,
+    Default::{Float, Heads, Int},
+    Dim::{self, Embd, Expert, ExpertFf, SharedFf, Sum},
+    Experts, From, Key, MoeLayers, Row, Take,
+};
+
+/// Granite 3, dense. The width of a head always follows from the others.
+pub(super) const GRANITE: Architecture = Architecture {
+    name: "Granite",
+    gguf: "granite",
+    classes: &["GraniteForCausalLM"],
+    model_type: "granite",
+    defaults: &[
+        ("vocab_size", Int(32000)),
+        ("hidden_size", Int(4096)),
+        ("intermediate_size", Int(11008)),
+        ("num_hidden_layers", Int(32)),
+        ("num_attention_heads", Int(32)),
+        ("num_key_value_heads", Heads),
+        ("max_position_embeddings", Int(2048)),
+        ("rms_norm_eps", Float(1e-6)),
+        ("rope_theta", Float(1e4)),
+        ("embedding_multiplier", Float(1.0)),
+        ("logits_scaling", Float(1.0)),
+        ("residual_multiplier", Float(1.0)),
+        ("attention_multiplier", Float(1.0)),
+    ],
+    ignored: &["head_dim"],
+    keys: &[BASE, llama::KEYS, SCALES],
+    tokenizer: policy::GRANITE,
+    ..LLAMA
+};
+
+/// Granite's Mixture of Experts.
+pub(super) const GRANITE_MOE: Architecture = Architecture {
+    name: "GraniteMoe",
+    gguf: "granitemoe",
+    classes: &["GraniteMoeForCausalLM"],
+    model_type: "granitemoe",
+    defaults: &[
+        ("vocab_size", Int(32000)),
+        ("hidden_size", Int(4096)),
+        ("intermediate_size", Int(11008)),
+        ("num_hidden_layers", Int(32)),
+        ("num_attention_heads", Int(32)),
+        ("num_key_value_heads", Heads),
+        ("max_position_embeddings", Int(2048)),
+        ("rms_norm_eps", Float(1e-6)),
+        ("rope_theta", Float(1e4)),
+        ("embedding_multiplier", Float(1.0)),
+        ("logits_scaling", Float(1.0)),
+        ("residual_multiplier", Float(1.0)),
+        ("attention_multiplier", Float(1.0)),
+        ("num_local_experts", Int(8)),
+        ("num_experts_per_tok", Int(2)),
+    ],
+    experts: Some(Experts {
+        count: &["num_local_experts"],
+        used: &["num_experts_per_tok"],
+        ff: &["intermediate_size"],
+        shared_ff: &[&["shared_intermediate_size"]],
+        layers: MoeLayers::All,
+    }),
+    tensors: &[
+        rows::OUTER,
+        rows::NORMS,
+        rows::ROTARY_ATTENTION,
+        EXPERTS,
+        SHARED_EXPERT,
+    ],
+    keys: &[BASE, llama::KEYS, SCALES, SHARED_WIDTH],
+    ..GRANITE
+};
+
+/// The same with a network beside the experts that sees every token.
+pub(super) const GRANITE_MOE_SHARED: Architecture = Architecture {
+    name: "GraniteMoeShared",
+    classes: &["GraniteMoeSharedForCausalLM"],
+    model_type: "granitemoeshared",
+    ..GRANITE_MOE
+};
+
+/// What is multiplied on the way through the model.
+const SCALES: &[Key] = &[
+    Key::f32_if_not_0("attention.scale", &["attention_multiplier"]),
+    Key::f32_if_not_0("embedding_scale", &["embedding_multiplier"]),
+    Key::f32_if_not_0("residual_scale", &["residual_multiplier"]),
+    Key::f32_if_not_0("logit_scale", &["logits_scaling"]),
+];
+
+const SHARED_WIDTH: &[Key] = &[Key::u32_if_not_0(
+    "expert_shared_feed_forward_length",
+    &["shared_intermediate_size"],
+)];
+
+/// Router and experts, all in one tensor, in which the gate stands before the up projection.
+const EXPERTS: &[Row] = &[
+    Row::of(
+        "block_sparse_moe.router.layer.weight",
+        "ffn_gate_inp.weight",
+        &[Expert, Embd],
+    )
+    .moe(),
+    Row::made(
+        From::Part {
+            name: "block_sparse_moe.input_linear.weight",
+            shape: rows::GATE_UP,
+            take: rows::GATE_HALF,
+        },
+        "ffn_gate_exps.weight",
+        &[Expert, ExpertFf, Embd],
+    )
+    .moe(),
+    Row::made(
+        From::Part {
+            name: "block_sparse_moe.input_linear.weight",
+            shape: rows::GATE_UP,
+            take: rows::UP_HALF,
+        },
+        "ffn_up_exps.weight",
+        &[Expert, ExpertFf, Embd],
+    )
+    .moe(),
+    Row::of(
+        "block_sparse_moe.output_linear.weight",
+        "ffn_down_exps.weight",
+        &[Expert, Embd, ExpertFf],
+    )
+    .moe(),
+];
+
+/// The shape of the shared expert's gate and up projections.
+const SHARED_GATE_UP: &[Dim] = &[Sum(&[SharedFf, SharedFf]), Embd];
+
+/// Without a width there is no shared expert.
+const SHARED_EXPERT: &[Row] = &[
+    Row::made(
+        From::Part {
+            name: "shared_mlp.input_linear.weight",
+            shape: SHARED_GATE_UP,
+            take: &[Take {
+                groups: Dim::N(1),
+                first: Dim::N(0),
+                rows: SharedFf,
+            }],
+        },
+        "ffn_gate_shexp.weight",
+        &[SharedFf, Embd],
+    )
+    .moe()
+    .needed_if("shared_intermediate_size"),
+    Row::made(
+        From::Part {
+            name: "shared_mlp.input_linear.weight",
+            shape: SHARED_GATE_UP,
+            take: &[Take {
+                groups: Dim::N(1),
+                first: SharedFf,
+                rows: SharedFf,
+            }],
+        },
+        "ffn_up_shexp.weight",
+        &[SharedFf, Embd],
+    )
+    .moe()
+    .needed_if("shared_intermediate_size"),
+    Row::of(
+        "shared_mlp.output_linear.weight",
+        "ffn_down_shexp.weight",
+        &[Embd, SharedFf],
+    )
+    .moe()
+    .needed_if("shared_intermediate_size"),
+];

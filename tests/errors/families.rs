@@ -1,0 +1,120 @@
+//! What is said of checkpoints of one family or another that are not what they must be.
+
+use serde_json::{Value as Json, json};
+use swallow_gguf::{
+    model::{ModelConfig, TensorError, metadata, tensors},
+    source::Checkpoint,
+};
+
+use super::Section;
+use crate::families;
+
+/// A change to a recipe.
+type Edit = fn(&mut Json);
+
+pub(super) fn errors(list: &mut Section) {
+    let dir = list.dir().join("families");
+    let cases: &[(&str, &str, Edit)] = &[
+        ("cohere", "an output matrix where there is none", |recipe| {
+            add(recipe, "lm_head.weight", &[384, 256]);
+        }),
+        ("cohere_qk_norm", "half of the norms", |recipe| {
+            remove(recipe, "k_norm");
+        }),
+        ("cohere2", "biases that are not zero", |recipe| {
+            remove(recipe, "q_proj.bias");
+            add(recipe, "model.layers.{l}.self_attn.q_proj.bias", &[256]);
+        }),
+        ("cohere2", "a list of layers that is too short", |recipe| {
+            recipe["config"]["layer_types"] = json!(["sliding_attention", "full_attention"]);
+        }),
+        ("cohere2", "an unknown kind of layer", |recipe| {
+            let kind = |layer: usize| ["full_attention", "linear_attention"][layer / 4];
+            recipe["config"]["layer_types"] = (0..5).map(kind).collect();
+        }),
+        ("falcon", "one of two norms without its bias", |recipe| {
+            remove(recipe, "ln_attn.bias");
+        }),
+        ("falcon", "other groups of heads", |recipe| {
+            recipe["config"]["num_kv_heads"] = json!(4);
+        }),
+        (
+            "falcon_rw",
+            "biases that llama.cpp does not have",
+            |recipe| {
+                add(
+                    recipe,
+                    "transformer.h.{l}.self_attention.dense.bias",
+                    &[320],
+                );
+            },
+        ),
+        ("glm4", "a norm of another width", |recipe| {
+            remove(recipe, "post_mlp_layernorm");
+            add(recipe, "model.layers.{l}.post_mlp_layernorm.weight", &[255]);
+        }),
+        ("internlm2", "the biases of one tensor for all", |recipe| {
+            add(recipe, "model.layers.{l}.attention.wqkv.bias", &[384]);
+        }),
+        ("minicpm", "no scale", |recipe| {
+            recipe["config"]
+                .as_object_mut()
+                .unwrap()
+                .remove("scale_emb");
+        }),
+        ("minicpm_longrope", "a factor too few", |recipe| {
+            let factors = recipe["config"]["rope_scaling"]["long_factor"].as_array_mut();
+            factors.unwrap().pop();
+        }),
+        ("minicpm_longrope", "one list of factors of two", |recipe| {
+            recipe["config"]["rope_scaling"]["short_factor"] = json!(null);
+        }),
+    ];
+    for (name, case, edit) in cases {
+        let source = dir.join(format!("{name}-{case}"));
+        families::write_edited(&source, name, edit);
+        let checkpoint = Checkpoint::open(&source).unwrap();
+        let case = format!("{name}: {case}");
+        match ModelConfig::from_json(&checkpoint.config) {
+            Ok(config) => list.add(&case, told(&config, &checkpoint)),
+            Err(error) => list.add(&case, error),
+        }
+    }
+    // The zeros are read, and so may be gone.
+    let source = dir.join("cut");
+    families::write_edited(&source, "cohere2", |_| {});
+    let checkpoint = Checkpoint::open(&source).unwrap();
+    let config = ModelConfig::from_json(&checkpoint.config).unwrap();
+    let shard = std::fs::File::options()
+        .write(true)
+        .open(source.join("model.safetensors"))
+        .unwrap();
+    shard.set_len(4096).unwrap();
+    list.add("cohere2: biases that are gone", told(&config, &checkpoint));
+}
+
+/// What is said of the tensors, or of keys that the tensors do not need.
+fn told(config: &ModelConfig, checkpoint: &Checkpoint) -> TensorError {
+    match tensors::map(config, checkpoint) {
+        Err(error) => error,
+        Ok(_) => {
+            let mut key_values = Vec::new();
+            metadata::add_hyper_parameters(&mut key_values, config)
+                .unwrap_err()
+                .into()
+        }
+    }
+}
+
+/// Tensors in whose names `piece` is are not there.
+fn remove(recipe: &mut Json, piece: &str) {
+    let tensors = recipe["tensors"].as_array_mut().unwrap();
+    let n = tensors.len();
+    tensors.retain(|tensor| !tensor[0].as_str().unwrap().contains(piece));
+    assert!(tensors.len() < n, "no {piece}");
+}
+
+fn add(recipe: &mut Json, name: &str, shape: &[usize]) {
+    let tensors = recipe["tensors"].as_array_mut().unwrap();
+    tensors.push(json!([name, shape]));
+}
