@@ -244,7 +244,7 @@ fn every_recipe_is_listed_and_has_its_digests() {
 }
 
 /// Writes the checkpoint of a recipe to `dir`, with other weights for another seed.
-pub(crate) fn write_checkpoint(dir: &Path, recipe: &str, seed: u64) {
+pub(crate) fn write_seeded(dir: &Path, recipe: &str, seed: u64) {
     let recipe = Recipe {
         seed,
         ..Recipe::read(recipe)

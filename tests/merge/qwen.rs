@@ -37,7 +37,7 @@ experts:
 fn parents(family: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (seed, name) in [(1, "one"), (2, "two")] {
-        families::write_checkpoint(&dir.path().join(name), family, seed);
+        families::write_seeded(&dir.path().join(name), family, seed);
     }
     dir
 }
@@ -325,7 +325,7 @@ fn fewer_experts_than_there_are_is_noted_of_a_qwen2moe() {
 #[test]
 fn what_cannot_be_made_of_such_parents_is_told() {
     let dir = parents("qwen2");
-    families::write_checkpoint(&dir.path().join("three"), "qwen3", 3);
+    families::write_seeded(&dir.path().join("three"), "qwen3", 3);
     let without_shared = QWEN2.split("shared_experts").next().unwrap();
     let two_shared = format!("{QWEN2}  - source_model: one\n");
     let of_qwen3 = QWEN2.replace("./one", "three").replace("./two", "three");
