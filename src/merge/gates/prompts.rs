@@ -146,8 +146,14 @@ pub fn from_prompts(
             path: options.scratch.into(),
             error: plain(error),
         })?;
-    let pre = options.pre;
-    let (tokens, special) = tokenize(&checkpoint, &config, experts, &place, pre, scratch.path())?;
+    let (tokens, special) = tokenize(
+        &checkpoint,
+        &config,
+        experts,
+        &place,
+        options.pre,
+        scratch.path(),
+    )?;
     let vectors = match mode {
         GateMode::CheapEmbed => {
             let vectors: Result<Vec<_>, _> = tokens
