@@ -33,7 +33,7 @@ const fn known(
 }
 
 /// Those with an id are known by a token that training made; the others by a special token.
-const KNOWN: [Known; 11] = [
+const KNOWN: [Known; 12] = [
     known("llama-bpe", "éĶ¦", Some(127_999), Some(true)),
     known("smaug-bpe", "éĶ¦", Some(127_999), Some(false)),
     // Llama 3's vocabulary begins with this one.
@@ -42,6 +42,7 @@ const KNOWN: [Known; 11] = [
     known("joyai-llm", "å±ĭæªĲ", Some(127_999), Some(false)),
     known("starcoder", "sdb", Some(49_151), None),
     known("refact", "getOptions", Some(49_151), None),
+    known("command-r", "ĠFanfare", Some(254_998), None),
     known(
         "deepseek-r1-qwen",
         "<｜begin▁of▁sentence｜>",
