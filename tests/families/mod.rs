@@ -7,6 +7,7 @@ mod greedy;
 mod recipe;
 mod registry;
 mod tokenizer;
+mod variants;
 mod write;
 
 use std::{
@@ -53,12 +54,14 @@ recipes! {
     granitemoe_shared
     hunyuan_dense
     hunyuan_moe
+    hunyuan_untied
     internlm2
-    llama_biases
+    llama
     minicpm
     minicpm_longrope
     mistral_tekken
     mixtral
+    mixtral_fused
     olmo2
     olmo3
     olmoe
@@ -125,8 +128,22 @@ fn check(name: &str) {
         }
     }
     assert!(wrong.is_empty(), "{name}: {wrong}");
+    let bf16 = dir.path().join("BF16.gguf");
+    let mut verify = swallow_gguf();
+    verify
+        .arg("verify")
+        .arg(&bf16)
+        .arg("--against")
+        .arg(&source);
+    let verified = verify.output().unwrap();
+    assert!(
+        verified.status.success(),
+        "{name}: {}{}",
+        text(&verified.stdout),
+        text(&verified.stderr)
+    );
     if let Some(expected) = golden.answer() {
-        let (answer, stderr) = answer(&dir.path().join("BF16.gguf"));
+        let (answer, stderr) = answer(&bf16);
         assert_eq!(answer, expected, "{name}: {stderr}");
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use swallow_gguf::model::{
-    architecture::{Architecture, From, Place, Row},
+    architecture::{Architecture, BASE, From, Place, Row},
     families,
 };
 
@@ -21,8 +21,13 @@ const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/families/regi
 fn is_what_the_snapshot_shows() {
     let mut families = families::ALL.to_vec();
     families.sort_unstable_by_key(|family| family.name.to_lowercase());
-    let shown: Vec<String> = families.iter().map(|family| family.to_string()).collect();
-    let shown = shown.join("\n");
+    let mut shown = "keys of nearly all\n".to_owned();
+    for key in BASE {
+        writeln!(shown, "  key: {key}").unwrap();
+    }
+    for family in families {
+        write!(shown, "\n{family}").unwrap();
+    }
     if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
         fs::write(SNAPSHOT, &shown).unwrap();
     }
@@ -84,18 +89,19 @@ fn layout_of<'r>(
     row: &'r Row,
     sources: &BTreeSet<String>,
 ) -> Option<&'r From> {
-    let root = family.names.roots[0];
+    let is_there = |name: &str| {
+        let mut roots = family.names.roots.iter();
+        roots.any(|root| sources.contains(&format!("{root}{name}")))
+    };
     let mut layouts = row.from.layouts().iter();
     layouts.find(|layout| {
         let name = layout.name().replace("{}", "0");
-        let is_there = |before: &str| sources.contains(&format!("{before}{name}"));
+        let layers = family.names.layers;
         match row.place {
-            Place::Output => is_there(""),
-            Place::Model => is_there(root),
+            Place::Output => sources.contains(&name),
+            Place::Model => is_there(&name),
             // Not all layers have it.
-            Place::Layer => {
-                (0..8).any(|layer| is_there(&format!("{root}{}{layer}.", family.names.layers)))
-            }
+            Place::Layer => (0..8).any(|layer| is_there(&format!("{layers}{layer}.{name}"))),
         }
     })
 }

@@ -3,7 +3,7 @@
 use super::{Dim, Special};
 
 /// A key of the GGUF, behind the architecture's name, and where its value is from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Key {
     /// The key, without the architecture; empty where the value brings its own.
     pub key: &'static str,
@@ -15,7 +15,7 @@ pub struct Key {
 
 /// Where a value is from. Keys of config.json are spellings: the first that is there counts. Without one
 /// the GGUF's key is not written.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum KeyValue {
     /// An integer, or a list in which it is the same for every layer.
     U32(&'static [&'static str]),
@@ -38,7 +38,7 @@ pub enum KeyValue {
 }
 
 /// A value that is always the same.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fixed {
     /// An integer.
     U32(u32),

@@ -122,7 +122,7 @@ pub enum Default {
 }
 
 /// How the names of a checkpoint's tensors are built.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NameRules {
     /// What stands before all but the output matrix, the usual one first: `model.`
     pub roots: &'static [&'static str],

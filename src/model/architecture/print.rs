@@ -2,13 +2,14 @@
 
 use std::fmt::{self, Write};
 
-use super::{Architecture, Dim, From, Key, Layers, Place, Presence, Row, Take};
+use super::{Architecture, BASE, Dim, From, Key, Layers, NameRules, Place, Presence, Row, Take};
 
 impl fmt::Display for Architecture {
     /// The whole table: classes, defaults, experts, tensors with their sources and shapes, keys.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} -> {}", self.name, self.gguf)?;
         writeln!(f, "  classes: {}", self.classes.join(", "))?;
+        writeln!(f, "  model_type: {}", self.model_type)?;
         for (key, default) in self.defaults {
             writeln!(f, "  default: {key} {default:?}")?;
         }
@@ -27,6 +28,19 @@ impl fmt::Display for Architecture {
                 experts.layers,
             )?;
         }
+        let NameRules {
+            roots,
+            embedding,
+            layers,
+            output,
+        } = self.names;
+        if self.names != NameRules::COMMON {
+            let roots = roots.join("|");
+            writeln!(
+                f,
+                "  names: {roots}{embedding}, {roots}{layers}N., {output}"
+            )?;
+        }
         for row in self.rows() {
             writeln!(f, "  {row}")?;
         }
@@ -42,8 +56,14 @@ impl fmt::Display for Architecture {
         for key in self.early_keys {
             writeln!(f, "  early key: {key}")?;
         }
-        for key in self.keys.iter().copied().flatten() {
-            writeln!(f, "  key: {key}")?;
+        for keys in self.keys {
+            if *keys == BASE {
+                writeln!(f, "  keys of nearly all")?;
+                continue;
+            }
+            for key in *keys {
+                writeln!(f, "  key: {key}")?;
+            }
         }
         writeln!(f, "  tokenizer: {:?}", self.tokenizer)
     }

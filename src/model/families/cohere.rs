@@ -53,7 +53,7 @@ const HEAD_NORMS: &[Row] = &[
         "attn_q_norm.weight",
         &[QHeads, HeadDim],
     )
-    .optional(),
+    .needed_if("use_qk_norm"),
     Row::of(
         "self_attn.k_norm.weight",
         "attn_k_norm.weight",

@@ -1,0 +1,164 @@
+//! The same models as other programs save them, and what llama.cpp's converter does not take: they become the
+//! same files.
+
+use serde_json::{Value as Json, json};
+use swallow_gguf::file_type::FileType;
+
+use super::{Golden, golden::digests, write_edited};
+use crate::support::{convert, text};
+
+/// A recipe that is changed becomes the file that it becomes as it is.
+fn check(name: &str, edit: impl FnOnce(&mut Json)) {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join(name);
+    write_edited(&source, name, edit);
+    let output = dir.path().join("out.gguf");
+    let run = convert(&source, &output, &["-t", "bf16"]);
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    let golden = Golden::read(name);
+    assert_eq!(digests(&output), golden.digests(FileType::BF16));
+}
+
+#[test]
+fn biases_that_are_zero_are_left_out() {
+    check("cohere2", |recipe| {
+        let tensors = recipe["tensors"].as_array_mut().unwrap();
+        for (name, dtype) in [("q", "BF16"), ("o", "F32")] {
+            let name = format!("model.layers.{{l}}.self_attn.{name}_proj.bias");
+            tensors.push(json!([name, [256], {"fill": -0.0, "dtype": dtype}]));
+        }
+    });
+}
+
+#[test]
+fn all_of_a_head_is_rotated_where_nothing_else_is_said() {
+    check("cohere2", |recipe| {
+        let config = recipe["config"].as_object_mut().unwrap();
+        assert_eq!(config.remove("rotary_pct"), Some(json!(1.0)));
+    });
+}
+
+/// As transformers saves it, with a number of key heads that does not count.
+#[test]
+fn one_key_head_serves_all_queries_whatever_is_said() {
+    check("falcon_rw", |recipe| {
+        let config = recipe["config"].as_object_mut().unwrap();
+        let heads = config.remove("n_head").unwrap();
+        let layers = config.remove("n_layer").unwrap();
+        config.insert("num_kv_heads".into(), heads.clone());
+        config.insert("num_attention_heads".into(), heads);
+        config.insert("num_hidden_layers".into(), layers);
+        config.insert("architectures".into(), json!(["FalconForCausalLM"]));
+        config.insert("model_type".into(), json!("falcon"));
+        config.insert("new_decoder_architecture".into(), json!(false));
+    });
+}
+
+/// As Falcon 40B first came.
+#[test]
+fn groups_of_heads_have_older_names() {
+    check("falcon", |recipe| {
+        let config = recipe["config"].as_object_mut().unwrap();
+        for (name, older) in [
+            ("num_attention_heads", "n_head"),
+            ("num_hidden_layers", "n_layer"),
+            ("num_kv_heads", "n_head_kv"),
+        ] {
+            let value = config.remove(name).unwrap();
+            config.insert(older.into(), value);
+        }
+        config.remove("multi_query");
+        config.remove("new_decoder_architecture");
+        config.insert("architectures".into(), json!(["RWForCausalLM"]));
+    });
+}
+
+/// All experts in one tensor, as transformers 5 writes them: the weights are others, so the tables are compared.
+#[test]
+fn experts_of_a_mixtral_in_one_tensor_make_the_same_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("mixtral");
+    write_edited(&source, "mixtral", |recipe| {
+        let tensors = recipe["tensors"].as_array_mut().unwrap();
+        tensors.retain(|tensor| !tensor[0].as_str().unwrap().contains("block_sparse_moe"));
+        for (name, shape) in [
+            ("gate.weight", json!([5, 256])),
+            ("experts.gate_up_proj", json!([5, 512, 256])),
+            ("experts.down_proj", json!([5, 256, 256])),
+        ] {
+            tensors.push(json!([format!("model.layers.{{l}}.mlp.{name}"), shape]));
+        }
+    });
+    let output = dir.path().join("out.gguf");
+    let run = convert(&source, &output, &["-t", "bf16"]);
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    let table = |digests: &str| digests.split(" data ").next().unwrap().to_owned();
+    let golden = Golden::read("mixtral");
+    assert_eq!(
+        table(&digests(&output)),
+        table(golden.digests(FileType::BF16))
+    );
+}
+
+/// The oldest name of scaling by two lists, and what the class takes for keys that are not there.
+#[test]
+fn phi_3_as_it_first_came() {
+    check("phi3", |recipe| {
+        let config = recipe["config"].as_object_mut().unwrap();
+        config["rope_scaling"]["type"] = json!("su");
+        for (key, default) in [
+            ("original_max_position_embeddings", json!(4096)),
+            ("num_key_value_heads", json!(8)),
+            ("rms_norm_eps", json!(1e-5)),
+            ("rope_theta", json!(1e4)),
+        ] {
+            assert_eq!(config.remove(key), Some(default));
+        }
+    });
+}
+
+#[test]
+fn phi_s_experts_under_the_name_of_transformers() {
+    check("phimoe", |recipe| {
+        recipe["config"]["architectures"] = json!(["PhimoeForCausalLM"]);
+    });
+}
+
+/// Without the layer that guesses a second token, and with the last layer of experts told otherwise.
+#[test]
+fn ernie_s_experts_as_transformers_saves_them() {
+    check("ernie4_5_moe", |recipe| {
+        recipe["config"]["moe_layer_end_index"] = json!(-1);
+        let tensors = recipe["tensors"].as_array_mut().unwrap();
+        tensors.retain(|tensor| !tensor[0].as_str().unwrap().contains("mtp_"));
+    });
+}
+
+#[test]
+fn hunyuan_s_experts_with_numbers_for_all_layers() {
+    check("hunyuan_moe", |recipe| {
+        let config = recipe["config"].as_object_mut().unwrap();
+        for key in ["moe_intermediate_size", "moe_topk", "num_shared_expert"] {
+            config[key] = config[key][0].clone();
+        }
+        config["num_experts"] = json!([4, 4, 4]);
+    });
+}
+
+/// Which layers see a window is told by a list, by letters, by a number, or by the class.
+#[test]
+fn exaone_4_tells_windows_in_four_ways() {
+    for pattern in [Some(json!("LLLG")), Some(json!(4)), None] {
+        check("exaone4_window", |recipe| {
+            let config = recipe["config"].as_object_mut().unwrap();
+            config.remove("layer_types").unwrap();
+            match pattern {
+                Some(pattern) => config["sliding_window_pattern"] = pattern,
+                None => {
+                    config.remove("sliding_window_pattern").unwrap();
+                    assert_eq!(config.remove("sliding_window"), Some(json!(4096)));
+                }
+            }
+        });
+    }
+}
