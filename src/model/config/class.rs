@@ -12,7 +12,7 @@ const MULTIMODAL: &str =
     "a model that sees or hears; its language model alone can be converted, saved by itself";
 
 /// What classes are that are near ours, by a piece of their names.
-const OTHERS: [(&'static str, &'static str); 13] = [
+const OTHERS: [(&str, &str); 13] = [
     ("Eagle", "a draft model, which guesses tokens for another"),
     ("Medusa", "a draft model, which guesses tokens for another"),
     ("ForConditionalGeneration", MULTIMODAL),
