@@ -6,7 +6,7 @@
 //! - [`hub`]: the Hugging Face hub, its files read in parts or kept in its cache
 //! - [`source`]: a checkpoint folder, its config and the tensors of its safetensors shards
 //! - [`imatrix`]: how much each column of a tensor matters, as llama-imatrix measures it
-//! - [`merge`]: dense models and a recipe, as the Mixtral checkpoint they make
+//! - [`merge`]: dense models and a recipe, as the checkpoint of the mixture they make
 //! - [`model`]: hyper-parameters, tensor names, vocabulary and metadata
 //! - [`file_kind`]: what a file is that is not what its name says
 //! - [`file_type`], [`mix`], [`plan`]: which type each tensor gets, and where it will lie

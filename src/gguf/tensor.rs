@@ -91,6 +91,12 @@ impl TensorInfo {
         self.size / self.ty.block_bytes() as u64 * self.ty.block_len() as u64
     }
 
+    /// Its dimensions without ones at the end, which a file may have or leave out.
+    pub fn shape(&self) -> &[u64] {
+        let last = self.dims.iter().rposition(|dim| *dim != 1);
+        &self.dims[..last.map_or(1, |last| last + 1)]
+    }
+
     /// Number of rows: the product of all dimensions but the first.
     pub fn rows(&self) -> u64 {
         self.dims[1..].iter().product()

@@ -72,18 +72,10 @@ fn put_elements(out: &mut Vec<u8>, array: &Array) {
 }
 
 fn put_tensor_info(out: &mut Vec<u8>, tensor: &TensorInfo) {
-    let n_dims = tensor
-        .dims
-        .iter()
-        .rposition(|dim| *dim != 1)
-        .map_or(1, |last| last + 1);
+    let dims = tensor.shape();
     put_string(out, tensor.name.as_bytes());
-    out.extend((n_dims as u32).to_le_bytes());
-    out.extend(
-        tensor.dims[..n_dims]
-            .iter()
-            .flat_map(|dim| dim.to_le_bytes()),
-    );
+    out.extend((dims.len() as u32).to_le_bytes());
+    out.extend(dims.iter().flat_map(|dim| dim.to_le_bytes()));
     out.extend((tensor.ty as u32).to_le_bytes());
     out.extend(tensor.offset.to_le_bytes());
 }

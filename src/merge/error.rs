@@ -53,7 +53,7 @@ pub enum MergeError {
     },
     /// A parent is of a family of which nothing is merged.
     #[error(
-        "parent `{parent}` is a {family} model, expected Llama, Mistral, Qwen2 or Qwen3: there is no mixture of others"
+        "parent `{parent}` is of the family {family}, expected Llama, Mistral, Qwen2 or Qwen3: there is no mixture of others"
     )]
     Family {
         /// As the recipe names it.

@@ -10,7 +10,7 @@
 //! - `parents`, `reference`, `agree`: the models it names, where they are, and what they must have in
 //!   common
 //! - `vocabulary`: the base's, or the union of all
-//! - [`gates`]: which expert a token is sent to
+//! - [`gates`], `routers`: which expert a token is sent to
 //! - `tensors`: where every weight comes from, and what is done to it on the way
 //! - `config`, `rope`, `card`: the small files
 //! - `conversion`, `checkpoint`: what becomes of it, a GGUF or the checkpoint itself
@@ -32,6 +32,7 @@ mod parents;
 pub mod recipe;
 mod reference;
 mod rope;
+mod routers;
 mod tensors;
 mod vocabulary;
 
@@ -50,7 +51,7 @@ use config::Merged;
 pub use conversion::MergeWishes;
 pub use error::MergeError;
 pub use gates::GateProgress;
-use gates::{GateError, GateMode, GateNames, Gates, PromptOptions, Prompts};
+use gates::{GateError, GateNames, Gates};
 pub use output::{Asked, Output};
 use parents::Parents;
 use recipe::Recipe;
@@ -186,8 +187,8 @@ impl Merge {
         }
         let seed = options.seed.unwrap_or(DEFAULT_SEED);
         let gates = match &options.gates {
-            Some(path) => given_gates(path, output, &recipe, &parents)?,
-            None => made_gates(&recipe, &parents, seed, options, progress, &mut notes)?,
+            Some(path) => routers::given(path, output, &recipe, &parents)?,
+            None => routers::made(&recipe, &parents, seed, options, progress, &mut notes)?,
         };
         let gates = match dtype {
             Some(dtype) => gates.rounded(dtype),
@@ -381,59 +382,4 @@ fn default_name(path: &Path) -> String {
         _ => path.file_stem(),
     };
     name.unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// The gates in the file `path`.
-fn given_gates(
-    path: &Path,
-    output: Output,
-    recipe: &Recipe,
-    parents: &Parents,
-) -> Result<Gates, MergeError> {
-    let mut gates = Gates::read(path)?;
-    let config = &parents.base().config;
-    let (n_layer, n_embd) = (config.n_layer as usize, config.n_embd as usize);
-    gates.expect_sizes(path, n_layer, recipe.experts.len(), n_embd)?;
-    match output.has_shared_expert() {
-        true => gates.expect_shared(path)?,
-        false => gates.shared.clear(),
-    }
-    Ok(gates)
-}
-
-/// The gates as the recipe has them made; zeros in their place where only a plan is wanted and they take
-/// a while.
-fn made_gates(
-    recipe: &Recipe,
-    parents: &Parents,
-    seed: u64,
-    options: &MergeOptions,
-    progress: &(dyn Fn(GateProgress<'_>) + Sync),
-    notes: &mut Vec<String>,
-) -> Result<Gates, MergeError> {
-    let config = &parents.base().config;
-    let (n_layer, n_embd) = (config.n_layer as usize, config.n_embd as usize);
-    // The shared expert's stand behind the others, as mergekit draws and makes them.
-    let n_expert = recipe.all_experts().count();
-    let gates = match recipe.gate_mode {
-        GateMode::Random => Gates::random(n_layer, n_expert, n_embd, seed),
-        GateMode::UniformRandom => Gates::uniform_random(n_layer, n_expert, n_embd, seed),
-        _ if options.plan_only => Gates::zeros(n_layer, n_expert, n_embd),
-        mode => {
-            let n_shared = recipe.shared_experts.len();
-            let prompts: Vec<Prompts> = recipe.all_experts().map(|e| e.prompts.clone()).collect();
-            let options = PromptOptions {
-                threads: options.threads,
-                n_shared,
-                memory: None,
-                pre: options.pre,
-                scratch: &options.scratch,
-                cancel: &options.cancel,
-                progress,
-            };
-            let base = &parents.base().source;
-            return Ok(gates::from_prompts(mode, base, &prompts, &options, notes)?);
-        }
-    };
-    Ok(gates.with_shared(recipe.shared_experts.len()))
 }

@@ -92,7 +92,7 @@ impl Output {
         let is_cut = self == Self::Qwen2Moe && (used as usize) < all;
         is_cut.then(|| {
             format!(
-                "{used} of {all} experts are used for each token: llama.cpp does not scale their weights in a Qwen2MoE to a sum of 1, as transformers does, so that their share of the answer is smaller; `experts_per_token: {all}` or a Qwen3MoE avoids it"
+                "{used} of {all} experts are used for each token: llama.cpp does not scale their weights in a Qwen2MoE to a sum of 1, as transformers does, so that their share of the answer is smaller; with `experts_per_token: {all}` both are the same"
             )
         })
     }

@@ -230,7 +230,11 @@ impl ModelConfig {
 
     /// The keys of config.json that decide a length, for messages.
     pub fn keys_of(&self, dim: Dim) -> String {
-        let first = |keys: &[&str]| format!("`{}`", keys.first().unwrap_or(&""));
+        // The spelling that counts.
+        let first = |keys: &[&'static str]| {
+            let found = self.hparams.find(keys).map(|(key, _)| key);
+            format!("`{}`", found.or(keys.first().copied()).unwrap_or_default())
+        };
         let joined = |dims: &[Dim]| {
             let mut keys: Vec<String> = Vec::new();
             for key in dims.iter().map(|dim| self.keys_of(*dim)) {

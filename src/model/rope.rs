@@ -1,5 +1,7 @@
 //! Scaling of rotary positions.
 
+mod alpha;
+
 use serde_json::Value;
 
 use super::{
@@ -155,9 +157,9 @@ impl RopeScaling {
                     beta_slow: any_number(rope, place, "beta_slow")?,
                 },
             }),
-            Some("dynamic") => match default_alpha(architecture) {
+            Some("dynamic") => match alpha::default_of(architecture) {
                 Some(default) => Ok(Self::Alpha {
-                    alpha: alpha(rope, place)?.unwrap_or(f64::from(default)),
+                    alpha: alpha::of(rope, place)?.unwrap_or(f64::from(default)),
                 }),
                 None => Ok(Self::Dynamic),
             },
@@ -249,46 +251,6 @@ impl RopeScaling {
         Ok(Some(factor as f32))
     }
 
-    /// The keys of a base that is raised: nothing where it is not.
-    ///
-    /// # Errors
-    /// When the model is none of those whose longest context the reference converter knows.
-    pub(super) fn raised_base(
-        &self,
-        config: &ModelConfig,
-    ) -> Result<Vec<(&'static str, GgufValue)>, ConfigError> {
-        let Self::Alpha { alpha } = *self else {
-            return Ok(Vec::new());
-        };
-        let expect = |key: &str, found: Value, expected: &str| {
-            let expected = format!("{expected}, as all models with rope scaling by `alpha` have");
-            Err(ConfigError::value(key, &found, expected))
-        };
-        if config.rope_theta != 1e4 {
-            return expect("rope_theta", config.rope_theta.into(), "10000");
-        }
-        if ![TRAINED_CONTEXT, RAISED_CONTEXT].contains(&config.n_ctx) {
-            let (key, expected) = ("max_position_embeddings", "32768 or 262144");
-            return expect(key, config.n_ctx.into(), expected);
-        }
-        if config.head_dim < 4 {
-            return expect("head_dim", config.head_dim.into(), "64 or 128");
-        }
-        let width = f64::from(config.head_dim);
-        let base = f64::from(config.rope_theta) * alpha.powf(width / (width - 2.0));
-        Ok(vec![
-            ("rope.freq_base", (base as f32).into()),
-            ("rope.scaling.type", "none".into()),
-            ("rope.scaling.factor", 1f32.into()),
-            (
-                "rope.scaling.original_context_length",
-                RAISED_CONTEXT.into(),
-            ),
-            // config.json may still have the context before.
-            ("context_length", RAISED_CONTEXT.into()),
-        ])
-    }
-
     /// What llama.cpp divides each rotary frequency by: `head_dim / 2` values, for Llama 3's
     /// scaling only, which has no keys of its own but the tensor `rope_freqs.weight`.
     ///
@@ -354,37 +316,6 @@ pub(super) fn rope_factors(
         ("rope_factors_long.weight", long.clone()),
         ("rope_factors_short.weight", short.clone()),
     ])
-}
-
-/// The context of models whose base is raised, before and afterwards.
-const TRAINED_CONTEXT: u32 = 32 << 10;
-const RAISED_CONTEXT: u32 = 256 << 10;
-
-/// What the architecture takes for `alpha` where config.json has none; `None` where it takes none.
-fn default_alpha(architecture: &Architecture) -> Option<u32> {
-    let mut keys = architecture.keys.iter().copied().flatten();
-    keys.find_map(|key| match key.value {
-        KeyValue::Special(Special::RopeAlpha(default)) => Some(default),
-        _ => None,
-    })
-}
-
-/// `alpha` of `rope`, which stands at `place`.
-fn alpha(rope: &Value, place: &str) -> Result<Option<f64>, ConfigError> {
-    match rope.get("alpha") {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => match value.as_f64().filter(|x| *x > 0.0 && *x <= 1e6) {
-            Some(alpha) => Ok(Some(alpha)),
-            None => {
-                let expected = "a positive number up to 1000000";
-                Err(ConfigError::value(
-                    &format!("{place}.alpha"),
-                    value,
-                    expected,
-                ))
-            }
-        },
-    }
 }
 
 /// Whether the architecture's models have lists of factors, and no keys for another scaling.

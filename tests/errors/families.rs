@@ -78,10 +78,7 @@ pub(super) fn errors(list: &mut Section) {
             add(recipe, "model.layers.{l}.attention.wqkv.bias", &[384]);
         }),
         ("minicpm", "no scale", |recipe| {
-            recipe["config"]
-                .as_object_mut()
-                .unwrap()
-                .remove("scale_emb");
+            forget(recipe, "scale_emb");
         }),
         ("minicpm_longrope", "a factor too few", |recipe| {
             let factors = recipe["config"]["rope_scaling"]["long_factor"].as_array_mut();
@@ -109,6 +106,60 @@ pub(super) fn errors(list: &mut Section) {
         ),
         ("starcoder2", "a bias missing", |recipe| {
             remove(recipe, "c_fc.bias");
+        }),
+        ("phi3", "another rope scaling", |recipe| {
+            recipe["config"]["rope_scaling"] = json!({"type": "linear", "factor": 2.0});
+        }),
+        ("phi3", "a projection too narrow", |recipe| {
+            remove(recipe, "qkv_proj");
+            add(
+                recipe,
+                "model.layers.{l}.self_attn.qkv_proj.weight",
+                &[512, 256],
+            );
+        }),
+        ("phimoe", "an expert missing", |recipe| {
+            remove(recipe, ".w2.");
+            add_in(
+                recipe,
+                "model.layers.{l}.block_sparse_moe.experts.{e}.w2.weight",
+                &[256, 512],
+                json!({"e": [0, 3]}),
+            );
+        }),
+        ("phimoe", "no context before scaling", |recipe| {
+            forget(recipe, "original_max_position_embeddings");
+            let rope = recipe["config"]["rope_scaling"].as_object_mut().unwrap();
+            rope.remove("original_max_position_embeddings").unwrap();
+        }),
+        ("ernie4_5_moe", "half of the shared experts", |recipe| {
+            remove(recipe, "shared_experts.up_proj");
+        }),
+        (
+            "ernie4_5_moe",
+            "shared experts that config.json denies",
+            |recipe| {
+                recipe["config"]["moe_num_shared_experts"] = json!(0);
+            },
+        ),
+        ("dots1", "no number of shared experts", |recipe| {
+            forget(recipe, "n_shared_experts");
+        }),
+        ("dots1", "another way to weigh experts", |recipe| {
+            recipe["config"]["scoring_func"] = json!("noaux_tc");
+        }),
+        ("hunyuan_dense", "a base for another context", |recipe| {
+            recipe["config"]["max_position_embeddings"] = json!(8192);
+        }),
+        ("hunyuan_dense", "no factor of the base", |recipe| {
+            recipe["config"]["rope_scaling"]["alpha"] = json!(0);
+        }),
+        ("hunyuan_moe", "layers that use other experts", |recipe| {
+            recipe["config"]["moe_topk"] = json!([2, 1, 2]);
+        }),
+        ("exaone4", "a norm of another width", |recipe| {
+            remove(recipe, "q_norm");
+            add(recipe, "model.layers.{l}.self_attn.q_norm.weight", &[32]);
         }),
     ];
     for (name, case, edit) in cases {
@@ -158,4 +209,16 @@ fn remove(recipe: &mut Json, piece: &str) {
 fn add(recipe: &mut Json, name: &str, shape: &[usize]) {
     let tensors = recipe["tensors"].as_array_mut().unwrap();
     tensors.push(json!([name, shape]));
+}
+
+/// The same in some layers, or of some experts.
+fn add_in(recipe: &mut Json, name: &str, shape: &[usize], ranges: Json) {
+    let tensors = recipe["tensors"].as_array_mut().unwrap();
+    tensors.push(json!([name, shape, {"ranges": ranges}]));
+}
+
+/// A key of config.json is not there.
+fn forget(recipe: &mut Json, key: &str) {
+    let config = recipe["config"].as_object_mut().unwrap();
+    config.remove(key).unwrap();
 }

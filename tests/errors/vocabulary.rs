@@ -101,7 +101,7 @@ pub(super) fn errors(list: &mut Section) {
             "another's tokenizer",
             &[("vocab.json", b"{}"), ("merges.txt", b"")],
         ),
-        ("a tokenizer of Mistral's own", &[("tekken.json", b"{}")]),
+        ("a tekken.json of another shape", &[("tekken.json", b"{}")]),
         (
             "a pointer for tokenizer.model",
             &[("tokenizer.model", POINTER)],

@@ -128,8 +128,22 @@ fn check(name: &str) {
         }
     }
     assert!(wrong.is_empty(), "{name}: {wrong}");
+    let bf16 = dir.path().join("BF16.gguf");
+    let mut verify = swallow_gguf();
+    verify
+        .arg("verify")
+        .arg(&bf16)
+        .arg("--against")
+        .arg(&source);
+    let verified = verify.output().unwrap();
+    assert!(
+        verified.status.success(),
+        "{name}: {}{}",
+        text(&verified.stdout),
+        text(&verified.stderr)
+    );
     if let Some(expected) = golden.answer() {
-        let (answer, stderr) = answer(&dir.path().join("BF16.gguf"));
+        let (answer, stderr) = answer(&bf16);
         assert_eq!(answer, expected, "{name}: {stderr}");
     }
 }

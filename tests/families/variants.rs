@@ -99,3 +99,66 @@ fn experts_of_a_mixtral_in_one_tensor_make_the_same_table() {
         table(golden.digests(FileType::BF16))
     );
 }
+
+/// The oldest name of scaling by two lists, and what the class takes for keys that are not there.
+#[test]
+fn phi_3_as_it_first_came() {
+    check("phi3", |recipe| {
+        let config = recipe["config"].as_object_mut().unwrap();
+        config["rope_scaling"]["type"] = json!("su");
+        for (key, default) in [
+            ("original_max_position_embeddings", json!(4096)),
+            ("num_key_value_heads", json!(8)),
+            ("rms_norm_eps", json!(1e-5)),
+            ("rope_theta", json!(1e4)),
+        ] {
+            assert_eq!(config.remove(key), Some(default));
+        }
+    });
+}
+
+#[test]
+fn phi_s_experts_under_the_name_of_transformers() {
+    check("phimoe", |recipe| {
+        recipe["config"]["architectures"] = json!(["PhimoeForCausalLM"]);
+    });
+}
+
+/// Without the layer that guesses a second token, and with the last layer of experts told otherwise.
+#[test]
+fn ernie_s_experts_as_transformers_saves_them() {
+    check("ernie4_5_moe", |recipe| {
+        recipe["config"]["moe_layer_end_index"] = json!(-1);
+        let tensors = recipe["tensors"].as_array_mut().unwrap();
+        tensors.retain(|tensor| !tensor[0].as_str().unwrap().contains("mtp_"));
+    });
+}
+
+#[test]
+fn hunyuan_s_experts_with_numbers_for_all_layers() {
+    check("hunyuan_moe", |recipe| {
+        let config = recipe["config"].as_object_mut().unwrap();
+        for key in ["moe_intermediate_size", "moe_topk", "num_shared_expert"] {
+            config[key] = config[key][0].clone();
+        }
+        config["num_experts"] = json!([4, 4, 4]);
+    });
+}
+
+/// Which layers see a window is told by a list, by letters, by a number, or by the class.
+#[test]
+fn exaone_4_tells_windows_in_four_ways() {
+    for pattern in [Some(json!("LLLG")), Some(json!(4)), None] {
+        check("exaone4_window", |recipe| {
+            let config = recipe["config"].as_object_mut().unwrap();
+            config.remove("layer_types").unwrap();
+            match pattern {
+                Some(pattern) => config["sliding_window_pattern"] = pattern,
+                None => {
+                    config.remove("sliding_window_pattern").unwrap();
+                    assert_eq!(config.remove("sliding_window"), Some(json!(4096)));
+                }
+            }
+        });
+    }
+}

@@ -114,7 +114,7 @@ fn a_shared_expert_is_its_sources_and_has_a_gate_of_its_own() {
         assert!(tensor(&moe, &name) == tensor(&one, &name), "{name}");
     }
     assert_eq!(tensor(&moe, "blk.0.ffn_gate_inp.weight").0, [256, 2]);
-    assert_eq!(tensor(&moe, "blk.0.ffn_gate_inp_shexp.weight").0, [256, 1]);
+    assert_eq!(tensor(&moe, "blk.0.ffn_gate_inp_shexp.weight").0, [256]);
 
     let gguf = Gguf::open(&moe).unwrap();
     let of = |key: &str| gguf.get(key).cloned();

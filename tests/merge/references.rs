@@ -123,7 +123,7 @@ fn what_is_no_dense_checkpoint_is_told() {
     crate::support::checkpoint(dir.path(), "moe", &crate::support::small_moe());
     assert_eq!(
         said(dir.path(), "moe"),
-        "error: parent `moe` is a Mixture of Experts itself, expected a dense model (LlamaForCausalLM or MistralForCausalLM): name the models that it was made of\n"
+        "error: parent `moe` is a Mixture of Experts itself, expected a dense model (Llama, Mistral, Qwen2 or Qwen3): name the models that it was made of\n"
     );
 
     let yaml = RANDOM.replace("./two", "../one/../one");

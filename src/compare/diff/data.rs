@@ -57,7 +57,7 @@ pub(super) fn diff_tensors(
         .tensors
         .iter()
         .filter_map(|info| Some((info, b.tensor(&info.name)?)))
-        .filter(|(a, b)| a.dims == b.dims)
+        .filter(|(a, b)| a.shape() == b.shape())
         .map(|(a, b)| Pair { a, b })
         .collect();
     let mut data = diff_data(a, b, &pairs)?.into_iter();
@@ -69,7 +69,7 @@ pub(super) fn diff_tensors(
                 data: None,
             });
         };
-        let data = if info.dims == other.dims {
+        let data = if info.shape() == other.shape() {
             data.next().flatten()
         } else {
             None

@@ -69,7 +69,7 @@ impl Source {
             .iter()
             .map(|planned| {
                 let info = file.tensor(&planned.info.name);
-                info.filter(|info| info.dims == planned.info.dims)
+                info.filter(|info| info.shape() == planned.info.shape())
             })
             .collect();
 
@@ -175,7 +175,7 @@ fn unmatched(plan: &ConversionPlan, file: &WeightFile) -> Vec<Unmatched> {
         let name = expected.name.clone();
         match file.tensor(&name) {
             None => Some(Unmatched::Missing(name)),
-            Some(found) if found.dims != expected.dims => Some(Unmatched::Shape {
+            Some(found) if found.shape() != expected.shape() => Some(Unmatched::Shape {
                 name,
                 expected: expected.dims.clone(),
                 found: found.dims.clone(),

@@ -31,7 +31,8 @@ pub(crate) const QWEN2_MOE: Architecture = Architecture {
         ("num_experts", Int(60)),
     ],
     experts: Some(Experts {
-        count: &["num_experts", "num_local_experts"],
+        // transformers 5 writes the first, and the other is there with its default then.
+        count: &["num_local_experts", "num_experts"],
         used: &["num_experts_per_tok"],
         ff: &["moe_intermediate_size"],
         shared_ff: &[&["shared_expert_intermediate_size"]],

@@ -30,7 +30,8 @@ pub(crate) const QWEN3_MOE: Architecture = Architecture {
         ("num_experts", Int(128)),
     ],
     experts: Some(Experts {
-        count: &["num_experts", "num_local_experts"],
+        // transformers 5 writes the first, and the other is there with its default then.
+        count: &["num_local_experts", "num_experts"],
         used: &["num_experts_per_tok"],
         ff: &["moe_intermediate_size"],
         shared_ff: &[],

@@ -143,7 +143,7 @@ impl Mapper<'_> {
         }
         if let Some(other) = self.other_layout(name) {
             return format!(
-                ", and so is `{other}` of the newer layout{}",
+                ", and so is `{other}` of the other layout{}",
                 self.nearest(name)
             );
         }
@@ -285,8 +285,12 @@ impl Mapper<'_> {
         }
     }
 
-    /// Whether a model of this family may have a tensor of this name.
+    /// Whether a model of this family may have a tensor of this name, be it one that is left out.
     fn is_ours(&self, name: &str) -> bool {
+        let mut left_out = self.config.architecture.left_out.iter();
+        if left_out.any(|piece| name.contains(piece)) {
+            return true;
+        }
         let Names { model, output } = &self.names;
         let is = |place: Place, name: &str| is_of(self.config.architecture, place, name);
         if let Some((_, name)) = self.of_layer(name) {

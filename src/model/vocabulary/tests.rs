@@ -2,7 +2,9 @@
 
 mod added;
 mod byte_level;
+mod policies;
 mod pre_tokenizer;
+mod ranks;
 mod special;
 mod spm;
 
@@ -14,7 +16,7 @@ use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
 use super::{
-    Vocabulary, VocabularyError, VocabularyRequest, policy, read,
+    TokenizerPolicy, Vocabulary, VocabularyError, VocabularyRequest, policy, read,
     sentencepiece::{ModelProto, ModelType, Piece, PieceType, TrainerSpec},
 };
 use crate::gguf::{Array, Value};
@@ -47,12 +49,21 @@ impl Folder {
     }
 
     fn read_with(&self, vocab_size: usize, config: Json) -> Result<Vocabulary, VocabularyError> {
+        self.read_by(policy::LLAMA, vocab_size, config)
+    }
+
+    fn read_by(
+        &self,
+        policy: TokenizerPolicy,
+        vocab_size: usize,
+        config: Json,
+    ) -> Result<Vocabulary, VocabularyError> {
         let dir = self.path();
         read(&VocabularyRequest {
             dir,
             vocab_size,
             config: &config,
-            policy: policy::LLAMA,
+            policy,
             chat_template: None,
             pre: None,
         })

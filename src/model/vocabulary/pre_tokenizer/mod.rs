@@ -80,8 +80,8 @@ pub(super) fn detect(
     Ok((pre, notes))
 }
 
-/// The pre-tokenizer whose words are the matches of `pattern`, which a file of ranks (`path`) has, where
-/// none is asked for.
+/// The pre-tokenizer whose words are the matches of `pattern`, which a file of ranks (`path`) has;
+/// where that is unknown, the one asked for.
 pub(super) fn of_pattern(
     path: &Path,
     pattern: &str,
@@ -92,8 +92,8 @@ pub(super) fn of_pattern(
         json!({"type": "ByteLevel", "add_prefix_space": false, "use_regex": false}),
     ];
     let described = Kind::of(&steps).map(|kind| kind.plainest);
-    asked_for
-        .or(described)
+    described
+        .or(asked_for)
         .ok_or_else(|| VocabularyError::UnknownPreTokenizer {
             path: path.to_owned(),
             found: short(&steps[0]),
