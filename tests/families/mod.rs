@@ -61,7 +61,6 @@ recipes! {
     minicpm_longrope
     mistral_tekken
     mixtral
-    mixtral_fused
     olmo2
     olmo3
     olmoe
