@@ -37,7 +37,7 @@ pub(super) enum Tokenizer {
         words: Vec<String>,
     },
     /// tokenizer.json with the 256 bytes and some pairs of them.
-    Bpe(Bpe),
+    Bpe(Box<Bpe>),
     /// Ranks of byte strings, one a line, as tiktoken has them; the value is the file's name.
     Ranks { file: String, merges: usize },
 }
