@@ -267,7 +267,7 @@ fn values_of(key: &Key, config: &ModelConfig) -> Result<Vec<(&'static str, Value
         KeyValue::Product(of) => {
             let mut product = Some(1u32);
             for key in of {
-                let factor = hparams.u32(&[key])?;
+                let factor = hparams.u32(&[*key])?;
                 product = product
                     .zip(factor)
                     .and_then(|(product, factor)| product.checked_mul(factor));

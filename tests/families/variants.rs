@@ -82,9 +82,9 @@ fn experts_of_a_mixtral_in_one_tensor_make_the_same_table() {
         let tensors = recipe["tensors"].as_array_mut().unwrap();
         tensors.retain(|tensor| !tensor[0].as_str().unwrap().contains("block_sparse_moe"));
         for (name, shape) in [
-            ("gate.weight", json!([5, 256])),
-            ("experts.gate_up_proj", json!([5, 512, 256])),
-            ("experts.down_proj", json!([5, 256, 256])),
+            ("gate.weight", json!([4, 256])),
+            ("experts.gate_up_proj", json!([4, 1024, 256])),
+            ("experts.down_proj", json!([4, 256, 512])),
         ] {
             tensors.push(json!([format!("model.layers.{{l}}.mlp.{name}"), shape]));
         }
