@@ -1,13 +1,16 @@
 //! Vocabularies as llama.cpp sees them: our key-values in a file without tensors, and the ids that
 //! its tokenizer gives to texts.
 
+mod pre_tokenizers;
+mod splitting;
+
 use std::{fmt::Write, path::Path};
 
 use llama_cpp_2::model::{LlamaModel, params::LlamaModelParams};
 use serde_json::{Map, Value as Json, json};
 use swallow_gguf::{
     gguf::{Value, encode_header},
-    model::vocabulary::{self, VocabularyRequest},
+    model::vocabulary::{self, PreTokenizer, VocabularyRequest},
 };
 
 use crate::support::fixtures;
@@ -17,6 +20,11 @@ struct Tokenizer(LlamaModel);
 
 impl Tokenizer {
     fn new(file: &str, bytes: &[u8], vocab_size: usize) -> Self {
+        Self::named(file, bytes, vocab_size, None)
+    }
+
+    /// With this pre-tokenizer, whatever the file describes.
+    fn named(file: &str, bytes: &[u8], vocab_size: usize, pre: Option<PreTokenizer>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let dir = folder.path();
         std::fs::write(dir.join(file), bytes).expect("a tokenizer file");
@@ -27,7 +35,7 @@ impl Tokenizer {
             config: &config,
             policy: vocabulary::policy::LLAMA,
             chat_template: None,
-            pre: None,
+            pre,
         };
         let vocabulary = vocabulary::read(&request).expect("a vocabulary");
 
@@ -141,46 +149,4 @@ fn merges_of_tokenizer_json_are_done_in_their_order() {
         [1, space, 3 + 0xC3, 3 + 0xA9]
     );
     assert_eq!(split(&["b c", "a b"], "b b"), [1, space, b, space, b]);
-}
-
-#[test]
-fn each_pre_tokenizer_splits_digits_its_own_way() {
-    let llama_3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-    let byte_level = |use_regex: bool| json!({"type": "ByteLevel", "add_prefix_space": false, "use_regex": use_regex});
-    let split = |pattern: &str| {
-        json!({"type": "Sequence", "pretokenizers": [
-            {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false},
-            byte_level(false),
-        ]})
-    };
-    let digits = json!({"type": "Sequence", "pretokenizers": [
-        {"type": "Digits", "individual_digits": true},
-        byte_level(true),
-    ]});
-    // The 256 characters that stand for bytes, not in the order of the bytes.
-    let characters = (0x21..=0x7E)
-        .chain(0xA1..=0xAC)
-        .chain(0xAE..=0xFF)
-        .chain(0x100..=0x143);
-    let characters = characters.filter_map(char::from_u32).map(String::from);
-    let vocab = vocab(characters, &["11", "111", "1111", "Ġ1"]);
-    let (one, space) = (vocab["1"].clone(), vocab["Ġ"].clone());
-    let [two, three, four, space_one] = ["11", "111", "1111", "Ġ1"].map(|text| vocab[text].clone());
-    for (pre_tokenizer, expected) in [
-        (byte_level(true), json!([space_one, three])),
-        (digits, json!([space, one, one, one, one])),
-        (split(llama_3), json!([1, space, three, one])),
-        (
-            split(&llama_3.replace("{1,3}", "")),
-            json!([space, one, one, one, one]),
-        ),
-    ] {
-        let json = json!({
-            "pre_tokenizer": pre_tokenizer,
-            "model": {"type": "BPE", "vocab": vocab, "merges": ["Ġ 1", "1 1", "11 1", "111 1"]},
-        });
-        let tokenizer = Tokenizer::new("tokenizer.json", json.to_string().as_bytes(), vocab.len());
-        assert_eq!(json!(tokenizer.ids(" 1111")), expected, "{pre_tokenizer}");
-    }
-    assert_ne!(two, four);
 }

@@ -40,7 +40,8 @@ pub(super) fn inputs(shape: &Shape, usage: &Usage) -> u64 {
     let seen = if usage.flash_attn { 2 } else { FLOAT };
     let mask = cache::cells(usage)
         .saturating_mul(tokens)
-        .saturating_mul(seen);
+        .saturating_mul(seen)
+        .saturating_mul(shape.masks);
     let embedding = shape.embedding.saturating_mul(tokens).saturating_mul(FLOAT);
     mask.saturating_add(embedding)
 }

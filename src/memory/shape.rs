@@ -32,6 +32,8 @@ pub struct Shape {
     pub(super) heads: u64,
     /// Weights of the queries of a token, all heads together.
     pub(super) queries: u64,
+    /// Kinds of layers by the tokens that they see: all, or those in a window too.
+    pub(super) masks: u64,
     /// Width of the widest feed-forward network that a token goes through, all its experts together.
     pub(super) feed_forward: u64,
     pub(super) kv: Vec<Kv>,
@@ -97,6 +99,7 @@ impl Shape {
             experts: keys.number("expert_count"),
             heads: keys.largest("attention.head_count", layers),
             queries: keys.queries(layers, embedding),
+            masks: 1 + u64::from(keys.number("attention.sliding_window") > 0),
             feed_forward: keys.feed_forward(layers),
             head: keys.head(embedding),
             kv: (0..layers).map(|i| keys.kv(i, layers, embedding)).collect(),
@@ -309,6 +312,9 @@ impl<'a> Keys<'a> {
         let width = |name| self.head_width(name, heads, embedding);
         // Latent attention keeps one key for both.
         let latent = self.number("attention.key_length_mla") > 0;
+        if self.predicting(layers).contains(&(layer as u32)) {
+            return Kv::default();
+        }
         let state = self.state(embedding, heads);
         let attends = !self.is_recurrent(layer) && !self.shares(layer, layers);
         // Sparse attention keeps a small key of its own to choose by.
@@ -338,12 +344,10 @@ impl<'a> Keys<'a> {
             || interval > 0 && !(layer as u64 + 1).is_multiple_of(interval)
     }
 
-    /// Whether a layer uses another one's keys and values, or none: the last ones of Gemma's small
-    /// models, and those that predict further tokens.
+    /// Whether a layer uses another one's keys and values: the last ones of Gemma's small models.
     fn shares(&self, layer: usize, layers: usize) -> bool {
         let shared = self.number("attention.shared_kv_layers");
-        let is_last = layer as u64 >= (layers as u64).saturating_sub(shared);
-        is_last || self.predicting(layers).contains(&(layer as u32))
+        layer as u64 >= (layers as u64).saturating_sub(shared)
     }
 
     /// Numbers of the state that a recurrent layer keeps; layers that attend count too, because which

@@ -12,7 +12,7 @@ pub(super) use hparams::positive_f32;
 use serde_json::Value;
 
 use super::{
-    architecture::{Architecture, Dim, Lengths, Presence, Row},
+    architecture::{Architecture, Dim, Layers, Lengths, Presence, Row},
     rope::{RopeScaling, rope_object},
 };
 use crate::gguf::shown;
@@ -178,7 +178,7 @@ impl ModelConfig {
                 "an even number: rotary embeddings turn pairs",
             ));
         }
-        check_layer_types(&hparams, n_layer)?;
+        check_layer_types(architecture, &hparams, n_layer)?;
 
         let experts = experts(architecture, &hparams)?;
         let n_ctx = needed("max_position_embeddings")?;
@@ -264,7 +264,6 @@ impl ModelConfig {
 
     /// Whether a layer has the tensor of a row.
     pub(super) fn has_row(&self, row: &Row, layer: u32) -> bool {
-        use super::architecture::Layers;
         let is_moe = self
             .moe_layers
             .get(layer as usize)
@@ -337,6 +336,16 @@ fn experts(
         return Ok(None);
     };
     let n_expert = match hparams.u32(rule.count)? {
+        None | Some(0) if needs_experts(architecture) => {
+            let (key, found) = hparams
+                .find(rule.count)
+                .unwrap_or((rule.count[0], &Value::Null));
+            let expected = format!(
+                "at least 1: {} models have experts in all layers",
+                architecture.name
+            );
+            return Err(ConfigError::value(key, found, expected));
+        }
         None | Some(0) => return Ok(None),
         Some(n) => n,
     };
@@ -351,6 +360,12 @@ fn experts(
         ));
     }
     Ok(Some((n_expert, n_expert_used)))
+}
+
+/// Whether there is no layer without experts in models of this architecture.
+fn needs_experts(architecture: &Architecture) -> bool {
+    let has = |layers: Layers| architecture.rows().any(|row| row.layers == layers);
+    has(Layers::Moe) && !has(Layers::Dense)
 }
 
 /// Width of all shared experts together; 0 where config.json says that there are none.
@@ -374,11 +389,13 @@ fn shared_ff(architecture: &Architecture, hparams: &Hparams) -> Result<Option<u3
     Ok(Some(product))
 }
 
-/// The kinds of layers that a list in config.json may name.
-const LAYER_TYPES: [&str; 2] = ["full_attention", "sliding_attention"];
-
 /// Fails where the list of the layers' kinds is too short or too long, or names one that is unknown.
-fn check_layer_types(hparams: &Hparams, n_layer: u32) -> Result<(), ConfigError> {
+fn check_layer_types(
+    architecture: &Architecture,
+    hparams: &Hparams,
+    n_layer: u32,
+) -> Result<(), ConfigError> {
+    let kinds = architecture.layer_kinds;
     let key = "layer_types";
     let Some(types) = hparams.texts(key)? else {
         return Ok(());
@@ -390,12 +407,12 @@ fn check_layer_types(hparams: &Hparams, n_layer: u32) -> Result<(), ConfigError>
             expected: format!("one for each of num_hidden_layers, {n_layer}"),
         });
     }
-    match types.iter().position(|kind| !LAYER_TYPES.contains(kind)) {
+    match types.iter().position(|kind| !kinds.contains(kind)) {
         None => Ok(()),
         Some(at) => Err(ConfigError::Value {
             key: format!("{key}[{at}]"),
             found: format!("`{}`", shown(types[at])),
-            expected: "`full_attention` or `sliding_attention`".into(),
+            expected: format!("`{}`", kinds.join("` or `")),
         }),
     }
 }

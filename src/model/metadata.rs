@@ -264,6 +264,16 @@ fn values_of(key: &Key, config: &ModelConfig) -> Result<Vec<(&'static str, Value
             let value = hparams.u32(from)?.filter(|n| *n != 0);
             (value.map(Into::into), from)
         }
+        KeyValue::Product(of) => {
+            let mut product = Some(1u32);
+            for key in of {
+                let factor = hparams.u32(&[key])?;
+                product = product
+                    .zip(factor)
+                    .and_then(|(product, factor)| product.checked_mul(factor));
+            }
+            (product.map(Into::into), of)
+        }
         KeyValue::F32(from) => (hparams.f32(from)?.map(Into::into), from),
         KeyValue::F32IfNot0(from) => {
             let value = hparams.f32(from)?.filter(|x| *x != 0.0);

@@ -4,6 +4,7 @@ mod damaged;
 mod files;
 mod folders;
 mod names;
+mod pre_tokenizer;
 mod rope;
 #[cfg(unix)]
 mod unix;

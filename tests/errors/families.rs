@@ -54,6 +54,26 @@ pub(super) fn errors(list: &mut Section) {
             remove(recipe, "post_mlp_layernorm");
             add(recipe, "model.layers.{l}.post_mlp_layernorm.weight", &[255]);
         }),
+        ("granite_hybrid", "a layer without attention", |recipe| {
+            recipe["config"]["layer_types"][1] = json!("mamba");
+        }),
+        ("granitemoe", "no experts", |recipe| {
+            recipe["config"]["num_local_experts"] = json!(0);
+        }),
+        ("granitemoe_shared", "a shared expert missing", |recipe| {
+            remove(recipe, "shared_mlp.output");
+        }),
+        (
+            "granitemoe_shared",
+            "a shared expert without a width",
+            |recipe| {
+                recipe["config"]["shared_intermediate_size"] = json!(0);
+            },
+        ),
+        ("hunyuan_moe", "no width of an expert", |recipe| {
+            let config = recipe["config"].as_object_mut().unwrap();
+            assert!(config.remove("moe_intermediate_size").is_some());
+        }),
         ("internlm2", "the biases of one tensor for all", |recipe| {
             add(recipe, "model.layers.{l}.attention.wqkv.bias", &[384]);
         }),
@@ -120,6 +140,26 @@ pub(super) fn errors(list: &mut Section) {
         ("exaone4", "a norm of another width", |recipe| {
             remove(recipe, "q_norm");
             add(recipe, "model.layers.{l}.self_attn.q_norm.weight", &[32]);
+        }),
+        ("olmo2", "norms of each head", |recipe| {
+            remove(recipe, "k_norm");
+            add(recipe, "model.layers.{l}.self_attn.k_norm.weight", &[64]);
+        }),
+        ("olmoe", "an expert missing", |recipe| {
+            recipe["ranges"]["e"] = json!([0, 5]);
+        }),
+        ("stablelm", "a norm missing", |recipe| {
+            remove(recipe, "post_attention_layernorm.bias");
+        }),
+        (
+            "stablelm_parallel",
+            "the norm of a head missing",
+            |recipe| {
+                remove(recipe, "q_layernorm");
+            },
+        ),
+        ("starcoder2", "a bias missing", |recipe| {
+            remove(recipe, "c_fc.bias");
         }),
     ];
     for (name, case, edit) in cases {

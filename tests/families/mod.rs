@@ -49,17 +49,19 @@ recipes! {
     falcon_rw
     glm4
     granite
+    granite_hybrid
     granitemoe
     granitemoe_shared
     hunyuan_dense
     hunyuan_moe
     hunyuan_untied
     internlm2
-    llama_biases
+    llama
     minicpm
     minicpm_longrope
     mistral_tekken
     mixtral
+    mixtral_fused
     olmo2
     olmo3
     olmoe

@@ -89,18 +89,19 @@ fn layout_of<'r>(
     row: &'r Row,
     sources: &BTreeSet<String>,
 ) -> Option<&'r From> {
-    let roots = family.names.roots;
+    let is_there = |name: &str| {
+        let mut roots = family.names.roots.iter();
+        roots.any(|root| sources.contains(&format!("{root}{name}")))
+    };
     let mut layouts = row.from.layouts().iter();
     layouts.find(|layout| {
         let name = layout.name().replace("{}", "0");
-        let is_there = |before: &str| sources.contains(&format!("{before}{name}"));
+        let layers = family.names.layers;
         match row.place {
-            Place::Output => is_there(""),
-            Place::Model => roots.iter().any(|root| is_there(root)),
+            Place::Output => sources.contains(&name),
+            Place::Model => is_there(&name),
             // Not all layers have it.
-            Place::Layer => roots.iter().any(|root| {
-                (0..8).any(|layer| is_there(&format!("{root}{}{layer}.", family.names.layers)))
-            }),
+            Place::Layer => (0..8).any(|layer| is_there(&format!("{layers}{layer}.{name}"))),
         }
     })
 }

@@ -301,6 +301,37 @@ fn of_byte_level_vocabularies_added_tokens_are_joined_and_words_are_not() {
     );
 }
 
+/// A pre-tokenizer that no description is recognized by, here and in the checkpoint that is written.
+#[test]
+fn a_pre_tokenizer_that_is_not_recognized_is_named_by_hand() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, seed, added) in [("one", 1, "<|end|>"), ("two", 2, "<|im_start|>")] {
+        let parent = checkpoint(dir.path(), name, &with_vocabulary(259, seed));
+        byte_level(&parent, &[("a", "b")], &[(added, true)]);
+        let path = parent.join("tokenizer.json");
+        let mut json: Json = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        json["pre_tokenizer"] = json!({"type": "WhitespaceSplit"});
+        fs::write(&path, json.to_string()).unwrap();
+    }
+    let path = recipe(dir.path(), &format!("{RANDOM}tokenizer_source: union\n"));
+    let output = dir.path().join("out.gguf");
+    let run = merge(&path, &["--dry-run"]);
+    let error = text(&run.stderr);
+    assert!(
+        error.contains(r#"{"type":"WhitespaceSplit"}"#) && error.contains("`--pre NAME`"),
+        "{error}"
+    );
+
+    let args = ["-t", "bf16", "--pre", "olmo"];
+    let bytes = merged(&path, &output, &args);
+    let gguf = Gguf::open(&output).unwrap();
+    assert_eq!(gguf.get_str("tokenizer.ggml.pre"), Some("olmo"));
+    let folder = dir.path().join("merged");
+    write_checkpoint(&path, &folder, &["--pre", "olmo"]);
+    let of_folder = converted(&folder, &dir.path().join("of-folder.gguf"), &args);
+    assert!(of_folder == bytes);
+}
+
 /// The tokenizer of a base with chat template and further files is copied as it is.
 #[test]
 fn a_shared_tokenizer_is_copied_with_its_template() {

@@ -43,6 +43,12 @@ fn what_is_computed_is_as_wide_as_the_widest_place() {
     assert_eq!(compute("qwen2moe", &shared), experts);
     let shared = [narrow[0], ("expert_shared_count", 8)];
     assert_eq!(compute("deepseek2", &shared), experts);
+    // Which tokens are seen, for layers with a window and for those without: two bytes for each pair.
+    let window = [narrow[0], ("attention.sliding_window", 64)];
+    assert_eq!(
+        compute("cohere2", &window) - compute("cohere2", &narrow),
+        256 * u64::from(Usage::UBATCH_CPU) * 2
+    );
     // Heads that are wider than their share of the embedding: queries, and what is made of them.
     let wide = [narrow[0], ("attention.key_length", 2048)];
     assert_eq!(
@@ -102,6 +108,8 @@ fn architectures_keep_what_is_theirs() {
     assert_eq!(kept("mamba2", &ssm), 4 * state);
     let every_fourth = [&ssm[..], &[("full_attention_interval", 4)]].concat();
     assert_eq!(kept("qwen3next", &every_fourth), layer + 4 * state);
+    let predicting = [&every_fourth[..], &[("nextn_predict_layers", 1)]].concat();
+    assert_eq!(kept("qwen3next", &predicting), 3 * state);
     let shift = [("wkv.head_size", 64), ("token_shift_count", 2)];
     assert_eq!(kept("rwkv7", &shift), 4 * 4 * 512 * (2 + 64));
     assert_eq!(

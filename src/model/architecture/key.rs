@@ -21,6 +21,8 @@ pub enum KeyValue {
     U32(&'static [&'static str]),
     /// An integer, where it is not 0.
     U32IfNot0(&'static [&'static str]),
+    /// Integers multiplied, each under its key.
+    Product(&'static [&'static str]),
     /// A number.
     F32(&'static [&'static str]),
     /// A number, where it is not 0.
@@ -62,6 +64,11 @@ impl Key {
     /// An integer of config.json, where it is not 0.
     pub const fn u32_if_not_0(key: &'static str, from: &'static [&'static str]) -> Self {
         Self::new(key, KeyValue::U32IfNot0(from))
+    }
+
+    /// Integers of config.json multiplied.
+    pub const fn product(key: &'static str, of: &'static [&'static str]) -> Self {
+        Self::new(key, KeyValue::Product(of))
     }
 
     /// A number of config.json.

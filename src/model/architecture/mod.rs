@@ -35,6 +35,8 @@ pub struct Architecture {
     pub defaults: &'static [(&'static str, Default)],
     /// Keys of config.json that are not looked at.
     pub ignored: &'static [&'static str],
+    /// What `layer_types` of config.json may call a layer.
+    pub layer_kinds: &'static [&'static str],
     /// How the checkpoint's names are built.
     pub names: NameRules,
     /// The Mixture of Experts; `None` for a dense model.
@@ -64,6 +66,7 @@ impl Architecture {
         model_type: "",
         defaults: &[],
         ignored: &[],
+        layer_kinds: &["full_attention", "sliding_attention"],
         names: NameRules::COMMON,
         experts: None,
         tensors: &[],

@@ -16,6 +16,7 @@ impl fmt::Display for Architecture {
         for key in self.ignored {
             writeln!(f, "  ignored: {key}")?;
         }
+        writeln!(f, "  kinds of layers: {}", self.layer_kinds.join(", "))?;
         if let Some(experts) = &self.experts {
             writeln!(
                 f,

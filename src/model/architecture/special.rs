@@ -14,6 +14,8 @@ pub enum Special {
     BlockCount,
     /// How rotary positions are scaled.
     RopeScaling,
+    /// The number of key and value heads, layer by layer.
+    KvHeadsOfLayers,
     /// Number of experts, of those used, of groups, and how they are weighed.
     ExpertCounts,
     /// `partial_rotary_factor` of the width of a head.
@@ -53,7 +55,12 @@ impl Special {
         match self {
             Self::BlockCount => one("block_count", config.n_layer.into()),
             Self::RopeScaling => Ok(config.rope_scaling.key_values()),
-            Self::ExpertCounts => match config.experts {
+            Self::KvHeadsOfLayers => {
+                let heads = i32::try_from(config.n_head_kv).unwrap_or(i32::MAX);
+                let heads = vec![heads; config.n_layer as usize];
+                one("attention.head_count_kv", Array::I32(heads).into())
+            }
+            Self::ExpertCounts => match config.architecture.experts {
                 Some(_) => expert_counts(&config.hparams),
                 None => Ok(Vec::new()),
             },

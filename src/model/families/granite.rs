@@ -9,8 +9,8 @@ use super::{
 use crate::model::architecture::{
     Architecture, BASE,
     Default::{Float, Heads, Int},
-    Dim::{self, Embd, Expert, ExpertFf, SharedFf, Sum},
-    Experts, From, Key, MoeLayers, Row, Take,
+    Dim::{self, Embd, Expert, ExpertFf, Ff, SharedFf, Sum},
+    Experts, Fixed, From, Key, MoeLayers, Row, Special, Take,
 };
 
 /// Granite 3, dense. The width of a head always follows from the others.
@@ -88,6 +88,97 @@ pub(super) const GRANITE_MOE_SHARED: Architecture = Architecture {
     model_type: "granitemoeshared",
     ..GRANITE_MOE
 };
+
+/// Granite 4, those that have attention in all layers: dense models of the class of hybrids, whose one
+/// network has the name of the shared expert.
+pub(super) const GRANITE_HYBRID: Architecture = Architecture {
+    name: "GraniteMoeHybrid",
+    classes: &["GraniteMoeHybridForCausalLM"],
+    model_type: "granitemoehybrid",
+    defaults: &[
+        ("vocab_size", Int(32000)),
+        ("hidden_size", Int(4096)),
+        ("intermediate_size", Int(11008)),
+        ("num_hidden_layers", Int(32)),
+        ("num_attention_heads", Int(32)),
+        ("num_key_value_heads", Heads),
+        ("max_position_embeddings", Int(2048)),
+        ("rms_norm_eps", Float(1e-6)),
+        ("rope_theta", Float(1e4)),
+        ("embedding_multiplier", Float(1.0)),
+        ("logits_scaling", Float(1.0)),
+        ("residual_multiplier", Float(1.0)),
+        ("attention_multiplier", Float(1.0)),
+        ("num_local_experts", Int(8)),
+        ("num_experts_per_tok", Int(2)),
+        ("shared_intermediate_size", Int(1024)),
+        ("mamba_n_heads", Int(128)),
+        ("mamba_n_groups", Int(1)),
+        ("mamba_d_state", Int(256)),
+        ("mamba_d_conv", Int(4)),
+        ("mamba_expand", Int(2)),
+    ],
+    layer_kinds: &["attention"],
+    experts: Some(Experts {
+        count: &["num_local_experts"],
+        used: &["num_experts_per_tok"],
+        ff: &["intermediate_size"],
+        shared_ff: &[],
+        layers: MoeLayers::All,
+    }),
+    tensors: &[rows::OUTER, rows::NORMS, rows::ROTARY_ATTENTION, ONE_FFN],
+    keys: &[BASE, llama::KEYS, SCALES, SHARED_WIDTH, HYBRID],
+    tokenizer: policy::QWEN2.with_pre(&["dbrx", "refact"]),
+    ..GRANITE
+};
+
+/// What the class of hybrids adds, whether there are such layers or not.
+const HYBRID: &[Key] = &[
+    Key::u32("ssm.conv_kernel", &["mamba_d_conv"]),
+    Key::u32("ssm.state_size", &["mamba_d_state"]),
+    Key::u32("ssm.group_count", &["mamba_n_groups"]),
+    Key::product("ssm.inner_size", &["mamba_expand", "hidden_size"]),
+    Key::u32("ssm.time_step_rank", &["mamba_n_heads"]),
+    Key::special(Special::KvHeadsOfLayers),
+    Key::fixed("rope.scaling.finetuned", Fixed::Bool(true)),
+];
+
+/// The shape of the one network's gate and up projections.
+const ONE_GATE_UP: &[Dim] = &[Sum(&[Ff, Ff]), Embd];
+
+const ONE_FFN: &[Row] = &[
+    Row::made(
+        From::Part {
+            name: "shared_mlp.input_linear.weight",
+            shape: ONE_GATE_UP,
+            take: &[Take {
+                groups: Dim::N(1),
+                first: Dim::N(0),
+                rows: Ff,
+            }],
+        },
+        "ffn_gate.weight",
+        &[Ff, Embd],
+    ),
+    Row::made(
+        From::Part {
+            name: "shared_mlp.input_linear.weight",
+            shape: ONE_GATE_UP,
+            take: &[Take {
+                groups: Dim::N(1),
+                first: Ff,
+                rows: Ff,
+            }],
+        },
+        "ffn_up.weight",
+        &[Ff, Embd],
+    ),
+    Row::of(
+        "shared_mlp.output_linear.weight",
+        "ffn_down.weight",
+        &[Embd, Ff],
+    ),
+];
 
 /// What is multiplied on the way through the model.
 const SCALES: &[Key] = &[

@@ -57,6 +57,7 @@ pub const ALL: &[&Architecture] = &[
     &granite::GRANITE,
     &granite::GRANITE_MOE,
     &granite::GRANITE_MOE_SHARED,
+    &granite::GRANITE_HYBRID,
     &starcoder2::STARCODER2,
     &seed_oss::SEED_OSS,
     &stablelm::STABLELM,

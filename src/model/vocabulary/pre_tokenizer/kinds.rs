@@ -91,6 +91,7 @@ const CJK: Step = Apart("[一-龥ࠀ-一가-퟿]+");
 const CASED: Step = Apart(
     r"\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+",
 );
+/// Numbers in groups of three digits.
 const THREE_DIGITS: Step = Apart(r"\p{N}{1,3}");
 
 const CASE_OF_ASCII: Option<&str> =
@@ -209,7 +210,9 @@ pub(super) const KINDS: &[Kind] = &[
         steps: &[Apart(r"\d{1,3}(?=(?:\d{3})*\b)"), GPT_4O, BYTES],
         plainest: PreTokenizer::new("tiny_aya"),
         others: &["cohere2moe"],
-        otherwise: None,
+        otherwise: Some(
+            "llama.cpp splits capitals and long numbers otherwise than tokenizer.json does",
+        ),
     },
     Kind {
         steps: &[
@@ -262,7 +265,9 @@ pub(super) const KINDS: &[Kind] = &[
         ],
         plainest: PreTokenizer::new("falcon"),
         others: &[],
-        otherwise: None,
+        otherwise: Some(
+            "llama.cpp keeps the space before a number with it, which tokenizer.json splits",
+        ),
     },
     Kind {
         steps: &[THREE_DIGITS, MINICPM_5, BYTES],

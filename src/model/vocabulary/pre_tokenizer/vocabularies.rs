@@ -33,7 +33,7 @@ const fn known(
 }
 
 /// Those with an id are known by a token that training made; the others by a special token.
-const KNOWN: [Known; 11] = [
+const KNOWN: [Known; 12] = [
     known("llama-bpe", "éĶ¦", Some(127_999), Some(true)),
     known("smaug-bpe", "éĶ¦", Some(127_999), Some(false)),
     // Llama 3's vocabulary begins with this one.
@@ -42,12 +42,8 @@ const KNOWN: [Known; 11] = [
     known("joyai-llm", "å±ĭæªĲ", Some(127_999), Some(false)),
     known("starcoder", "sdb", Some(49_151), None),
     known("refact", "getOptions", Some(49_151), None),
-    known(
-        "deepseek-r1-qwen",
-        "<｜begin▁of▁sentence｜>",
-        Some(151_646),
-        None,
-    ),
+    known("command-r", "ĠFanfare", Some(254_998), None),
+    known("deepseek-r1-qwen", "<｜begin▁of▁sentence｜>", None, None),
     known("falcon3", ">>TITLE<<", None, None),
     known("glm4", "[gMASK]", None, None),
     known("megrez", "<|role_start|>", None, None),
