@@ -87,26 +87,6 @@ pub(super) fn errors(list: &mut Section) {
         ("minicpm_longrope", "one list of factors of two", |recipe| {
             recipe["config"]["rope_scaling"]["short_factor"] = json!(null);
         }),
-        ("olmo2", "norms of each head", |recipe| {
-            remove(recipe, "k_norm");
-            add(recipe, "model.layers.{l}.self_attn.k_norm.weight", &[64]);
-        }),
-        ("olmoe", "an expert missing", |recipe| {
-            recipe["ranges"]["e"] = json!([0, 5]);
-        }),
-        ("stablelm", "a norm missing", |recipe| {
-            remove(recipe, "post_attention_layernorm.bias");
-        }),
-        (
-            "stablelm_parallel",
-            "the norm of a head missing",
-            |recipe| {
-                remove(recipe, "q_layernorm");
-            },
-        ),
-        ("starcoder2", "a bias missing", |recipe| {
-            remove(recipe, "c_fc.bias");
-        }),
         ("phi3", "another rope scaling", |recipe| {
             recipe["config"]["rope_scaling"] = json!({"type": "linear", "factor": 2.0});
         }),
@@ -160,6 +140,26 @@ pub(super) fn errors(list: &mut Section) {
         ("exaone4", "a norm of another width", |recipe| {
             remove(recipe, "q_norm");
             add(recipe, "model.layers.{l}.self_attn.q_norm.weight", &[32]);
+        }),
+        ("olmo2", "norms of each head", |recipe| {
+            remove(recipe, "k_norm");
+            add(recipe, "model.layers.{l}.self_attn.k_norm.weight", &[64]);
+        }),
+        ("olmoe", "an expert missing", |recipe| {
+            recipe["ranges"]["e"] = json!([0, 5]);
+        }),
+        ("stablelm", "a norm missing", |recipe| {
+            remove(recipe, "post_attention_layernorm.bias");
+        }),
+        (
+            "stablelm_parallel",
+            "the norm of a head missing",
+            |recipe| {
+                remove(recipe, "q_layernorm");
+            },
+        ),
+        ("starcoder2", "a bias missing", |recipe| {
+            remove(recipe, "c_fc.bias");
         }),
     ];
     for (name, case, edit) in cases {
