@@ -157,7 +157,8 @@ fn a_damaged_tekken_json_is_told_with_the_place() {
         edit(&mut json);
         Folder::new().json("tekken.json", json).error(300)
     };
-    let cases: &[(&dyn Fn(&mut Json), &str)] = &[
+    type Edit<'a> = &'a dyn Fn(&mut Json);
+    let cases: &[(Edit<'_>, &str)] = &[
         (
             &|json| json["vocab"][259]["token_bytes"] = json!("no base64"),
             "`vocab`, entry 259: expected base64, found `no base64`",
