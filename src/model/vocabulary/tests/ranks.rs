@@ -157,54 +157,53 @@ fn a_damaged_tekken_json_is_told_with_the_place() {
         edit(&mut json);
         Folder::new().json("tekken.json", json).error(300)
     };
-    /// A change of the file, and what is said of it.
-    type Case = (fn(&mut Json), &'static str);
-    let cases: &[Case] = &[
+    type Edit<'a> = &'a dyn Fn(&mut Json);
+    let cases: &[(Edit<'_>, &str)] = &[
         (
-            |json| json["vocab"][259]["token_bytes"] = json!("no base64"),
+            &|json| json["vocab"][259]["token_bytes"] = json!("no base64"),
             "`vocab`, entry 259: expected base64, found `no base64`",
         ),
         (
-            |json| json["vocab"][7]["rank"] = json!(8),
+            &|json| json["vocab"][7]["rank"] = json!(8),
             "`vocab`, entry 7: expected rank 7, found 8",
         ),
         (
-            |json| json["vocab"][7]["token_bytes"] = json!("YQ=="),
+            &|json| json["vocab"][7]["token_bytes"] = json!("YQ=="),
             "`vocab`, entry 7: expected the byte 7, found [97]",
         ),
         (
-            |json| json["vocab"][256]["token_bytes"] = json!(STANDARD.encode("xyz")),
+            &|json| json["vocab"][256]["token_bytes"] = json!(STANDARD.encode("xyz")),
             "token 256: expected two tokens that are this one together, found none for `xyz`",
         ),
         (
-            |json| json["vocab"][256]["token_bytes"] = json!(STANDARD.encode([7; 513])),
+            &|json| json["vocab"][256]["token_bytes"] = json!(STANDARD.encode([7; 513])),
             "token 256: expected 1 to 512 bytes, found 513",
         ),
         (
-            |json| json["config"]["default_vocab_size"] = json!(299),
+            &|json| json["config"]["default_vocab_size"] = json!(299),
             "`default_vocab_size`: expected 278 to 283 (22 special tokens, 256 to 261 others), found 299",
         ),
         (
-            |json| {
+            &|json| {
                 json["config"]["default_num_special_tokens"] = json!(19);
                 json["config"]["default_vocab_size"] = json!(280);
             },
             "`special_tokens`: expected at most 19 of them, found 20",
         ),
         (
-            |json| json["config"]["default_num_special_tokens"] = json!(u64::MAX),
+            &|json| json["config"]["default_num_special_tokens"] = json!(u64::MAX),
             "`default_vocab_size`: expected 18446744073709551615 to 18446744073709551615 (18446744073709551615 special tokens, 256 to 261 others), found 283",
         ),
         (
-            |json| json["config"]["version"] = json!("v11"),
+            &|json| json["config"]["version"] = json!("v11"),
             "`special_tokens`: expected a list in a file of version `v11`, found none",
         ),
         (
-            |json| json["special_tokens"] = json!([{"rank": 1, "token_str": "<s>"}]),
+            &|json| json["special_tokens"] = json!([{"rank": 1, "token_str": "<s>"}]),
             "`special_tokens`: expected rank 0 for `<s>`, found 1",
         ),
         (
-            |json| json["special_tokens"] = json!([{"rank": 0, "token_str": "<s>"}]),
+            &|json| json["special_tokens"] = json!([{"rank": 0, "token_str": "<s>"}]),
             "`special_tokens`: expected `</s>`, found none",
         ),
     ];
