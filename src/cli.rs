@@ -92,7 +92,8 @@ pub struct ConvertArgs {
     #[arg(long = "skip-tensor", value_name = "REGEX")]
     pub skip_tensors: Vec<SkipPattern>,
 
-    /// Chat template to embed: swallow, swallow-instruct, llama-2, chatml or a Jinja file
+    /// Chat template to embed: swallow, swallow-instruct, llama-2, chatml, mistral-v1, mistral-v3,
+    /// mistral-v3-tekken, mistral-v7, mistral-v7-tekken or a Jinja file
     #[arg(long, value_name = "NAME|FILE")]
     pub chat_template: Option<String>,
 

@@ -74,7 +74,8 @@ pub struct MergeArgs {
     )]
     pub shard_size: u64,
 
-    /// Chat template to embed: swallow, swallow-instruct, llama-2, chatml or a Jinja file
+    /// Chat template to embed: swallow, swallow-instruct, llama-2, chatml, mistral-v1, mistral-v3,
+    /// mistral-v3-tekken, mistral-v7, mistral-v7-tekken or a Jinja file
     #[arg(long, value_name = "NAME|FILE")]
     pub chat_template: Option<String>,
 

@@ -58,8 +58,8 @@ pub struct RunArgs {
     )]
     pub system: Option<String>,
 
-    /// Chat template: swallow, swallow-instruct, llama-2, chatml or a Jinja file [default: the
-    /// file's own]
+    /// Chat template: swallow, swallow-instruct, llama-2, chatml, mistral-v1, mistral-v3,
+    /// mistral-v3-tekken, mistral-v7, mistral-v7-tekken or a Jinja file [default: the file's own]
     #[arg(long, value_name = "NAME|FILE", conflicts_with = "raw")]
     pub chat_template: Option<String>,
 

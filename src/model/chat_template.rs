@@ -1,9 +1,11 @@
-//! Chat templates for checkpoints that bring none: four that are built in, or a file of the user's.
+//! Chat templates for checkpoints that bring none: some that are built in, or a file of the user's.
 //!
 //! A template is Jinja as Hugging Face's tokenizers have it: it sees `messages`, a list of maps
 //! with `role` and `content`, and `add_generation_prompt`. None of ours writes the token that
 //! begins a text, except where it stands between turns (`llama-2`): the tokenizer puts the first
 //! one, and two would hurt.
+
+mod mistral;
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +17,17 @@ use crate::{
 };
 
 /// The names of the built-in templates.
-pub const NAMES: [&str; 4] = ["swallow", "swallow-instruct", "llama-2", "chatml"];
+pub const NAMES: [&str; 9] = [
+    "swallow",
+    "swallow-instruct",
+    "llama-2",
+    "chatml",
+    "mistral-v1",
+    "mistral-v3",
+    "mistral-v3-tekken",
+    "mistral-v7",
+    "mistral-v7-tekken",
+];
 
 /// The most we read of a template file. The largest in use have some 30 kB.
 const MAX_BYTES: u64 = 1 << 20;
@@ -60,8 +72,24 @@ pub fn by_name(name: &str) -> Option<&'static str> {
         "swallow-instruct" => Some(SWALLOW_INSTRUCT),
         "llama-2" => Some(LLAMA_2),
         "chatml" => Some(CHATML),
+        "mistral-v1" => Some(mistral::V1),
+        "mistral-v3" => Some(mistral::V3),
+        "mistral-v3-tekken" => Some(mistral::V3_TEKKEN),
+        "mistral-v7" => Some(mistral::V7),
+        "mistral-v7-tekken" => Some(mistral::V7_TEKKEN),
         _ => None,
     }
+}
+
+/// The template that a file's `tokenizer.chat_template` stands for: llama.cpp's converter writes the
+/// name of one into some files.
+pub fn embedded(text: &str) -> &str {
+    by_name(text.trim()).unwrap_or(text)
+}
+
+/// Whether a text can be a template: without a tag it says the same to every message.
+pub fn has_tags(text: &str) -> bool {
+    ["{{", "{%"].iter().any(|tag| text.contains(tag))
 }
 
 /// The built-in template of this name, or the template in the file of this path. A file's template

@@ -205,7 +205,7 @@ impl ModelFile {
             n_expert: gguf
                 .get_u64(&format!("{architecture}.expert_count"))
                 .unwrap_or(0),
-            chat_template: chat_template.map(ToOwned::to_owned),
+            chat_template: chat_template.map(|text| chat_template::embedded(text).to_owned()),
             is_swallow: is_swallow(&gguf),
             shape: Shape::new(
                 &gguf.key_values,

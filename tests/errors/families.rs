@@ -148,6 +148,16 @@ pub(super) fn errors(list: &mut Section) {
         ("olmoe", "an expert missing", |recipe| {
             recipe["ranges"]["e"] = json!([0, 5]);
         }),
+        ("qwen3", "the class of another family", |recipe| {
+            recipe["config"]["architectures"] = json!(["LlamaForCausalLM"]);
+        }),
+        ("qwen3", "a layer more than it says", |recipe| {
+            let layers = recipe["ranges"]["l"][1].as_u64().unwrap();
+            recipe["config"]["num_hidden_layers"] = json!(layers - 1);
+        }),
+        ("qwen3moe", "experts where it says none", |recipe| {
+            recipe["config"]["mlp_only_layers"] = json!([0]);
+        }),
         ("stablelm", "a norm missing", |recipe| {
             remove(recipe, "post_attention_layernorm.bias");
         }),

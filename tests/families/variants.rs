@@ -1,11 +1,13 @@
 //! The same models as other programs save them, and what llama.cpp's converter does not take: they become the
 //! same files.
 
-use serde_json::{Value as Json, json};
-use swallow_gguf::file_type::FileType;
+use std::process::Stdio;
 
-use super::{Golden, golden::digests, write_edited};
-use crate::support::{convert, text};
+use serde_json::{Value as Json, json};
+use swallow_gguf::{file_type::FileType, gguf::Gguf};
+
+use super::{Golden, golden::digests, tokenizer, write_edited};
+use crate::support::{convert, swallow_gguf, text};
 
 /// A recipe that is changed becomes the file that it becomes as it is.
 fn check(name: &str, edit: impl FnOnce(&mut Json)) {
@@ -161,4 +163,70 @@ fn exaone_4_tells_windows_in_four_ways() {
             }
         });
     }
+}
+
+/// A checkpoint as Mistral's own library has it: all of a tokenizer is in `tekken.json`.
+fn tekken_alone(recipe: &mut Json) {
+    let special = [
+        "<unk>",
+        "<s>",
+        "</s>",
+        "[INST]",
+        "[/INST]",
+        "[AVAILABLE_TOOLS]",
+        "<pad>",
+        "<SPECIAL_20>",
+    ];
+    let n_merges = recipe["tokenizer"]["bpe"]["merges"].as_u64().unwrap();
+    let pattern =
+        recipe["tokenizer"]["bpe"]["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"].take();
+    let ranks = tokenizer::ranks(n_merges as usize);
+    let vocab = ranks.lines().map(|line| {
+        let (bytes, rank) = line.split_once(' ').unwrap();
+        json!({"rank": rank.parse::<u32>().unwrap(), "token_bytes": bytes, "token_str": null})
+    });
+    let vocab: Vec<_> = vocab.collect();
+    let list = special.iter().enumerate();
+    let list: Vec<_> = list
+        .map(|(rank, text)| json!({"rank": rank, "token_str": text, "is_control": true}))
+        .collect();
+    let tekken = json!({
+        "config": {
+            "pattern": pattern,
+            "num_vocab_tokens": vocab.len(),
+            "default_vocab_size": special.len() + vocab.len(),
+            "default_num_special_tokens": special.len(),
+            "version": "v3",
+        },
+        "vocab": vocab,
+        "special_tokens": list,
+    });
+    recipe["tokenizer"] = json!({"ranks": {"file": "tekken.json", "merges": n_merges}});
+    recipe["files"] = json!({"tekken.json": tekken});
+}
+
+#[test]
+fn what_tekken_json_alone_names_for_a_template_is_the_prompt_of_a_chat() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("mistral");
+    write_edited(&source, "mistral_tekken", tekken_alone);
+    let model = dir.path().join("mistral.gguf");
+    let run = convert(&source, &model, &["-t", "bf16"]);
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    let template = Gguf::open(&model)
+        .unwrap()
+        .get_str("tokenizer.chat_template")
+        .map(ToString::to_string);
+    assert_eq!(template.as_deref(), Some("mistral-v3-tekken"));
+    let greedy = |args: &[&str]| {
+        let mut run = swallow_gguf();
+        run.env("XDG_STATE_HOME", dir.path()).arg("run").args(args);
+        run.args(["-t", "1", "-c", "128", "--temp", "0", "-n", "8", "-m"]);
+        let output = run.arg(&model).stdin(Stdio::null()).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let said = greedy(&["-p", "brown fox"]);
+    assert_eq!(said, greedy(&["--raw", "-p", "[INST]brown fox[/INST]"]));
+    assert_ne!(said, greedy(&["--raw", "-p", "mistral-v3-tekken"]));
 }

@@ -5,7 +5,8 @@
 //!     cargo test --release --test tests families::write -- --ignored --nocapture
 //! ```
 //!
-//! `FAMILIES="qwen2 qwen3"` makes only some. The converter is that of b11434, its Python has transformers 4.57.6,
+//! `FAMILIES="qwen2 qwen3"` makes only some, and `families::write::checkpoints` with `CHECKPOINTS=DIR` only writes
+//! what is converted. The converter is that of b11434, its Python has transformers 4.57.6,
 //! torch and sentencepiece.
 
 use std::{env, fmt::Write, fs, path::Path, process::Command};
@@ -15,6 +16,7 @@ use super::{
     golden::{self, TYPES, digests, lines},
     greedy,
     recipe::Recipe,
+    write_checkpoint,
 };
 use crate::support::{LlamaKnobs, llama_quantize, text};
 
@@ -25,10 +27,23 @@ const LEAST_MARGIN: f32 = 0.005;
 /// So many of the eight tokens must not be the same.
 const LEAST_DIFFERENT: usize = 3;
 
+fn wanted() -> String {
+    env::var("FAMILIES").unwrap_or_else(|_| NAMES.join(" "))
+}
+
+#[test]
+#[ignore = "writes to a folder, CHECKPOINTS"]
+fn checkpoints() {
+    let dir = env::var_os("CHECKPOINTS").expect("CHECKPOINTS, the folder to write to");
+    for name in wanted().split_whitespace() {
+        write_checkpoint(dir.as_ref(), name);
+    }
+}
+
 #[test]
 #[ignore = "needs llama.cpp's converter, LLAMA_CPP_CONVERTER"]
 fn goldens() {
-    let wanted = env::var("FAMILIES").unwrap_or_else(|_| NAMES.join(" "));
+    let wanted = wanted();
     let mut failed = Vec::new();
     for name in wanted.split_whitespace() {
         match golden(name) {

@@ -239,6 +239,15 @@ fn no_template_is_chosen_by_silence() {
     assert!(error.contains("--chat-template"), "{error}");
     assert!(error.contains("--raw"), "{error}");
 
+    // A name that we do not know is no prompt.
+    let key = "tokenizer.chat_template";
+    let named = with(dir.path(), key, Some("mistral-v99".into()));
+    let error = fail(&named, &["-p", "x"]);
+    assert!(
+        error.contains("has the text `mistral-v99` for a chat template"),
+        "{error}"
+    );
+
     // A Swallow model has its prompt, and it is said which. Then llama.cpp misses the tensors.
     let moe: KeyValues = vec![
         ("general.name".to_owned(), "Swallow MoE".into()),

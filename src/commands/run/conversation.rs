@@ -4,8 +4,12 @@ use anyhow::bail;
 
 use crate::chat::note;
 use crate::cli::RunArgs;
+use crate::gguf::escape;
 use crate::model::chat_template;
 use crate::runner::{Conversation, ModelFile, Template};
+
+/// The most that is shown of a text that is no template.
+const MAX_SHOWN: usize = 60;
 
 pub(super) fn new_conversation(args: &RunArgs, file: &ModelFile) -> anyhow::Result<Conversation> {
     let template = choose_template(args, file)?;
@@ -25,6 +29,14 @@ fn choose_template(args: &RunArgs, file: &ModelFile) -> anyhow::Result<Template>
     let (name, source) = if let Some(name) = &args.chat_template {
         (name.clone(), chat_template::load(name)?)
     } else if let Some(own) = &file.chat_template {
+        if !chat_template::has_tags(own) {
+            let shown: String = own.chars().take(MAX_SHOWN).collect();
+            bail!(
+                "`{path}` has the text `{}` for a chat template, and nothing in it takes the messages: {}",
+                escape(shown.as_bytes()),
+                ways_out()
+            );
+        }
         (format!("tokenizer.chat_template of {path}"), own.clone())
     } else if let Some((name, source)) = swallow_template(file) {
         note(&format!(
@@ -32,13 +44,16 @@ fn choose_template(args: &RunArgs, file: &ModelFile) -> anyhow::Result<Template>
         ));
         (name.to_owned(), source.to_owned())
     } else {
-        bail!(
-            "`{path}` has no chat template: choose one with `--chat-template` ({}, or a Jinja \
-             file), or give the prompt as it is with `--raw`",
-            chat_template::NAMES.join(", ")
-        );
+        bail!("`{path}` has no chat template: {}", ways_out());
     };
     Ok(Template::new(&name, &source, file.special.clone())?)
+}
+
+fn ways_out() -> String {
+    format!(
+        "choose one with `--chat-template` ({}, or a Jinja file), or give the prompt as it is with `--raw`",
+        chat_template::NAMES.join(", ")
+    )
 }
 
 /// The prompt that a Swallow model was made with: the merge's, or that of its dense parents.

@@ -32,6 +32,20 @@ pub enum MoeLayers {
 }
 
 impl MoeLayers {
+    /// The keys of config.json that say so.
+    pub(in crate::model) fn keys(&self) -> &[&'static str] {
+        match self {
+            Self::All => &[],
+            Self::From(key) => std::slice::from_ref(key),
+            Self::SparseStep => &["decoder_sparse_step", "mlp_only_layers"],
+            Self::Interval => &[
+                "moe_layer_start_index",
+                "moe_layer_end_index",
+                "moe_layer_interval",
+            ],
+        }
+    }
+
     /// Whether each of the layers is a Mixture of Experts.
     ///
     /// # Errors

@@ -125,7 +125,7 @@ fn a_template_is_one_of_the_names_or_a_file() {
     ));
     assert_eq!(
         load("alpaca").unwrap_err().to_string(),
-        "no chat template `alpaca`: expected `swallow`, `swallow-instruct`, `llama-2`, `chatml` or a Jinja file"
+        "no chat template `alpaca`: expected `swallow`, `swallow-instruct`, `llama-2`, `chatml`, `mistral-v1`, `mistral-v3`, `mistral-v3-tekken`, `mistral-v7`, `mistral-v7-tekken` or a Jinja file"
     );
     assert!(matches!(
         load(dir.path().to_str().unwrap()),

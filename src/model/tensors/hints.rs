@@ -1,6 +1,10 @@
 //! What may be meant where a checkpoint's names are not those of its model.
 
+mod strangers;
+
 use std::collections::BTreeSet;
+
+use strangers::stranger;
 
 use super::{
     mapper::{Mapper, first_name},
@@ -19,101 +23,6 @@ const MAX_NAME: usize = 256;
 
 /// How many names are compared.
 const MAX_NAMES: usize = 10_000;
-
-/// A well-known stranger.
-struct Stranger {
-    /// What is in its name.
-    pieces: &'static [&'static str],
-    /// What it is.
-    what: &'static str,
-    /// What to do, where that is not to leave it out.
-    advice: Option<&'static str>,
-}
-
-const STRANGERS: &[Stranger] = &[
-    Stranger {
-        pieces: &[
-            "lora_A",
-            "lora_B",
-            "lora_embedding_",
-            "lora_magnitude_vector",
-            ".lora_",
-            ".base_layer.",
-            "modules_to_save",
-        ],
-        what: "it is of an adapter (LoRA) that was not merged into the model",
-        advice: Some(
-            "merge it, for example with peft's `merge_and_unload`, and convert the result (`--skip-tensor` leaves leftovers out by name)",
-        ),
-    },
-    Stranger {
-        pieces: &[
-            ".qweight",
-            ".qzeros",
-            ".g_idx",
-            ".weight_scale",
-            ".weight_packed",
-            ".weight_zero_point",
-            ".weight_shape",
-            ".input_scale",
-            ".SCB",
-            ".weight_format",
-            ".absmax",
-            ".quant_map",
-            ".quant_state",
-            ".nested_",
-        ],
-        what: "it is of weights that are quantized already",
-        advice: Some("take the model in BF16, F16 or F32"),
-    },
-    Stranger {
-        pieces: &[
-            "vision_tower",
-            "vision_model",
-            "visual.",
-            "multi_modal_projector",
-            "mm_projector",
-            "image_newline",
-            "audio_tower",
-        ],
-        what: "it is of the part of a model that sees or hears",
-        advice: None,
-    },
-    Stranger {
-        pieces: &["optimizer", "exp_avg", "master_weight", "grad_norm"],
-        what: "it is a state of training",
-        advice: None,
-    },
-    Stranger {
-        pieces: &[
-            "score.",
-            "classifier.",
-            "v_head.",
-            "value_head",
-            "reward_head",
-        ],
-        what: "it is the head of a model that gives scores, not text",
-        advice: None,
-    },
-    Stranger {
-        pieces: &["medusa_head", "eagle", "mtp."],
-        what: "it helps to guess several tokens at once",
-        advice: None,
-    },
-];
-
-/// What a tensor is that is none of the model's, and what to do.
-pub(super) fn stranger(name: &str) -> Option<String> {
-    STRANGERS.iter().find_map(|stranger| {
-        let mut pieces = stranger.pieces.iter();
-        let piece = pieces.find(|piece| name.contains(**piece))?;
-        let what = stranger.what;
-        Some(match stranger.advice {
-            Some(advice) => format!("{what}; {advice}"),
-            None => format!("{what}; `--skip-tensor {piece}` leaves it out"),
-        })
-    })
-}
 
 impl Mapper<'_> {
     /// What else may be meant by a tensor that is not there: empty, or begins with a separator.
@@ -138,8 +47,13 @@ impl Mapper<'_> {
         if let Some(hint) = self.count_hint(name) {
             return hint;
         }
-        if let Some(hint) = self.other_family(name) {
+        if let Some(hint) = self.other_kind_of_layer(name) {
             return hint;
+        }
+        if let Some((there, classes)) = self.other_family(name) {
+            return format!(
+                ", but `{there}` is there: is `architectures` of config.json `{classes}`?"
+            );
         }
         if let Some(other) = self.other_layout(name) {
             return format!(
@@ -150,6 +64,57 @@ impl Mapper<'_> {
         self.nearest(name)
     }
 
+    /// What a tensor is that is none of the model's, and what to do.
+    pub(super) fn unknown_hint(&self, name: &str) -> String {
+        if let Some(hint) = stranger(name) {
+            return hint;
+        }
+        let skip = "`--skip-tensor REGEX` leaves tensors out by name";
+        let count = self.config.n_layer;
+        if self.layer_number(name).is_some_and(|layer| layer >= count) {
+            return format!("`num_hidden_layers` of config.json is {count}; {skip}");
+        }
+        match self.other_family(name) {
+            Some((_, classes)) => {
+                format!("is `architectures` of config.json `{classes}`? else {skip}")
+            }
+            None => skip.into(),
+        }
+    }
+
+    /// The layer that a tensor is of.
+    fn layer_number(&self, name: &str) -> Option<u32> {
+        let (layer, _) = self.of_layer(name)?;
+        let (_, number) = layer.strip_suffix('.')?.rsplit_once('.')?;
+        number.parse().ok()
+    }
+
+    /// A layer that has experts and should have none, or the other way round.
+    fn other_kind_of_layer(&self, missing: &str) -> Option<String> {
+        let own = self.config.architecture;
+        let keys = own.experts.as_ref()?.layers.keys();
+        let (layer, name) = self.of_layer(missing)?;
+        let (there, verb, other) = match own.rows().find(|row| is_of_row(row, name))?.layers {
+            Layers::All => return None,
+            Layers::Dense => (Layers::Moe, "has", "none"),
+            Layers::Moe => (Layers::Dense, "has no", "some"),
+        };
+        let mut rows = own.rows().filter(|row| row.layers == there);
+        rows.find_map(|row| self.found(row, layer))?;
+        let number = self.layer_number(missing)?;
+        let keys = keys.join("` and `");
+        Some(format!(
+            ": layer {number} {verb} experts, and by `{keys}` of config.json it has {other}"
+        ))
+    }
+
+    /// The checkpoint's name of a row's tensor in the layer whose names begin with `layer`.
+    fn found(&self, row: &Row, layer: &str) -> Option<String> {
+        let layouts = row.from.layouts().iter();
+        let mut names = layouts.map(|from| first_name(from, layer));
+        names.find(|name| self.has(name))
+    }
+
     /// What follows `layers.N.` in a name, and all before it.
     fn of_layer<'n>(&self, name: &'n str) -> Option<(&'n str, &'n str)> {
         let rules = &self.config.architecture.names;
@@ -158,21 +123,14 @@ impl Mapper<'_> {
         Some((&name[..name.len() - rest.len()], rest))
     }
 
-    /// The families that would have more of what is in a layer in which a tensor of ours is missing.
-    fn other_family(&self, missing: &str) -> Option<String> {
-        let (layer, _) = self.of_layer(missing)?;
+    /// The classes of the families that would have more of what is in the layer of a tensor which is missing or
+    /// unknown, and a tensor that tells them from ours.
+    fn other_family(&self, name: &str) -> Option<(String, String)> {
+        let (layer, _) = self.of_layer(name)?;
         let own = self.config.architecture;
-        let found = |row: &Row| {
-            let mut names = row
-                .from
-                .layouts()
-                .iter()
-                .map(|from| first_name(from, layer));
-            names.find(|name| self.has(name))
-        };
         let count = |family| {
             rows_of_a_layer(family)
-                .filter(|row| found(row).is_some())
+                .filter(|row| self.found(row, layer).is_some())
                 .count()
         };
         let others = families::ALL
@@ -183,18 +141,14 @@ impl Mapper<'_> {
             return None;
         }
         let others: Vec<_> = others.filter(|family| count(family) == most).collect();
-        // What is there and none of ours tells it apart.
         let is_own = |row: &&Row| own.rows().any(|own| own.from.name() == row.from.name());
         let mut told = rows_of_a_layer(others.first()?).filter(|row| !is_own(row));
-        let there = told.find_map(found)?;
+        let there = told.find_map(|row| self.found(row, layer))?;
         let classes: Vec<&str> = others
             .iter()
             .filter_map(|f| f.classes.first().copied())
             .collect();
-        let classes = classes[..classes.len().min(2)].join("` or `");
-        Some(format!(
-            ", but `{there}` is there: is `architectures` of config.json `{classes}`?"
-        ))
+        Some((there, classes[..classes.len().min(2)].join("` or `")))
     }
 
     /// The name in another layout of a layer's tensor that is not there in any.
@@ -314,6 +268,12 @@ fn rows_of_a_layer(family: &Architecture) -> impl Iterator<Item = &'static Row> 
 
 /// Whether a row of the family at `place` has a tensor of this name in the checkpoint.
 fn is_of(family: &Architecture, place: Place, name: &str) -> bool {
+    let mut rows = family.rows().filter(|row| row.place == place);
+    rows.any(|row| is_of_row(row, name))
+}
+
+/// Whether a row has a tensor of this name, without what it begins with.
+fn is_of_row(row: &Row, name: &str) -> bool {
     let is = |from: &From| match from {
         From::Each(pattern) => pattern.split_once("{}").is_some_and(|(before, behind)| {
             let number = name
@@ -323,8 +283,7 @@ fn is_of(family: &Architecture, place: Place, name: &str) -> bool {
         }),
         from => first_name(from, "") == name,
     };
-    let mut rows = family.rows().filter(|row| row.place == place);
-    rows.any(|row| row.from.layouts().iter().any(is))
+    row.from.layouts().iter().any(is)
 }
 
 /// From 0 to 1. An ending in common counts most: what differs is often what a program put before it.

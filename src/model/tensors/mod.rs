@@ -185,13 +185,12 @@ pub fn map(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<Vec<ModelTen
     };
     let mut leftovers = checkpoint.tensors.iter().filter(|(name, _)| leftover(name));
     if let Some((name, tensor)) = leftovers.next() {
-        let what = hints::stranger(name);
         return Err(TensorError::Unknown {
             tensor: shown(name),
             path: mapper::shard_name(checkpoint, tensor),
             family: config.architecture.name,
             others: leftovers.count(),
-            hint: what.unwrap_or_else(|| "`--skip-tensor REGEX` leaves tensors out by name".into()),
+            hint: mapper.unknown_hint(name),
         });
     }
     Ok(mapper.out)

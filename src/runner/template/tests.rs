@@ -1,4 +1,7 @@
+use std::ffi::CString;
+
 use super::*;
+use crate::model::chat_template;
 
 fn special() -> SpecialTokens {
     SpecialTokens {
@@ -73,7 +76,7 @@ fn llama_2() {
 #[test]
 fn the_built_in_prompts() {
     let by_name = |name: &str, said: &[(Role, &str)]| {
-        let source = crate::model::chat_template::by_name(name).unwrap();
+        let source = chat_template::by_name(name).unwrap();
         render(source, &messages(said)).unwrap()
     };
     let one: &[_] = &[(User, "首都は?")];
@@ -198,4 +201,66 @@ fn a_swallow_prompt_stops_where_the_model_asks_itself() {
     assert_eq!(swallow.unwrap().stop_strings(), ["### 指示:"]);
     let chatml = Template::new("t", CHATML_WITH_DEFAULT, special()).unwrap();
     assert!(chatml.stop_strings().is_empty());
+}
+
+/// What llama.cpp makes of messages with a template that it knows by name.
+fn llama_cpp(name: &str, said: &[Message]) -> String {
+    let c = |text: &str| CString::new(text).unwrap();
+    let role = |role| match role {
+        System => "system",
+        User => "user",
+        Assistant => "assistant",
+    };
+    let texts: Vec<_> = said
+        .iter()
+        .map(|message| (c(role(message.role)), c(&message.content)))
+        .collect();
+    let chat: Vec<_> = texts
+        .iter()
+        .map(|(role, content)| llama_cpp_sys_2::llama_chat_message {
+            role: role.as_ptr(),
+            content: content.as_ptr(),
+        })
+        .collect();
+    let name = c(name);
+    let mut buffer = vec![0u8; 4096];
+    // SAFETY: the name and the messages are C strings that live on, the buffer is as long as we say.
+    let length = unsafe {
+        llama_cpp_sys_2::llama_chat_apply_template(
+            name.as_ptr(),
+            chat.as_ptr(),
+            chat.len(),
+            true,
+            buffer.as_mut_ptr().cast(),
+            buffer.len() as i32,
+        )
+    };
+    buffer.truncate(usize::try_from(length).unwrap());
+    String::from_utf8(buffer).unwrap()
+}
+
+#[test]
+fn names_of_llama_cpp_are_its_prompts() {
+    let talks = [
+        one("Hi"),
+        messages(&[(System, "S"), (User, "a"), (Assistant, "b"), (User, "c\n")]),
+        messages(&[
+            (User, "a"),
+            (Assistant, " b"),
+            (User, "c"),
+            (Assistant, "d"),
+            (User, " e"),
+        ]),
+    ];
+    let names = chat_template::NAMES.iter();
+    let names: Vec<_> = names.filter(|name| name.starts_with("mistral-")).collect();
+    assert_eq!(names.len(), 5);
+    for name in names {
+        for talk in &talks {
+            let ours = render(chat_template::embedded(name), talk).unwrap();
+            assert_eq!(ours, llama_cpp(name, talk), "{name}");
+        }
+    }
+    assert_eq!(chat_template::embedded("{{ x }}"), "{{ x }}");
+    assert_eq!(chat_template::embedded("mistral-v9"), "mistral-v9");
 }
