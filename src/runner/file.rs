@@ -13,13 +13,10 @@ use std::path::{Path, PathBuf};
 
 use bstr::{BStr, ByteSlice};
 
-use super::SpecialTokens;
+use super::{ChatFormat, SpecialTokens};
 use crate::gguf::{Array, Gguf, ReadError, escape};
 use crate::memory::Shape;
-use crate::model::{
-    chat_template,
-    consistency::{MAX_EXPERTS, MAX_LAYERS, duplicate_token},
-};
+use crate::model::consistency::{MAX_EXPERTS, MAX_LAYERS, duplicate_token};
 
 /// A GGUF file that is whole and made for generating text.
 #[derive(Clone, Debug)]
@@ -32,12 +29,8 @@ pub struct ModelFile {
     pub architecture: String,
     /// Bytes of the file, or of all parts.
     pub size: u64,
-    /// Number of experts, 0 for a dense model.
-    pub n_expert: u64,
-    /// The file's own chat template.
-    pub chat_template: Option<String>,
-    /// Whether the metadata says that this is a Swallow model.
-    pub is_swallow: bool,
+    /// The prompt of its chats.
+    pub chat: ChatFormat,
     /// What it takes of the memory.
     pub shape: Shape,
     /// The tokens that a chat template writes.
@@ -196,17 +189,12 @@ impl ModelFile {
             Some(name) => escape(name.as_bytes()),
             None => path.file_stem().unwrap_or_default().display().to_string(),
         };
-        let chat_template = gguf.get_str("tokenizer.chat_template");
         Ok(Self {
             path: path.to_owned(),
             name,
             architecture: escape(architecture.as_bytes()),
             size,
-            n_expert: gguf
-                .get_u64(&format!("{architecture}.expert_count"))
-                .unwrap_or(0),
-            chat_template: chat_template.map(|text| chat_template::embedded(text).to_owned()),
-            is_swallow: is_swallow(&gguf),
+            chat: ChatFormat::of(&gguf.key_values),
             shape: Shape::new(
                 &gguf.key_values,
                 std::iter::once(&gguf)
@@ -308,17 +296,6 @@ fn check_tokens(gguf: &Gguf, path: &Path) -> Result<(), ModelFileError> {
             text: escape(text),
         }),
     }
-}
-
-/// Whether the model's name or one of its base models' says Swallow.
-fn is_swallow(gguf: &Gguf) -> bool {
-    let names_a_model = |key: &str| {
-        matches!(key, "general.name" | "general.basename")
-            || (key.starts_with("general.base_model.") && key.ends_with(".name"))
-    };
-    let named = gguf.key_values.iter().filter(|(key, _)| names_a_model(key));
-    let names: Vec<&str> = named.filter_map(|(_, value)| value.as_str()).collect();
-    chat_template::is_swallow(&names)
 }
 
 /// The text of the token whose id is at `key`, empty where there is none.

@@ -9,6 +9,7 @@
 //! goes into its layers.
 
 mod backend;
+mod chat_format;
 mod context;
 mod conversation;
 pub mod devices;
@@ -33,6 +34,7 @@ mod thoughts;
 mod tokenizer;
 
 pub use backend::backend;
+pub use chat_format::ChatFormat;
 pub use context::{ContextOptions, FlashAttention};
 pub use conversation::{Conversation, Turn};
 pub use devices::{Device, DeviceKind};

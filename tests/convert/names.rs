@@ -168,11 +168,17 @@ fn a_missing_tensor_shows_what_is_there() {
             "a dense model that is called a Mixtral",
             |m| {
                 m.rename(|n| {
-                    let gone = n.contains("block_sparse_moe") && !n.contains("layers.0");
-                    (!gone).then(|| n.replace("block_sparse_moe.gate", "mlp.gate_proj"))
+                    let dense = [("w1", "gate_proj"), ("w2", "down_proj"), ("w3", "up_proj")];
+                    let dense = dense.iter().fold(n.to_owned(), |n, (expert, dense)| {
+                        n.replace(
+                            &format!("block_sparse_moe.experts.0.{expert}."),
+                            &format!("mlp.{dense}."),
+                        )
+                    });
+                    (!dense.contains("block_sparse_moe")).then_some(dense)
                 });
             },
-            "mlp.gate_proj.weight` is there: is `architectures` of config.json `LlamaForCausalLM` or `MistralForCausalLM`?",
+            "is there: is `architectures` of config.json `LlamaForCausalLM` or `MistralForCausalLM`?",
         ),
         (
             "a Mixtral that is called dense",

@@ -32,7 +32,7 @@ impl<'m> Chat<'m> {
             limit: Some(limit),
             ..SessionOptions::default()
         };
-        let source = file.chat_template.as_deref().unwrap();
+        let source = file.chat.template.as_deref().unwrap();
         let template = Template::new("the file's", source, file.special.clone()).unwrap();
         Self {
             session: Session::new(model, options).unwrap(),

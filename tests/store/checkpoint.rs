@@ -225,6 +225,26 @@ fn one_that_another_converts_is_waited_for() {
 }
 
 #[test]
+fn what_has_no_prompt_for_a_chat_is_not_converted_first() {
+    let home = Home::new(NOWHERE);
+    home.checkpoint("Moe");
+    let chat = |args: &[&str]| {
+        let mut command = home.command(&["run", "Moe", "-p", "a", "-n", "1", "-t", "1"]);
+        Said::of(&command.args(args).output().unwrap())
+    };
+    let error = chat(&[]).error();
+    assert!(
+        error.contains("Moe` has no chat template: choose"),
+        "{error}"
+    );
+    let error = chat(&["--chat-template", "chatm"]).error();
+    assert!(error.contains("is `chatml` meant?"), "{error}");
+    assert!(home.names().is_empty());
+    let said = chat(&["--chat-template", "chatml"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+}
+
+#[test]
 fn what_cannot_be_converted() {
     let home = Home::new(NOWHERE);
     let folder = checkpoint(home.dir.path(), "Moe", &small_moe());

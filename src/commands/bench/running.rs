@@ -80,7 +80,7 @@ pub(super) fn speculate(args: BenchSpeculateArgs) -> anyhow::Result<()> {
     run_args.speculation.draft = args.draft;
     let file = ModelFile::open(&fetch::gguf(&args.model)?)?;
     let begin = || {
-        let Some(source) = &file.chat_template else {
+        let Some(source) = &file.chat.template else {
             return Ok(None);
         };
         let template = Template::new("tokenizer.chat_template", source, file.special.clone())?;

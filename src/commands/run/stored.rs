@@ -13,6 +13,7 @@ use anyhow::Context as _;
 use indicatif::{DecimalBytes, HumanDuration};
 
 use super::{
+    conversation::check_before,
     room::Room,
     source::{Source, ask_hub, client},
 };
@@ -29,6 +30,7 @@ use crate::{
     merge::MergeWishes,
     mix::Knobs,
     plan::{Fitting, Search, Wishes},
+    runner::ChatFormat,
     store::{Entry, Key, Record, Store, choice, fingerprint, key::Likeness},
 };
 
@@ -175,6 +177,8 @@ impl Stored<'_> {
             fits: &|plan| room.fits_plan(plan),
         };
         let conversion = self.open(store, source, &fitting, stop)?;
+        let chat = ChatFormat::of(&conversion.plan.key_values);
+        check_before(self.args, &key.source, &chat)?;
         let ty_taken = conversion.plan.file_type;
         if ty.is_none() {
             if types.last() == Some(&ty_taken) {

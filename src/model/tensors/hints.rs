@@ -2,7 +2,7 @@
 
 mod strangers;
 
-use std::collections::BTreeSet;
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use strangers::stranger;
 
@@ -128,19 +128,23 @@ impl Mapper<'_> {
     fn other_family(&self, name: &str) -> Option<(String, String)> {
         let (layer, _) = self.of_layer(name)?;
         let own = self.config.architecture;
-        let count = |family| {
-            rows_of_a_layer(family)
-                .filter(|row| self.found(row, layer).is_some())
-                .count()
+        // Of those with as much of what is there, those that lack least.
+        let found = |family| {
+            let rows = rows_of_a_layer(family);
+            let is_there = rows.map(|row| self.found(row, layer).is_some());
+            let (there, all) = is_there.fold((0, 0), |(there, all), is_there| {
+                (there + usize::from(is_there), all + 1)
+            });
+            (there, Reverse(all))
         };
         let others = families::ALL
             .iter()
             .filter(|family| family.names.layers == own.names.layers);
-        let most = others.clone().map(|family| count(family)).max()?;
-        if most <= count(own) {
+        let most = others.clone().map(|family| found(family)).max()?;
+        if most.0 <= found(own).0 {
             return None;
         }
-        let others: Vec<_> = others.filter(|family| count(family) == most).collect();
+        let others: Vec<_> = others.filter(|family| found(family) == most).collect();
         let is_own = |row: &&Row| own.rows().any(|own| own.from.name() == row.from.name());
         let mut told = rows_of_a_layer(others.first()?).filter(|row| !is_own(row));
         let there = told.find_map(|row| self.found(row, layer))?;
