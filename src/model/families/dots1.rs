@@ -47,7 +47,7 @@ pub(super) const DOTS1: Architecture = Architecture {
         rows::FFN,
         rows::ROUTER,
         ROUTER_BIAS,
-        rows::EXPERTS_EACH,
+        rows::EXPERTS,
         rows::SHARED_EXPERTS,
     ],
     keys: &[BASE, qwen2moe::KEYS, KEYS],

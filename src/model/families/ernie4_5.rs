@@ -74,7 +74,7 @@ pub(super) const ERNIE4_5_MOE: Architecture = Architecture {
         rows::FFN,
         rows::ROUTER,
         ROUTER_BIAS,
-        rows::EXPERTS_EACH,
+        rows::EXPERTS,
         rows::SHARED_EXPERTS,
     ],
     // The layer that guesses a second token.

@@ -40,7 +40,7 @@ pub(super) const HUNYUAN_MOE: Architecture = Architecture {
         rows::ATTENTION,
         HEAD_NORMS,
         ROUTER,
-        rows::EXPERTS_EACH,
+        rows::EXPERTS,
         SHARED_EXPERT,
     ],
     keys: &[BASE, MOE_KEYS],

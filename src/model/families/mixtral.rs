@@ -31,21 +31,29 @@ pub(crate) const MIXTRAL: Architecture = Architecture {
         shared_ff: &[],
         layers: MoeLayers::All,
     }),
-    tensors: &[rows::OUTER, rows::NORMS, rows::ROTARY_ATTENTION, EXPERTS],
+    tensors: &[
+        rows::OUTER,
+        rows::NORMS,
+        rows::ROTARY_ATTENTION,
+        ROUTER,
+        EXPERTS,
+    ],
     ..LLAMA
 };
 
-/// Router and experts, as mergekit and transformers 4 name them, and as transformers 5 does.
+/// As mergekit and transformers 4 name it, and as transformers 5 does.
+const ROUTER: &[Row] = &[Row::made(
+    From::Either(&[
+        From::One("block_sparse_moe.gate.weight"),
+        From::One("mlp.gate.weight"),
+    ]),
+    "ffn_gate_inp.weight",
+    &[Expert, Embd],
+)
+.moe()];
+
+/// Experts with a tensor for each, as mergekit and transformers 4 write them, and all in one.
 pub(super) const EXPERTS: &[Row] = &[
-    Row::made(
-        From::Either(&[
-            From::One("block_sparse_moe.gate.weight"),
-            From::One("mlp.gate.weight"),
-        ]),
-        "ffn_gate_inp.weight",
-        &[Expert, Embd],
-    )
-    .moe(),
     Row::made(
         From::Either(&[
             From::Each("block_sparse_moe.experts.{}.w1.weight"),

@@ -202,28 +202,6 @@ pub(super) const EXPERTS: &[Row] = &[
     .moe(),
 ];
 
-/// Experts in a tensor each, and no other layout.
-pub(super) const EXPERTS_EACH: &[Row] = &[
-    Row::made(
-        From::Each("mlp.experts.{}.gate_proj.weight"),
-        "ffn_gate_exps.weight",
-        &[Expert, ExpertFf, Embd],
-    )
-    .moe(),
-    Row::made(
-        From::Each("mlp.experts.{}.up_proj.weight"),
-        "ffn_up_exps.weight",
-        &[Expert, ExpertFf, Embd],
-    )
-    .moe(),
-    Row::made(
-        From::Each("mlp.experts.{}.down_proj.weight"),
-        "ffn_down_exps.weight",
-        &[Expert, Embd, ExpertFf],
-    )
-    .moe(),
-];
-
 /// Experts that see every token, as one network beside the others.
 pub(super) const SHARED_EXPERTS: &[Row] = &[
     Row::of(
