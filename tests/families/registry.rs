@@ -8,7 +8,7 @@ use std::{
 };
 
 use swallow_gguf::model::{
-    architecture::{Architecture, BASE, From, Place, Row},
+    architecture::{Architecture, BASE, Place, Row, Source},
     families,
 };
 
@@ -97,7 +97,7 @@ fn layout_of<'r>(
     family: &Architecture,
     row: &'r Row,
     sources: &BTreeSet<String>,
-) -> Option<&'r From> {
+) -> Option<&'r Source> {
     let is_there = |name: &str| {
         let mut roots = family.names.roots.iter();
         roots.any(|root| sources.contains(&format!("{root}{name}")))
@@ -142,7 +142,7 @@ fn pattern(place: Place, target: &str) -> String {
 }
 
 /// A row with one of its layouts. Families share rows: one recipe is enough for all of them.
-fn shown(row: &Row, layout: &From) -> String {
+fn shown(row: &Row, layout: &Source) -> String {
     let row = Row {
         from: *layout,
         ..*row

@@ -7,9 +7,9 @@ use super::{
 };
 use crate::model::architecture::{
     Architecture,
-    Default::{Float, HeadsIfNull, Int},
+    DefaultValue::{Float, HeadsIfNull, Int},
     Dim::{Embd, Expert, Vocab},
-    Experts, From, Key, MoeLayers, Row,
+    Experts, Key, MoeLayers, Row, Source,
 };
 
 /// Phi 3.5 MoE: a Phi 3 with separate projections, norms of the mean and biases nearly everywhere.
@@ -19,7 +19,7 @@ pub(super) const PHI_MOE: Architecture = Architecture {
     // Microsoft's own, and that of transformers.
     classes: &["PhiMoEForCausalLM", "PhimoeForCausalLM"],
     model_type: "phimoe",
-    defaults: &[
+    defaults: &[&[
         ("vocab_size", Int(32064)),
         ("hidden_size", Int(4096)),
         ("intermediate_size", Int(6400)),
@@ -33,7 +33,7 @@ pub(super) const PHI_MOE: Architecture = Architecture {
         ("num_experts_per_tok", Int(2)),
         ("num_local_experts", Int(16)),
         ("sliding_window", Int(0)),
-    ],
+    ]],
     experts: Some(Experts {
         count: &["num_local_experts", "num_experts"],
         used: &["num_experts_per_tok", "num_experts_per_token"],
@@ -58,9 +58,9 @@ pub(super) const PHI_MOE: Architecture = Architecture {
 
 /// As Microsoft names it, and as transformers 5 does.
 const ROUTER: &[Row] = &[Row::made(
-    From::Either(&[
-        From::One("block_sparse_moe.gate.weight"),
-        From::One("mlp.router.weight"),
+    Source::Either(&[
+        Source::One("block_sparse_moe.gate.weight"),
+        Source::One("mlp.router.weight"),
     ]),
     "ffn_gate_inp.weight",
     &[Expert, Embd],

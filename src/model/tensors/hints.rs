@@ -9,7 +9,7 @@ use super::{
 use crate::{
     gguf::shown,
     model::{
-        architecture::{Architecture, From, Layers, Place, Presence, Row},
+        architecture::{Architecture, Layers, Place, Presence, Row, Source},
         families,
     },
 };
@@ -314,8 +314,8 @@ fn rows_of_a_layer(family: &Architecture) -> impl Iterator<Item = &'static Row> 
 
 /// Whether a row of the family at `place` has a tensor of this name in the checkpoint.
 fn is_of(family: &Architecture, place: Place, name: &str) -> bool {
-    let is = |from: &From| match from {
-        From::Each(pattern) => pattern.split_once("{}").is_some_and(|(before, behind)| {
+    let is = |from: &Source| match from {
+        Source::Each(pattern) => pattern.split_once("{}").is_some_and(|(before, behind)| {
             let number = name
                 .strip_prefix(before)
                 .and_then(|n| n.strip_suffix(behind));
