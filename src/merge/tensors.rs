@@ -23,7 +23,7 @@ use super::{
 use crate::{
     model::{
         ConfigError, Edit, ModelConfig, ModelTensor, Noise, Part, RowOrder, TensorData,
-        architecture::{Architecture, Dim, From, Layers, Place, Presence, Row},
+        architecture::{Architecture, Dim, Layers, Place, Presence, Row, Source},
         tensors::computed,
     },
     plan::CheckpointTensor,
@@ -236,7 +236,7 @@ fn target(row: &Row, layer: u32) -> String {
 }
 
 /// Where a row's weights stand in a checkpoint of this layout: the older one is the first that is named.
-fn from(row: &'static Row, layout: Layout) -> &'static From {
+fn from(row: &'static Row, layout: Layout) -> &'static Source {
     let layouts = row.from.layouts();
     let found = match layout {
         Layout::Separate => layouts.first(),
@@ -322,7 +322,7 @@ impl<'a> Checkpoint<'a> {
             let name = source(self.config.architecture, row, layer, self.layout);
             let shape: Vec<u64> = tensor.dims.iter().rev().copied().collect();
             match from(row, self.layout) {
-                From::Each(_) => {
+                Source::Each(_) => {
                     for (e, part) in parts_of(tensor).iter().enumerate() {
                         self.push(
                             of_expert(&name, e),
@@ -331,7 +331,7 @@ impl<'a> Checkpoint<'a> {
                         );
                     }
                 }
-                From::Part { shape, take, .. } => {
+                Source::Part { shape, take, .. } => {
                     let first = take.first().and_then(|take| take.first.of(&lengths));
                     let whole = joined.entry(name).or_insert_with(|| Joined {
                         shape: Dim::all(shape, &lengths).unwrap_or_default(),

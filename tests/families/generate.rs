@@ -57,7 +57,12 @@ fn safetensors(tensors: &[Tensor], seed: u64) -> Vec<u8> {
         let other = header.insert(tensor.name.clone(), entry);
         assert!(other.is_none(), "{} is there twice", tensor.name);
     }
-    let mut header = serde_json::to_vec(&header).unwrap();
+    file(&header, &data)
+}
+
+/// A safetensors file.
+pub(super) fn file(header: &Map<String, Json>, data: &[u8]) -> Vec<u8> {
+    let mut header = serde_json::to_vec(header).unwrap();
     header.resize(header.len().next_multiple_of(8), b' ');
     let mut file = (header.len() as u64).to_le_bytes().to_vec();
     file.extend(header);

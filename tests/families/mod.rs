@@ -1,6 +1,7 @@
 //! Families of models: for each a tiny checkpoint, made here of a recipe, and what llama.cpp's converter and
 //! quantizer make of it, made once and kept in `golden/` (see `write.rs`).
 
+mod fused;
 mod generate;
 mod golden;
 mod greedy;
@@ -82,10 +83,6 @@ recipes! {
     starcoder2
 }
 
-/// Recipes whose family is not converted yet: it must be refused by name. A line that is no longer true makes
-/// its test fail.
-const PENDING: &[&str] = &[];
-
 /// Writes the checkpoint of a recipe that is changed before.
 pub(crate) fn write_edited(dir: &Path, name: &str, edit: impl FnOnce(&mut serde_json::Value)) {
     fs::create_dir_all(dir.parent().unwrap()).unwrap();
@@ -102,12 +99,8 @@ pub(crate) fn write_checkpoint(dir: &Path, name: &str) -> PathBuf {
 }
 
 fn check(name: &str) {
-    let recipe = Recipe::read(name);
     let dir = tempfile::tempdir().unwrap();
     let source = write_checkpoint(dir.path(), name);
-    if PENDING.contains(&name) {
-        return refused(&recipe, &source);
-    }
     let golden = Golden::read(name);
     let mut wrong = String::new();
     for file_type in TYPES {
@@ -145,17 +138,6 @@ fn check(name: &str) {
         let (answer, stderr) = answer(&bf16);
         assert_eq!(answer, expected, "{name}: {stderr}");
     }
-}
-
-/// A family that we do not know must be named.
-fn refused(recipe: &Recipe, source: &Path) {
-    let run = convert(source, &source.with_extension("gguf"), &[]);
-    let stderr = text(&run.stderr);
-    let names_it = stderr.contains(recipe.class()) || stderr.contains("pre_tokenizer");
-    assert!(
-        !run.status.success() && names_it,
-        "no longer pending: {stderr}"
-    );
 }
 
 /// What llama.cpp's quantizer, here and now, makes otherwise of our file in BF16.
@@ -245,9 +227,6 @@ fn every_recipe_is_listed_and_has_its_digests() {
     assert_eq!(stems(Recipe::folder()), names, "recipes");
     let goldens = golden::path("any").parent().unwrap().to_owned();
     assert_eq!(stems(goldens), names, "digests");
-    for name in PENDING {
-        assert!(NAMES.contains(name), "{name} is pending and no recipe");
-    }
 }
 
 /// Writes the checkpoint of a recipe to `dir`, with other weights for another seed.

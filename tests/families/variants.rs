@@ -75,33 +75,6 @@ fn groups_of_heads_have_older_names() {
     });
 }
 
-/// All experts in one tensor, as transformers 5 writes them: the weights are others, so the tables are compared.
-#[test]
-fn experts_of_a_mixtral_in_one_tensor_make_the_same_table() {
-    let dir = tempfile::tempdir().unwrap();
-    let source = dir.path().join("mixtral");
-    write_edited(&source, "mixtral", |recipe| {
-        let tensors = recipe["tensors"].as_array_mut().unwrap();
-        tensors.retain(|tensor| !tensor[0].as_str().unwrap().contains("block_sparse_moe"));
-        for (name, shape) in [
-            ("gate.weight", json!([4, 256])),
-            ("experts.gate_up_proj", json!([4, 1024, 256])),
-            ("experts.down_proj", json!([4, 256, 512])),
-        ] {
-            tensors.push(json!([format!("model.layers.{{l}}.mlp.{name}"), shape]));
-        }
-    });
-    let output = dir.path().join("out.gguf");
-    let run = convert(&source, &output, &["-t", "bf16"]);
-    assert!(run.status.success(), "{}", text(&run.stderr));
-    let table = |digests: &str| digests.split(" data ").next().unwrap().to_owned();
-    let golden = Golden::read("mixtral");
-    assert_eq!(
-        table(&digests(&output)),
-        table(golden.digests(FileType::BF16))
-    );
-}
-
 /// The oldest name of scaling by two lists, and what the class takes for keys that are not there.
 #[test]
 fn phi_3_as_it_first_came() {

@@ -15,7 +15,7 @@ use std::fmt;
 pub use dim::{Dim, Lengths};
 pub use experts::{Experts, MoeLayers};
 pub use key::{BASE, CONTEXT_LENGTH, Fixed, Key, KeyValue, ROPE_FREQ_BASE};
-pub use row::{From, Layers, Place, Presence, Row, Take};
+pub use row::{Layers, Place, Presence, Row, Source, Take};
 pub use special::{Computed, Special};
 
 use super::vocabulary::policy::{self, TokenizerPolicy};
@@ -31,8 +31,8 @@ pub struct Architecture {
     pub classes: &'static [&'static str],
     /// `model_type` of config.json.
     pub model_type: &'static str,
-    /// What the class takes for keys that config.json leaves out (transformers 4.57).
-    pub defaults: &'static [(&'static str, Default)],
+    /// What the class takes for keys that config.json leaves out (transformers 4.57), the first of a key.
+    pub defaults: &'static [&'static [(&'static str, DefaultValue)]],
     /// Keys of config.json that are not looked at.
     pub ignored: &'static [&'static str],
     /// What `layer_types` of config.json may call a layer.
@@ -99,7 +99,7 @@ impl fmt::Debug for Architecture {
 
 /// A value that is taken where config.json has none, or `null`.
 #[derive(Clone, Copy, Debug)]
-pub enum Default {
+pub enum DefaultValue {
     /// An integer.
     Int(u64),
     /// An integer where nothing stands; where `null` does, there is none.

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::{Architecture, BASE, Dim, From, Key, Layers, NameRules, Place, Presence, Row, Take};
+use super::{Architecture, BASE, Dim, Key, Layers, NameRules, Place, Presence, Row, Source, Take};
 
 impl fmt::Display for Architecture {
     /// The whole table: classes, defaults, experts, tensors with their sources and shapes, keys.
@@ -10,7 +10,7 @@ impl fmt::Display for Architecture {
         writeln!(f, "{} -> {}", self.name, self.gguf)?;
         writeln!(f, "  classes: {}", self.classes.join(", "))?;
         writeln!(f, "  model_type: {}", self.model_type)?;
-        for (key, default) in self.defaults {
+        for (key, default) in self.defaults.iter().copied().flatten() {
             writeln!(f, "  default: {key} {default:?}")?;
         }
         for key in self.ignored {
@@ -100,11 +100,11 @@ impl fmt::Display for Key {
     }
 }
 
-fn layout(from: &From) -> String {
+fn layout(from: &Source) -> String {
     match from {
-        From::One(name) => (*name).to_owned(),
-        From::Each(name) => format!("each {name}"),
-        From::Part {
+        Source::One(name) => (*name).to_owned(),
+        Source::Each(name) => format!("each {name}"),
+        Source::Part {
             name,
             shape: whole,
             take,
@@ -121,7 +121,7 @@ fn layout(from: &From) -> String {
             }
             text
         }
-        From::Either(_) => "several".to_owned(),
+        Source::Either(_) => "several".to_owned(),
     }
 }
 

@@ -10,7 +10,7 @@ pub struct Row {
     /// Its shape, outermost dimension first.
     pub shape: &'static [Dim],
     /// Where its rows are in the checkpoint.
-    pub from: From,
+    pub from: Source,
     /// What the checkpoint's names begin with.
     pub place: Place,
     /// The layers that have it, where it is a layer's.
@@ -24,7 +24,7 @@ pub struct Row {
 
 /// Where the rows of a tensor are.
 #[derive(Clone, Copy, Debug)]
-pub enum From {
+pub enum Source {
     /// One tensor of the same shape.
     One(&'static str),
     /// One tensor for each index of the outermost dimension, whose number is `{}` in the name.
@@ -50,6 +50,17 @@ pub struct Take {
     pub groups: Dim,
     pub first: Dim,
     pub rows: Dim,
+}
+
+impl Take {
+    /// One run of rows of the whole tensor.
+    pub const fn run(first: Dim, rows: Dim) -> Self {
+        Self {
+            groups: Dim::N(1),
+            first,
+            rows,
+        }
+    }
 }
 
 /// What a checkpoint's name begins with.
@@ -94,7 +105,7 @@ pub enum Presence {
 }
 
 impl Row {
-    const fn new(from: From, target: &'static str, shape: &'static [Dim], place: Place) -> Self {
+    const fn new(from: Source, target: &'static str, shape: &'static [Dim], place: Place) -> Self {
         Self {
             target,
             shape,
@@ -108,22 +119,22 @@ impl Row {
 
     /// A layer's tensor that is one of the checkpoint's.
     pub const fn of(source: &'static str, target: &'static str, shape: &'static [Dim]) -> Self {
-        Self::new(From::One(source), target, shape, Place::Layer)
+        Self::new(Source::One(source), target, shape, Place::Layer)
     }
 
     /// A layer's tensor that is made of others.
-    pub const fn made(from: From, target: &'static str, shape: &'static [Dim]) -> Self {
+    pub const fn made(from: Source, target: &'static str, shape: &'static [Dim]) -> Self {
         Self::new(from, target, shape, Place::Layer)
     }
 
     /// A tensor outside of the layers.
     pub const fn outer(source: &'static str, target: &'static str, shape: &'static [Dim]) -> Self {
-        Self::new(From::One(source), target, shape, Place::Model)
+        Self::new(Source::One(source), target, shape, Place::Model)
     }
 
     /// The output matrix, or what stands beside it.
     pub const fn output(source: &'static str, target: &'static str, shape: &'static [Dim]) -> Self {
-        let mut row = Self::new(From::One(source), target, shape, Place::Output);
+        let mut row = Self::new(Source::One(source), target, shape, Place::Output);
         row.presence = Presence::UnlessTied;
         row
     }
@@ -177,7 +188,7 @@ impl Row {
     }
 }
 
-impl From {
+impl Source {
     /// The layouts, each by itself.
     pub fn layouts(&self) -> &[Self] {
         match self {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::ConfigError;
 use crate::model::{
-    architecture::{Architecture, Default},
+    architecture::{Architecture, DefaultValue},
     rope::rope_object,
 };
 
@@ -59,20 +59,20 @@ impl Hparams {
             }
         }
         let mut this = Self(all);
-        for (key, default) in architecture.defaults {
+        for (key, default) in architecture.defaults.iter().copied().flatten() {
             this.fill(key, *default);
         }
         this
     }
 
     /// Puts a default in the place of what is absent or `null`.
-    fn fill(&mut self, key: &'static str, default: Default) {
+    fn fill(&mut self, key: &'static str, default: DefaultValue) {
         let found = names(key).find_map(|name| self.0.get(name));
         let is_there = found.is_some_and(|value| !value.is_null());
         let is_set = |key: &str| self.0.get(key).and_then(Value::as_bool);
         let is_new = is_set("new_decoder_architecture") == Some(true);
         let is_multi_query = match default {
-            Default::MultiQuery => !is_new && is_set("multi_query").unwrap_or(!is_there),
+            DefaultValue::MultiQuery => !is_new && is_set("multi_query").unwrap_or(!is_there),
             _ => false,
         };
         if is_there && !is_multi_query {
@@ -80,23 +80,23 @@ impl Hparams {
         }
         let of = |key: &'static str| names(key).find_map(|name| self.0.get(name)?.as_u64());
         let value = match default {
-            Default::IfAbsent(_) if found.is_some() => return,
-            Default::Int(n) | Default::IfAbsent(n) => json!(n),
-            Default::Float(x) => json!(x),
-            Default::Bool(is) => json!(is),
-            Default::HeadsIfNull if found.is_none() => return,
-            Default::MultiQuery if is_multi_query => json!(1),
-            Default::Heads | Default::HeadsIfNull | Default::MultiQuery => {
+            DefaultValue::IfAbsent(_) if found.is_some() => return,
+            DefaultValue::Int(n) | DefaultValue::IfAbsent(n) => json!(n),
+            DefaultValue::Float(x) => json!(x),
+            DefaultValue::Bool(is) => json!(is),
+            DefaultValue::HeadsIfNull if found.is_none() => return,
+            DefaultValue::MultiQuery if is_multi_query => json!(1),
+            DefaultValue::Heads | DefaultValue::HeadsIfNull | DefaultValue::MultiQuery => {
                 match of("num_attention_heads") {
                     Some(heads) => json!(heads),
                     None => return,
                 }
             }
-            Default::HeadDim => match (of("hidden_size"), of("num_attention_heads")) {
+            DefaultValue::HeadDim => match (of("hidden_size"), of("num_attention_heads")) {
                 (Some(embd), Some(heads @ 1..)) => json!(embd / heads),
                 _ => return,
             },
-            Default::Times(key, n) => match of(key).and_then(|value| value.checked_mul(n)) {
+            DefaultValue::Times(key, n) => match of(key).and_then(|value| value.checked_mul(n)) {
                 Some(product) => json!(product),
                 None => return,
             },

@@ -3,7 +3,7 @@
 use super::{super::vocabulary::policy, rows};
 use crate::model::architecture::{
     Architecture, BASE,
-    Default::{Bool, Float, Heads, Int},
+    DefaultValue::{self, Bool, Float, Heads, Int},
     Dim::{Embd, HeadDim, Heads as QHeads, HeadsKv, Vocab},
     Fixed, Key, Row,
 };
@@ -14,24 +14,27 @@ pub(super) const COHERE: Architecture = Architecture {
     gguf: "command-r",
     classes: &["CohereForCausalLM"],
     model_type: "cohere",
-    defaults: &[
-        ("vocab_size", Int(256_000)),
-        ("hidden_size", Int(8192)),
-        ("intermediate_size", Int(22528)),
-        ("logit_scale", Float(0.0625)),
-        ("num_hidden_layers", Int(40)),
-        ("num_attention_heads", Int(64)),
-        ("num_key_value_heads", Heads),
-        ("max_position_embeddings", Int(8192)),
-        ("layer_norm_eps", Float(1e-5)),
-        ("tie_word_embeddings", Bool(true)),
-        ("rope_theta", Float(1e4)),
-    ],
+    defaults: &[DEFAULTS],
     tensors: &[OUTER, NORM, rows::ATTENTION, HEAD_NORMS, rows::FFN],
     keys: &[BASE, KEYS],
     tokenizer: policy::COHERE,
     ..Architecture::COMMON
 };
+
+/// What the classes of Cohere and of Cohere 2 take.
+pub(super) const DEFAULTS: &[(&str, DefaultValue)] = &[
+    ("vocab_size", Int(256_000)),
+    ("hidden_size", Int(8192)),
+    ("intermediate_size", Int(22528)),
+    ("logit_scale", Float(0.0625)),
+    ("num_hidden_layers", Int(40)),
+    ("num_attention_heads", Int(64)),
+    ("num_key_value_heads", Heads),
+    ("max_position_embeddings", Int(8192)),
+    ("layer_norm_eps", Float(1e-5)),
+    ("tie_word_embeddings", Bool(true)),
+    ("rope_theta", Float(1e4)),
+];
 
 /// Embedding and last norm: the output is always the embedding.
 pub(super) const OUTER: &[Row] = &[

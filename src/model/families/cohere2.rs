@@ -2,12 +2,12 @@
 
 use super::{
     super::vocabulary::policy,
-    cohere::{NORM, OUTER},
+    cohere::{DEFAULTS, NORM, OUTER},
     rows,
 };
 use crate::model::architecture::{
     Architecture, BASE,
-    Default::{Bool, Float, HeadDim, Heads, Int},
+    DefaultValue::{HeadDim, Int},
     Dim::Vocab,
     Fixed, Key, Special,
 };
@@ -19,19 +19,8 @@ pub(super) const COHERE2: Architecture = Architecture {
     classes: &["Cohere2ForCausalLM"],
     model_type: "cohere2",
     defaults: &[
-        ("vocab_size", Int(256_000)),
-        ("hidden_size", Int(8192)),
-        ("intermediate_size", Int(22528)),
-        ("logit_scale", Float(0.0625)),
-        ("num_hidden_layers", Int(40)),
-        ("num_attention_heads", Int(64)),
-        ("num_key_value_heads", Heads),
-        ("max_position_embeddings", Int(8192)),
-        ("layer_norm_eps", Float(1e-5)),
-        ("tie_word_embeddings", Bool(true)),
-        ("rope_theta", Float(1e4)),
-        ("sliding_window", Int(4096)),
-        ("head_dim", HeadDim),
+        DEFAULTS,
+        &[("sliding_window", Int(4096)), ("head_dim", HeadDim)],
     ],
     tensors: &[OUTER, NORM, rows::ATTENTION, rows::FFN],
     // Some checkpoints carry biases that its class does not have.

@@ -3,7 +3,7 @@
 use super::{super::vocabulary::policy, qwen2moe, rows};
 use crate::model::architecture::{
     Architecture, BASE,
-    Default::{Bool, Float, HeadsIfNull, Int},
+    DefaultValue::{Bool, Float, HeadsIfNull, Int},
     Dim::Expert,
     Experts, Key, MoeLayers, Row,
 };
@@ -14,7 +14,7 @@ pub(super) const DOTS1: Architecture = Architecture {
     gguf: "dots1",
     classes: &["Dots1ForCausalLM"],
     model_type: "dots1",
-    defaults: &[
+    defaults: &[&[
         ("vocab_size", Int(152_064)),
         ("hidden_size", Int(4608)),
         ("intermediate_size", Int(10944)),
@@ -31,7 +31,7 @@ pub(super) const DOTS1: Architecture = Architecture {
         ("rms_norm_eps", Float(1e-6)),
         ("rope_theta", Float(1e4)),
         ("routed_scaling_factor", Float(1.0)),
-    ],
+    ]],
     experts: Some(Experts {
         count: &["n_routed_experts"],
         used: &["num_experts_per_tok"],
@@ -47,7 +47,7 @@ pub(super) const DOTS1: Architecture = Architecture {
         rows::FFN,
         rows::ROUTER,
         ROUTER_BIAS,
-        rows::EXPERTS_EACH,
+        rows::EXPERTS,
         rows::SHARED_EXPERTS,
     ],
     keys: &[BASE, qwen2moe::KEYS, KEYS],

@@ -3,9 +3,9 @@
 use super::{super::vocabulary::policy, rows};
 use crate::model::architecture::{
     Architecture, BASE,
-    Default::{Bool, Float, HeadsIfNull, Int},
+    DefaultValue::{Bool, Float, HeadsIfNull, Int},
     Dim::{self, Embd, Expert, Ff, Kv, N, Q, Sum},
-    Experts, From, Key, MoeLayers, NameRules, Row, Special, Take,
+    Experts, Key, MoeLayers, NameRules, Row, Source, Special, Take,
 };
 
 /// Ernie 4.5 without experts, as transformers writes it and as its makers do: `ernie.` before the names,
@@ -15,7 +15,7 @@ pub(super) const ERNIE4_5: Architecture = Architecture {
     gguf: "ernie4_5",
     classes: &["Ernie4_5ForCausalLM", "Ernie4_5_ForCausalLM"],
     model_type: "ernie4_5",
-    defaults: &[
+    defaults: &[&[
         ("vocab_size", Int(103_424)),
         ("hidden_size", Int(1024)),
         ("intermediate_size", Int(3072)),
@@ -28,7 +28,7 @@ pub(super) const ERNIE4_5: Architecture = Architecture {
         ("tie_word_embeddings", Bool(true)),
         ("rope_theta", Float(5e5)),
         ("head_dim", Int(128)),
-    ],
+    ]],
     names: NAMES,
     tensors: &[rows::OUTER, rows::NORMS, ATTENTION, FFN],
     tokenizer: policy::ERNIE,
@@ -41,7 +41,7 @@ pub(super) const ERNIE4_5_MOE: Architecture = Architecture {
     gguf: "ernie4_5-moe",
     classes: &["Ernie4_5_MoeForCausalLM"],
     model_type: "ernie4_5_moe",
-    defaults: &[
+    defaults: &[&[
         ("vocab_size", Int(103_424)),
         ("hidden_size", Int(2560)),
         ("intermediate_size", Int(12288)),
@@ -58,7 +58,7 @@ pub(super) const ERNIE4_5_MOE: Architecture = Architecture {
         ("moe_num_shared_experts", Int(2)),
         ("moe_layer_start_index", Int(1)),
         ("moe_layer_interval", Int(1)),
-    ],
+    ]],
     names: NAMES,
     experts: Some(Experts {
         count: &["moe_num_experts"],
@@ -74,7 +74,7 @@ pub(super) const ERNIE4_5_MOE: Architecture = Architecture {
         rows::FFN,
         rows::ROUTER,
         ROUTER_BIAS,
-        rows::EXPERTS_EACH,
+        rows::EXPERTS,
         rows::SHARED_EXPERTS,
     ],
     // The layer that guesses a second token.
@@ -97,47 +97,38 @@ const NAMES: NameRules = NameRules {
 /// The shape of queries, keys and values in one tensor.
 const QKV: &[Dim] = &[Sum(&[Q, Kv, Kv]), Embd];
 
-const fn rows_from(first: Dim, rows: Dim) -> Take {
-    let groups = N(1);
-    Take {
-        groups,
-        first,
-        rows,
-    }
-}
-
 const ATTENTION: &[Row] = &[
     Row::made(
-        From::Either(&[
-            From::One("self_attn.q_proj.weight"),
-            From::Part {
+        Source::Either(&[
+            Source::One("self_attn.q_proj.weight"),
+            Source::Part {
                 name: "self_attn.qkv_proj.weight",
                 shape: QKV,
-                take: &[rows_from(N(0), Q)],
+                take: &[Take::run(N(0), Q)],
             },
         ]),
         "attn_q.weight",
         &[Q, Embd],
     ),
     Row::made(
-        From::Either(&[
-            From::One("self_attn.k_proj.weight"),
-            From::Part {
+        Source::Either(&[
+            Source::One("self_attn.k_proj.weight"),
+            Source::Part {
                 name: "self_attn.qkv_proj.weight",
                 shape: QKV,
-                take: &[rows_from(Q, Kv)],
+                take: &[Take::run(Q, Kv)],
             },
         ]),
         "attn_k.weight",
         &[Kv, Embd],
     ),
     Row::made(
-        From::Either(&[
-            From::One("self_attn.v_proj.weight"),
-            From::Part {
+        Source::Either(&[
+            Source::One("self_attn.v_proj.weight"),
+            Source::Part {
                 name: "self_attn.qkv_proj.weight",
                 shape: QKV,
-                take: &[rows_from(Sum(&[Q, Kv]), Kv)],
+                take: &[Take::run(Sum(&[Q, Kv]), Kv)],
             },
         ]),
         "attn_v.weight",
@@ -151,24 +142,24 @@ const GATE_UP: &[Dim] = &[Sum(&[Ff, Ff]), Embd];
 
 const FFN: &[Row] = &[
     Row::made(
-        From::Either(&[
-            From::One("mlp.gate_proj.weight"),
-            From::Part {
+        Source::Either(&[
+            Source::One("mlp.gate_proj.weight"),
+            Source::Part {
                 name: "mlp.up_gate_proj.weight",
                 shape: GATE_UP,
-                take: &[rows_from(N(0), Ff)],
+                take: &[Take::run(N(0), Ff)],
             },
         ]),
         "ffn_gate.weight",
         &[Ff, Embd],
     ),
     Row::made(
-        From::Either(&[
-            From::One("mlp.up_proj.weight"),
-            From::Part {
+        Source::Either(&[
+            Source::One("mlp.up_proj.weight"),
+            Source::Part {
                 name: "mlp.up_gate_proj.weight",
                 shape: GATE_UP,
-                take: &[rows_from(Ff, Ff)],
+                take: &[Take::run(Ff, Ff)],
             },
         ]),
         "ffn_up.weight",

@@ -3,7 +3,7 @@
 use super::{super::vocabulary::policy, rows};
 use crate::model::architecture::{
     Architecture, BASE, Computed,
-    Default::{Float, IfAbsent, Int},
+    DefaultValue::{Float, IfAbsent, Int},
     Dim, Key, Special,
 };
 
@@ -14,7 +14,7 @@ pub(super) const EXAONE4: Architecture = Architecture {
     gguf: "exaone4",
     classes: &["Exaone4ForCausalLM"],
     model_type: "exaone4",
-    defaults: &[
+    defaults: &[&[
         ("vocab_size", Int(102_400)),
         ("hidden_size", Int(4096)),
         ("intermediate_size", Int(16384)),
@@ -25,7 +25,7 @@ pub(super) const EXAONE4: Architecture = Architecture {
         ("rms_norm_eps", Float(1e-5)),
         ("rope_theta", Float(1e4)),
         ("sliding_window", IfAbsent(4096)),
-    ],
+    ]],
     tensors: &[
         rows::OUTER,
         rows::POST_NORMS,

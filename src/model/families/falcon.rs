@@ -3,9 +3,9 @@
 use super::{super::vocabulary::policy, rows};
 use crate::model::architecture::{
     Architecture,
-    Default::{Bool, Float, Int, MultiQuery, Times},
+    DefaultValue::{Bool, Float, Int, MultiQuery, Times},
     Dim::{self, Embd, Kv, N, Product, Q, Sum, Vocab},
-    Fixed, From, Key, NameRules, Row, Special,
+    Fixed, Key, NameRules, Row, Source, Special,
 };
 
 /// Falcon 7B, 11B, 40B and 180B; Falcon 3 is a Llama.
@@ -14,7 +14,7 @@ pub(super) const FALCON: Architecture = Architecture {
     gguf: "falcon",
     classes: &["FalconForCausalLM", "RWForCausalLM"],
     model_type: "falcon",
-    defaults: &[
+    defaults: &[&[
         ("vocab_size", Int(65024)),
         ("hidden_size", Int(4544)),
         ("intermediate_size", Times("hidden_size", 4)),
@@ -24,7 +24,7 @@ pub(super) const FALCON: Architecture = Architecture {
         ("max_position_embeddings", Int(2048)),
         ("layer_norm_epsilon", Float(1e-5)),
         ("tie_word_embeddings", Bool(true)),
-    ],
+    ]],
     ignored: &["intermediate_size", "head_dim"],
     names: NameRules {
         roots: &["transformer."],
@@ -52,15 +52,18 @@ const OUTER: &[Row] = &[
 /// One norm for attention and feed-forward network, or one for each.
 const NORMS: &[Row] = &[
     Row::made(
-        From::Either(&[
-            From::One("ln_mlp.weight"),
-            From::One("input_layernorm.weight"),
+        Source::Either(&[
+            Source::One("ln_mlp.weight"),
+            Source::One("input_layernorm.weight"),
         ]),
         "attn_norm.weight",
         &[Embd],
     ),
     Row::made(
-        From::Either(&[From::One("ln_mlp.bias"), From::One("input_layernorm.bias")]),
+        Source::Either(&[
+            Source::One("ln_mlp.bias"),
+            Source::One("input_layernorm.bias"),
+        ]),
         "attn_norm.bias",
         &[Embd],
     ),
@@ -70,7 +73,7 @@ const NORMS: &[Row] = &[
 
 const REST: &[Row] = &[
     Row::made(
-        From::Part {
+        Source::Part {
             name: "self_attention.query_key_value.weight",
             shape: QKV,
             take: rows::QKV_OF_GROUPS,

@@ -3,7 +3,7 @@
 use super::{super::vocabulary::policy, rows};
 use crate::model::architecture::{
     Architecture, BASE,
-    Default::{Float, Int},
+    DefaultValue::{Float, Int},
     Dim::{Embd, Ff, Sum},
     Key, Row, Special,
 };
@@ -14,7 +14,7 @@ pub(super) const GLM4: Architecture = Architecture {
     gguf: "glm4",
     classes: &["Glm4ForCausalLM"],
     model_type: "glm4",
-    defaults: &[
+    defaults: &[&[
         ("vocab_size", Int(151_552)),
         ("hidden_size", Int(4096)),
         ("intermediate_size", Int(13696)),
@@ -26,7 +26,7 @@ pub(super) const GLM4: Architecture = Architecture {
         ("max_position_embeddings", Int(131_072)),
         ("rms_norm_eps", Float(1.5625e-7)),
         ("rope_theta", Float(1e4)),
-    ],
+    ]],
     tensors: &[rows::OUTER, NORMS, rows::ATTENTION, rows::QKV_BIASES, FFN],
     keys: &[BASE, KEYS],
     tokenizer: policy::GLM4,

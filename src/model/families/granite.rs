@@ -8,9 +8,9 @@ use super::{
 };
 use crate::model::architecture::{
     Architecture, BASE,
-    Default::{Float, Heads, Int},
+    DefaultValue::{self, Float, Heads, Int},
     Dim::{self, Embd, Expert, ExpertFf, Ff, SharedFf, Sum},
-    Experts, Fixed, From, Key, MoeLayers, Row, Special, Take,
+    Experts, Fixed, Key, MoeLayers, Row, Source, Special, Take,
 };
 
 /// Granite 3, dense. The width of a head always follows from the others.
@@ -19,21 +19,7 @@ pub(super) const GRANITE: Architecture = Architecture {
     gguf: "granite",
     classes: &["GraniteForCausalLM"],
     model_type: "granite",
-    defaults: &[
-        ("vocab_size", Int(32000)),
-        ("hidden_size", Int(4096)),
-        ("intermediate_size", Int(11008)),
-        ("num_hidden_layers", Int(32)),
-        ("num_attention_heads", Int(32)),
-        ("num_key_value_heads", Heads),
-        ("max_position_embeddings", Int(2048)),
-        ("rms_norm_eps", Float(1e-6)),
-        ("rope_theta", Float(1e4)),
-        ("embedding_multiplier", Float(1.0)),
-        ("logits_scaling", Float(1.0)),
-        ("residual_multiplier", Float(1.0)),
-        ("attention_multiplier", Float(1.0)),
-    ],
+    defaults: &[DEFAULTS],
     ignored: &["head_dim"],
     keys: &[BASE, llama::KEYS, SCALES],
     tokenizer: policy::GRANITE,
@@ -46,30 +32,8 @@ pub(super) const GRANITE_MOE: Architecture = Architecture {
     gguf: "granitemoe",
     classes: &["GraniteMoeForCausalLM"],
     model_type: "granitemoe",
-    defaults: &[
-        ("vocab_size", Int(32000)),
-        ("hidden_size", Int(4096)),
-        ("intermediate_size", Int(11008)),
-        ("num_hidden_layers", Int(32)),
-        ("num_attention_heads", Int(32)),
-        ("num_key_value_heads", Heads),
-        ("max_position_embeddings", Int(2048)),
-        ("rms_norm_eps", Float(1e-6)),
-        ("rope_theta", Float(1e4)),
-        ("embedding_multiplier", Float(1.0)),
-        ("logits_scaling", Float(1.0)),
-        ("residual_multiplier", Float(1.0)),
-        ("attention_multiplier", Float(1.0)),
-        ("num_local_experts", Int(8)),
-        ("num_experts_per_tok", Int(2)),
-    ],
-    experts: Some(Experts {
-        count: &["num_local_experts"],
-        used: &["num_experts_per_tok"],
-        ff: &["intermediate_size"],
-        shared_ff: &[&["shared_intermediate_size"]],
-        layers: MoeLayers::All,
-    }),
+    defaults: &[DEFAULTS, MOE_DEFAULTS],
+    experts: Some(EXPERT_COUNTS),
     tensors: &[
         rows::OUTER,
         rows::NORMS,
@@ -95,42 +59,50 @@ pub(super) const GRANITE_HYBRID: Architecture = Architecture {
     name: "GraniteMoeHybrid",
     classes: &["GraniteMoeHybridForCausalLM"],
     model_type: "granitemoehybrid",
-    defaults: &[
-        ("vocab_size", Int(32000)),
-        ("hidden_size", Int(4096)),
-        ("intermediate_size", Int(11008)),
-        ("num_hidden_layers", Int(32)),
-        ("num_attention_heads", Int(32)),
-        ("num_key_value_heads", Heads),
-        ("max_position_embeddings", Int(2048)),
-        ("rms_norm_eps", Float(1e-6)),
-        ("rope_theta", Float(1e4)),
-        ("embedding_multiplier", Float(1.0)),
-        ("logits_scaling", Float(1.0)),
-        ("residual_multiplier", Float(1.0)),
-        ("attention_multiplier", Float(1.0)),
-        ("num_local_experts", Int(8)),
-        ("num_experts_per_tok", Int(2)),
-        ("shared_intermediate_size", Int(1024)),
-        ("mamba_n_heads", Int(128)),
-        ("mamba_n_groups", Int(1)),
-        ("mamba_d_state", Int(256)),
-        ("mamba_d_conv", Int(4)),
-        ("mamba_expand", Int(2)),
-    ],
+    defaults: &[DEFAULTS, MOE_DEFAULTS, HYBRID_DEFAULTS],
     layer_kinds: &["attention"],
     experts: Some(Experts {
-        count: &["num_local_experts"],
-        used: &["num_experts_per_tok"],
-        ff: &["intermediate_size"],
         shared_ff: &[],
-        layers: MoeLayers::All,
+        ..EXPERT_COUNTS
     }),
     tensors: &[rows::OUTER, rows::NORMS, rows::ROTARY_ATTENTION, ONE_FFN],
     keys: &[BASE, llama::KEYS, SCALES, SHARED_WIDTH, HYBRID],
     tokenizer: policy::QWEN2.with_pre(&["dbrx", "refact"]),
     ..GRANITE
 };
+
+/// What the classes of all of them take.
+const DEFAULTS: &[(&str, DefaultValue)] = &[
+    ("vocab_size", Int(32000)),
+    ("hidden_size", Int(4096)),
+    ("intermediate_size", Int(11008)),
+    ("num_hidden_layers", Int(32)),
+    ("num_attention_heads", Int(32)),
+    ("num_key_value_heads", Heads),
+    ("max_position_embeddings", Int(2048)),
+    ("rms_norm_eps", Float(1e-6)),
+    ("rope_theta", Float(1e4)),
+    ("embedding_multiplier", Float(1.0)),
+    ("logits_scaling", Float(1.0)),
+    ("residual_multiplier", Float(1.0)),
+    ("attention_multiplier", Float(1.0)),
+];
+
+/// What those with experts add.
+const MOE_DEFAULTS: &[(&str, DefaultValue)] = &[
+    ("num_local_experts", Int(8)),
+    ("num_experts_per_tok", Int(2)),
+];
+
+/// What the class of hybrids adds.
+const HYBRID_DEFAULTS: &[(&str, DefaultValue)] = &[
+    ("shared_intermediate_size", Int(1024)),
+    ("mamba_n_heads", Int(128)),
+    ("mamba_n_groups", Int(1)),
+    ("mamba_d_state", Int(256)),
+    ("mamba_d_conv", Int(4)),
+    ("mamba_expand", Int(2)),
+];
 
 /// What the class of hybrids adds, whether there are such layers or not.
 const HYBRID: &[Key] = &[
@@ -148,27 +120,19 @@ const ONE_GATE_UP: &[Dim] = &[Sum(&[Ff, Ff]), Embd];
 
 const ONE_FFN: &[Row] = &[
     Row::made(
-        From::Part {
+        Source::Part {
             name: "shared_mlp.input_linear.weight",
             shape: ONE_GATE_UP,
-            take: &[Take {
-                groups: Dim::N(1),
-                first: Dim::N(0),
-                rows: Ff,
-            }],
+            take: &[Take::run(Dim::N(0), Ff)],
         },
         "ffn_gate.weight",
         &[Ff, Embd],
     ),
     Row::made(
-        From::Part {
+        Source::Part {
             name: "shared_mlp.input_linear.weight",
             shape: ONE_GATE_UP,
-            take: &[Take {
-                groups: Dim::N(1),
-                first: Ff,
-                rows: Ff,
-            }],
+            take: &[Take::run(Ff, Ff)],
         },
         "ffn_up.weight",
         &[Ff, Embd],
@@ -179,6 +143,14 @@ const ONE_FFN: &[Row] = &[
         &[Embd, Ff],
     ),
 ];
+
+const EXPERT_COUNTS: Experts = Experts {
+    count: &["num_local_experts"],
+    used: &["num_experts_per_tok"],
+    ff: &["intermediate_size"],
+    shared_ff: &[&["shared_intermediate_size"]],
+    layers: MoeLayers::All,
+};
 
 /// What is multiplied on the way through the model.
 const SCALES: &[Key] = &[
@@ -202,7 +174,7 @@ const EXPERTS: &[Row] = &[
     )
     .moe(),
     Row::made(
-        From::Part {
+        Source::Part {
             name: "block_sparse_moe.input_linear.weight",
             shape: rows::GATE_UP,
             take: rows::GATE_HALF,
@@ -212,7 +184,7 @@ const EXPERTS: &[Row] = &[
     )
     .moe(),
     Row::made(
-        From::Part {
+        Source::Part {
             name: "block_sparse_moe.input_linear.weight",
             shape: rows::GATE_UP,
             take: rows::UP_HALF,
@@ -235,14 +207,10 @@ const SHARED_GATE_UP: &[Dim] = &[Sum(&[SharedFf, SharedFf]), Embd];
 /// Without a width there is no shared expert.
 const SHARED_EXPERT: &[Row] = &[
     Row::made(
-        From::Part {
+        Source::Part {
             name: "shared_mlp.input_linear.weight",
             shape: SHARED_GATE_UP,
-            take: &[Take {
-                groups: Dim::N(1),
-                first: Dim::N(0),
-                rows: SharedFf,
-            }],
+            take: &[Take::run(Dim::N(0), SharedFf)],
         },
         "ffn_gate_shexp.weight",
         &[SharedFf, Embd],
@@ -250,14 +218,10 @@ const SHARED_EXPERT: &[Row] = &[
     .moe()
     .needed_if("shared_intermediate_size"),
     Row::made(
-        From::Part {
+        Source::Part {
             name: "shared_mlp.input_linear.weight",
             shape: SHARED_GATE_UP,
-            take: &[Take {
-                groups: Dim::N(1),
-                first: SharedFf,
-                rows: SharedFf,
-            }],
+            take: &[Take::run(SharedFf, SharedFf)],
         },
         "ffn_up_shexp.weight",
         &[SharedFf, Embd],

@@ -3,7 +3,7 @@
 use super::{super::vocabulary::policy, rows};
 use crate::model::architecture::{
     Architecture, BASE,
-    Default::{self, Float, Heads, Int},
+    DefaultValue::{self, Float, Heads, Int},
     Dim::{Embd, Expert, HeadDim, SharedFf},
     Experts, Key, MoeLayers, Presence, Row, Special,
 };
@@ -14,7 +14,7 @@ pub(super) const HUNYUAN_DENSE: Architecture = Architecture {
     gguf: "hunyuan-dense",
     classes: &["HunYuanDenseV1ForCausalLM"],
     model_type: "hunyuan_v1_dense",
-    defaults: DEFAULTS,
+    defaults: &[DEFAULTS],
     tensors: &[OUTER, rows::NORMS, rows::ATTENTION, HEAD_NORMS, rows::FFN],
     keys: &[BASE, &[Key::special(Special::RopeAlpha(50))]],
     tokenizer: policy::HUNYUAN_DENSE,
@@ -40,7 +40,7 @@ pub(super) const HUNYUAN_MOE: Architecture = Architecture {
         rows::ATTENTION,
         HEAD_NORMS,
         ROUTER,
-        rows::EXPERTS_EACH,
+        rows::EXPERTS,
         SHARED_EXPERT,
     ],
     keys: &[BASE, MOE_KEYS],
@@ -48,7 +48,7 @@ pub(super) const HUNYUAN_MOE: Architecture = Architecture {
     ..HUNYUAN_DENSE
 };
 
-const DEFAULTS: &[(&str, Default)] = &[
+const DEFAULTS: &[(&str, DefaultValue)] = &[
     ("vocab_size", Int(290_943)),
     ("hidden_size", Int(4096)),
     ("intermediate_size", Int(11008)),

@@ -4,7 +4,7 @@ use super::{super::vocabulary::policy, rows};
 use crate::model::architecture::{
     Architecture, BASE,
     Dim::{Embd, Ff, Kv, Q, Sum, Vocab},
-    From, NameRules, Row, Take,
+    NameRules, Row, Source, Take,
 };
 
 /// InternLM 2 and 2.5. Its class comes with the checkpoint, and no default of it counts.
@@ -57,8 +57,8 @@ const LAYER: &[Row] = &[
 ];
 
 /// Queries, keys and values are one tensor, group by group.
-const fn of_groups(take: &'static [Take]) -> From {
-    From::Part {
+const fn of_groups(take: &'static [Take]) -> Source {
+    Source::Part {
         name: "attention.wqkv.weight",
         shape: &[Sum(&[Q, Kv, Kv]), Embd],
         take,

@@ -3,7 +3,7 @@
 use super::{super::vocabulary::policy, rows};
 use crate::model::architecture::{
     Architecture, BASE, Computed,
-    Default::{Float, HeadDim, Heads, Int},
+    DefaultValue::{Float, HeadDim, Heads, Int},
     Dim, Key,
 };
 
@@ -14,7 +14,7 @@ pub(super) const LLAMA: Architecture = Architecture {
     // Today's name, that of the first conversions, and the base class, saved without the output matrix.
     classes: &["LlamaForCausalLM", "LLaMAForCausalLM", "LlamaModel"],
     model_type: "llama",
-    defaults: &[
+    defaults: &[&[
         ("intermediate_size", Int(11008)),
         ("num_key_value_heads", Heads),
         ("max_position_embeddings", Int(2048)),
@@ -22,7 +22,7 @@ pub(super) const LLAMA: Architecture = Architecture {
         ("rope_theta", Float(1e4)),
         ("vocab_size", Int(32000)),
         ("head_dim", HeadDim),
-    ],
+    ]],
     tensors: &[
         rows::OUTER,
         rows::NORMS,

@@ -1,7 +1,7 @@
 //! MiniCPM: `MiniCPMForCausalLM`.
 
 use super::{super::vocabulary::policy, rows};
-use crate::model::architecture::{Architecture, BASE, Computed, Default::Bool, Key, Special};
+use crate::model::architecture::{Architecture, BASE, Computed, DefaultValue::Bool, Key, Special};
 
 /// MiniCPM 1 and 4, dense. Its class comes with the checkpoint; of its defaults only that of the output
 /// matrix counts.
@@ -10,7 +10,7 @@ pub(super) const MINICPM: Architecture = Architecture {
     gguf: "minicpm",
     classes: &["MiniCPMForCausalLM"],
     model_type: "minicpm",
-    defaults: &[("tie_word_embeddings", Bool(true))],
+    defaults: &[&[("tie_word_embeddings", Bool(true))]],
     tensors: &[
         rows::OUTER,
         rows::NORMS,

@@ -3,7 +3,7 @@
 use super::llama::LLAMA;
 use crate::model::architecture::{
     Architecture,
-    Default::{Float, HeadsIfNull, Int},
+    DefaultValue::{Float, HeadsIfNull, Int},
 };
 
 /// Mistral 7B to Nemo.
@@ -11,7 +11,7 @@ pub(super) const MISTRAL: Architecture = Architecture {
     name: "Mistral",
     classes: &["MistralForCausalLM", "MistralModel"],
     model_type: "mistral",
-    defaults: &[
+    defaults: &[&[
         ("intermediate_size", Int(14336)),
         ("num_key_value_heads", HeadsIfNull),
         ("num_key_value_heads", Int(8)),
@@ -19,6 +19,6 @@ pub(super) const MISTRAL: Architecture = Architecture {
         ("rms_norm_eps", Float(1e-6)),
         ("rope_theta", Float(1e4)),
         ("vocab_size", Int(32000)),
-    ],
+    ]],
     ..LLAMA
 };

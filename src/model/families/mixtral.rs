@@ -3,9 +3,9 @@
 use super::{llama::LLAMA, rows};
 use crate::model::architecture::{
     Architecture,
-    Default::{Float, HeadsIfNull, Int},
+    DefaultValue::{Float, HeadsIfNull, Int},
     Dim::{Embd, Expert, ExpertFf},
-    Experts, From, MoeLayers, Row,
+    Experts, MoeLayers, Row, Source,
 };
 
 /// Mixtral.
@@ -13,7 +13,7 @@ pub(crate) const MIXTRAL: Architecture = Architecture {
     name: "Mixtral",
     classes: &["MixtralForCausalLM", "MixtralModel"],
     model_type: "mixtral",
-    defaults: &[
+    defaults: &[&[
         ("intermediate_size", Int(14336)),
         ("num_key_value_heads", HeadsIfNull),
         ("num_key_value_heads", Int(8)),
@@ -23,7 +23,7 @@ pub(crate) const MIXTRAL: Architecture = Architecture {
         ("vocab_size", Int(32000)),
         ("num_local_experts", Int(8)),
         ("num_experts_per_tok", Int(2)),
-    ],
+    ]],
     experts: Some(Experts {
         count: &["num_local_experts", "num_experts"],
         used: &["num_experts_per_tok", "num_experts_per_token"],
@@ -31,25 +31,33 @@ pub(crate) const MIXTRAL: Architecture = Architecture {
         shared_ff: &[],
         layers: MoeLayers::All,
     }),
-    tensors: &[rows::OUTER, rows::NORMS, rows::ROTARY_ATTENTION, EXPERTS],
+    tensors: &[
+        rows::OUTER,
+        rows::NORMS,
+        rows::ROTARY_ATTENTION,
+        ROUTER,
+        EXPERTS,
+    ],
     ..LLAMA
 };
 
-/// Router and experts, as mergekit and transformers 4 name them, and as transformers 5 does.
+/// As mergekit and transformers 4 name it, and as transformers 5 does.
+const ROUTER: &[Row] = &[Row::made(
+    Source::Either(&[
+        Source::One("block_sparse_moe.gate.weight"),
+        Source::One("mlp.gate.weight"),
+    ]),
+    "ffn_gate_inp.weight",
+    &[Expert, Embd],
+)
+.moe()];
+
+/// Experts with a tensor for each, as mergekit and transformers 4 write them, and all in one.
 pub(super) const EXPERTS: &[Row] = &[
     Row::made(
-        From::Either(&[
-            From::One("block_sparse_moe.gate.weight"),
-            From::One("mlp.gate.weight"),
-        ]),
-        "ffn_gate_inp.weight",
-        &[Expert, Embd],
-    )
-    .moe(),
-    Row::made(
-        From::Either(&[
-            From::Each("block_sparse_moe.experts.{}.w1.weight"),
-            From::Part {
+        Source::Either(&[
+            Source::Each("block_sparse_moe.experts.{}.w1.weight"),
+            Source::Part {
                 name: "mlp.experts.gate_up_proj",
                 shape: rows::GATE_UP,
                 take: rows::GATE_HALF,
@@ -60,18 +68,18 @@ pub(super) const EXPERTS: &[Row] = &[
     )
     .moe(),
     Row::made(
-        From::Either(&[
-            From::Each("block_sparse_moe.experts.{}.w2.weight"),
-            From::One("mlp.experts.down_proj"),
+        Source::Either(&[
+            Source::Each("block_sparse_moe.experts.{}.w2.weight"),
+            Source::One("mlp.experts.down_proj"),
         ]),
         "ffn_down_exps.weight",
         &[Expert, Embd, ExpertFf],
     )
     .moe(),
     Row::made(
-        From::Either(&[
-            From::Each("block_sparse_moe.experts.{}.w3.weight"),
-            From::Part {
+        Source::Either(&[
+            Source::Each("block_sparse_moe.experts.{}.w3.weight"),
+            Source::Part {
                 name: "mlp.experts.gate_up_proj",
                 shape: rows::GATE_UP,
                 take: rows::UP_HALF,

@@ -3,7 +3,7 @@
 use super::{super::vocabulary::policy, rows};
 use crate::model::architecture::{
     Architecture, BASE,
-    Default::{Float, Heads, Int},
+    DefaultValue::{Float, Heads, Int},
     Key, Special,
 };
 
@@ -13,7 +13,7 @@ pub(super) const OLMO2: Architecture = Architecture {
     gguf: "olmo2",
     classes: &["Olmo2ForCausalLM"],
     model_type: "olmo2",
-    defaults: &[
+    defaults: &[&[
         ("vocab_size", Int(50304)),
         ("hidden_size", Int(4096)),
         ("intermediate_size", Int(11008)),
@@ -23,7 +23,7 @@ pub(super) const OLMO2: Architecture = Architecture {
         ("max_position_embeddings", Int(2048)),
         ("rms_norm_eps", Float(1e-5)),
         ("rope_theta", Float(1e4)),
-    ],
+    ]],
     tensors: &[
         rows::OUTER,
         rows::POST_NORMS,
@@ -41,18 +41,7 @@ pub(super) const OLMO3: Architecture = Architecture {
     name: "Olmo3",
     classes: &["Olmo3ForCausalLM"],
     model_type: "olmo3",
-    defaults: &[
-        ("vocab_size", Int(50304)),
-        ("hidden_size", Int(4096)),
-        ("intermediate_size", Int(11008)),
-        ("num_hidden_layers", Int(32)),
-        ("num_attention_heads", Int(32)),
-        ("num_key_value_heads", Heads),
-        ("max_position_embeddings", Int(2048)),
-        ("rms_norm_eps", Float(1e-5)),
-        ("rope_theta", Float(1e4)),
-        ("sliding_window", Int(4096)),
-    ],
+    defaults: &[OLMO2.defaults[0], &[("sliding_window", Int(4096))]],
     ..OLMO2
 };
 

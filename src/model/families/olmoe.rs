@@ -3,7 +3,7 @@
 use super::{super::vocabulary::policy, rows};
 use crate::model::architecture::{
     Architecture, BASE,
-    Default::{Float, Heads, Int},
+    DefaultValue::{Float, Heads, Int},
     Experts, Fixed, Key, MoeLayers,
 };
 
@@ -13,7 +13,7 @@ pub(super) const OLMOE: Architecture = Architecture {
     gguf: "olmoe",
     classes: &["OlmoeForCausalLM"],
     model_type: "olmoe",
-    defaults: &[
+    defaults: &[&[
         ("vocab_size", Int(50304)),
         ("hidden_size", Int(2048)),
         ("intermediate_size", Int(2048)),
@@ -25,7 +25,7 @@ pub(super) const OLMOE: Architecture = Architecture {
         ("rope_theta", Float(1e4)),
         ("num_experts_per_tok", Int(8)),
         ("num_experts", Int(64)),
-    ],
+    ]],
     experts: Some(Experts {
         count: &["num_experts", "num_local_experts"],
         used: &["num_experts_per_tok"],

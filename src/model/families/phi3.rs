@@ -3,7 +3,7 @@
 use super::{super::vocabulary::policy, rows};
 use crate::model::architecture::{
     Architecture, Computed,
-    Default::{Float, Heads, Int},
+    DefaultValue::{Float, Heads, Int},
     Dim::{Embd, Ff, Kv, Q, Sum},
     Key, ROPE_FREQ_BASE, Row, Special,
 };
@@ -14,7 +14,7 @@ pub(super) const PHI3: Architecture = Architecture {
     gguf: "phi3",
     classes: &["Phi3ForCausalLM"],
     model_type: "phi3",
-    defaults: &[
+    defaults: &[&[
         ("vocab_size", Int(32064)),
         ("hidden_size", Int(3072)),
         ("intermediate_size", Int(8192)),
@@ -27,7 +27,7 @@ pub(super) const PHI3: Architecture = Architecture {
         ("rope_theta", Float(1e4)),
         // By this 0 llama.cpp knows Phi 4.
         ("sliding_window", Int(0)),
-    ],
+    ]],
     tensors: &[rows::OUTER, rows::NORMS, LAYER],
     computed: &[Computed::RopeFactors],
     early_keys: EARLY_KEYS,

@@ -1,14 +1,15 @@
 //! Phi 3.5's Mixture of Experts: `PhiMoEForCausalLM`.
 
 use super::{
+    mixtral,
     phi3::{self, PHI3},
     rows,
 };
 use crate::model::architecture::{
     Architecture,
-    Default::{Float, HeadsIfNull, Int},
-    Dim::{Embd, Expert, ExpertFf, Vocab},
-    Experts, From, Key, MoeLayers, Row,
+    DefaultValue::{Float, HeadsIfNull, Int},
+    Dim::{Embd, Expert, Vocab},
+    Experts, Key, MoeLayers, Row, Source,
 };
 
 /// Phi 3.5 MoE: a Phi 3 with separate projections, norms of the mean and biases nearly everywhere.
@@ -18,7 +19,7 @@ pub(super) const PHI_MOE: Architecture = Architecture {
     // Microsoft's own, and that of transformers.
     classes: &["PhiMoEForCausalLM", "PhimoeForCausalLM"],
     model_type: "phimoe",
-    defaults: &[
+    defaults: &[&[
         ("vocab_size", Int(32064)),
         ("hidden_size", Int(4096)),
         ("intermediate_size", Int(6400)),
@@ -32,7 +33,7 @@ pub(super) const PHI_MOE: Architecture = Architecture {
         ("num_experts_per_tok", Int(2)),
         ("num_local_experts", Int(16)),
         ("sliding_window", Int(0)),
-    ],
+    ]],
     experts: Some(Experts {
         count: &["num_local_experts", "num_experts"],
         used: &["num_experts_per_tok", "num_experts_per_token"],
@@ -48,40 +49,25 @@ pub(super) const PHI_MOE: Architecture = Architecture {
         rows::ATTENTION,
         rows::QKV_BIASES,
         rows::ATTENTION_OUTPUT_BIAS,
-        EXPERTS,
+        ROUTER,
+        mixtral::EXPERTS,
     ],
     keys: &[phi3::KEYS, KEYS],
     ..PHI3
 };
 
-const OUTPUT_BIAS: &[Row] = &[Row::output("lm_head.bias", "output.bias", &[Vocab]).optional()];
+/// As Microsoft names it, and as transformers 5 does.
+const ROUTER: &[Row] = &[Row::made(
+    Source::Either(&[
+        Source::One("block_sparse_moe.gate.weight"),
+        Source::One("mlp.router.weight"),
+    ]),
+    "ffn_gate_inp.weight",
+    &[Expert, Embd],
+)
+.moe()];
 
-const EXPERTS: &[Row] = &[
-    Row::of(
-        "block_sparse_moe.gate.weight",
-        "ffn_gate_inp.weight",
-        &[Expert, Embd],
-    )
-    .moe(),
-    Row::made(
-        From::Each("block_sparse_moe.experts.{}.w1.weight"),
-        "ffn_gate_exps.weight",
-        &[Expert, ExpertFf, Embd],
-    )
-    .moe(),
-    Row::made(
-        From::Each("block_sparse_moe.experts.{}.w2.weight"),
-        "ffn_down_exps.weight",
-        &[Expert, Embd, ExpertFf],
-    )
-    .moe(),
-    Row::made(
-        From::Each("block_sparse_moe.experts.{}.w3.weight"),
-        "ffn_up_exps.weight",
-        &[Expert, ExpertFf, Embd],
-    )
-    .moe(),
-];
+const OUTPUT_BIAS: &[Row] = &[Row::output("lm_head.bias", "output.bias", &[Vocab]).optional()];
 
 /// What its class adds to Phi 3's keys.
 const KEYS: &[Key] = &[

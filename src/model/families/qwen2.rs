@@ -3,7 +3,7 @@
 use super::{super::vocabulary::policy, rows};
 use crate::model::architecture::{
     Architecture,
-    Default::{Float, HeadsIfNull, Int},
+    DefaultValue::{Float, HeadsIfNull, Int},
 };
 
 /// Qwen 2 and 2.5, and the distillates of DeepSeek R1.
@@ -12,7 +12,7 @@ pub(super) const QWEN2: Architecture = Architecture {
     gguf: "qwen2",
     classes: &["Qwen2ForCausalLM", "Qwen2Model"],
     model_type: "qwen2",
-    defaults: &[
+    defaults: &[&[
         ("vocab_size", Int(151_936)),
         ("hidden_size", Int(4096)),
         ("intermediate_size", Int(22016)),
@@ -23,7 +23,7 @@ pub(super) const QWEN2: Architecture = Architecture {
         ("max_position_embeddings", Int(32768)),
         ("rms_norm_eps", Float(1e-6)),
         ("rope_theta", Float(1e4)),
-    ],
+    ]],
     tensors: &[
         rows::OUTER,
         rows::NORMS,

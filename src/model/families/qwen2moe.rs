@@ -3,7 +3,7 @@
 use super::{super::vocabulary::policy, rows};
 use crate::model::architecture::{
     Architecture, BASE,
-    Default::{Float, Int},
+    DefaultValue::{Float, Int},
     Dim::{Embd, N, SharedFf},
     Experts, Key, MoeLayers, Row,
 };
@@ -14,7 +14,7 @@ pub(crate) const QWEN2_MOE: Architecture = Architecture {
     gguf: "qwen2moe",
     classes: &["Qwen2MoeForCausalLM"],
     model_type: "qwen2_moe",
-    defaults: &[
+    defaults: &[&[
         ("vocab_size", Int(151_936)),
         ("hidden_size", Int(2048)),
         ("intermediate_size", Int(5632)),
@@ -29,7 +29,7 @@ pub(crate) const QWEN2_MOE: Architecture = Architecture {
         ("shared_expert_intermediate_size", Int(5632)),
         ("num_experts_per_tok", Int(4)),
         ("num_experts", Int(60)),
-    ],
+    ]],
     experts: Some(Experts {
         // transformers 5 writes the first, and the other is there with its default then.
         count: &["num_local_experts", "num_experts"],

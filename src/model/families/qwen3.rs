@@ -3,7 +3,7 @@
 use super::{qwen2::QWEN2, rows};
 use crate::model::architecture::{
     Architecture,
-    Default::{Float, HeadsIfNull, Int},
+    DefaultValue::{Float, HeadsIfNull, Int},
 };
 
 /// Qwen 3, dense.
@@ -12,7 +12,7 @@ pub(super) const QWEN3: Architecture = Architecture {
     gguf: "qwen3",
     classes: &["Qwen3ForCausalLM", "Qwen3Model"],
     model_type: "qwen3",
-    defaults: &[
+    defaults: &[&[
         ("vocab_size", Int(151_936)),
         ("hidden_size", Int(4096)),
         ("intermediate_size", Int(22016)),
@@ -24,7 +24,7 @@ pub(super) const QWEN3: Architecture = Architecture {
         ("max_position_embeddings", Int(32768)),
         ("rms_norm_eps", Float(1e-6)),
         ("rope_theta", Float(1e4)),
-    ],
+    ]],
     tensors: &[
         rows::OUTER,
         rows::NORMS,

@@ -3,7 +3,7 @@
 use super::{super::vocabulary::policy, qwen2moe, rows};
 use crate::model::architecture::{
     Architecture, BASE,
-    Default::{Float, HeadsIfNull, Int},
+    DefaultValue::{Float, HeadsIfNull, Int},
     Experts, MoeLayers,
 };
 
@@ -13,7 +13,7 @@ pub(crate) const QWEN3_MOE: Architecture = Architecture {
     gguf: "qwen3moe",
     classes: &["Qwen3MoeForCausalLM"],
     model_type: "qwen3_moe",
-    defaults: &[
+    defaults: &[&[
         ("vocab_size", Int(151_936)),
         ("hidden_size", Int(2048)),
         ("intermediate_size", Int(6144)),
@@ -28,7 +28,7 @@ pub(crate) const QWEN3_MOE: Architecture = Architecture {
         ("moe_intermediate_size", Int(768)),
         ("num_experts_per_tok", Int(8)),
         ("num_experts", Int(128)),
-    ],
+    ]],
     experts: Some(Experts {
         // transformers 5 writes the first, and the other is there with its default then.
         count: &["num_local_experts", "num_experts"],

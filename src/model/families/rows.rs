@@ -4,7 +4,7 @@ use super::super::architecture::{
     Dim::{
         self, Embd, Expert, ExpertFf, Ff, HeadDim, HeadsKv, Kv, Q, QOfGroup, SharedFf, Sum, Vocab,
     },
-    From, Row, Take,
+    Row, Source, Take,
 };
 
 /// Embedding, last norm, and the output matrix, which is absent where the output is the embedding.
@@ -166,9 +166,9 @@ pub(super) const GATE_UP: &[Dim] = &[Expert, Sum(&[ExpertFf, ExpertFf]), Embd];
 /// the gate stands before the up projection, as transformers 5 does.
 pub(super) const EXPERTS: &[Row] = &[
     Row::made(
-        From::Either(&[
-            From::Each("mlp.experts.{}.gate_proj.weight"),
-            From::Part {
+        Source::Either(&[
+            Source::Each("mlp.experts.{}.gate_proj.weight"),
+            Source::Part {
                 name: "mlp.experts.gate_up_proj",
                 shape: GATE_UP,
                 take: GATE_HALF,
@@ -179,9 +179,9 @@ pub(super) const EXPERTS: &[Row] = &[
     )
     .moe(),
     Row::made(
-        From::Either(&[
-            From::Each("mlp.experts.{}.up_proj.weight"),
-            From::Part {
+        Source::Either(&[
+            Source::Each("mlp.experts.{}.up_proj.weight"),
+            Source::Part {
                 name: "mlp.experts.gate_up_proj",
                 shape: GATE_UP,
                 take: UP_HALF,
@@ -192,32 +192,10 @@ pub(super) const EXPERTS: &[Row] = &[
     )
     .moe(),
     Row::made(
-        From::Either(&[
-            From::Each("mlp.experts.{}.down_proj.weight"),
-            From::One("mlp.experts.down_proj"),
+        Source::Either(&[
+            Source::Each("mlp.experts.{}.down_proj.weight"),
+            Source::One("mlp.experts.down_proj"),
         ]),
-        "ffn_down_exps.weight",
-        &[Expert, Embd, ExpertFf],
-    )
-    .moe(),
-];
-
-/// Experts in a tensor each, and no other layout.
-pub(super) const EXPERTS_EACH: &[Row] = &[
-    Row::made(
-        From::Each("mlp.experts.{}.gate_proj.weight"),
-        "ffn_gate_exps.weight",
-        &[Expert, ExpertFf, Embd],
-    )
-    .moe(),
-    Row::made(
-        From::Each("mlp.experts.{}.up_proj.weight"),
-        "ffn_up_exps.weight",
-        &[Expert, ExpertFf, Embd],
-    )
-    .moe(),
-    Row::made(
-        From::Each("mlp.experts.{}.down_proj.weight"),
         "ffn_down_exps.weight",
         &[Expert, Embd, ExpertFf],
     )

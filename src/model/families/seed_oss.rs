@@ -3,7 +3,7 @@
 use super::{super::vocabulary::policy, rows};
 use crate::model::architecture::{
     Architecture,
-    Default::{Bool, Float, HeadsIfNull, Int},
+    DefaultValue::{Bool, Float, HeadsIfNull, Int},
     Dim::{Embd, Kv, Q},
     Row,
 };
@@ -14,7 +14,7 @@ pub(super) const SEED_OSS: Architecture = Architecture {
     gguf: "seed_oss",
     classes: &["SeedOssForCausalLM"],
     model_type: "seed_oss",
-    defaults: &[
+    defaults: &[&[
         ("vocab_size", Int(155_136)),
         ("hidden_size", Int(4096)),
         ("intermediate_size", Int(27648)),
@@ -27,7 +27,7 @@ pub(super) const SEED_OSS: Architecture = Architecture {
         ("rope_theta", Float(1e4)),
         ("head_dim", Int(128)),
         ("attention_bias", Bool(true)),
-    ],
+    ]],
     tensors: &[rows::OUTER, NORMS, rows::ATTENTION, BIASES, rows::FFN],
     tokenizer: policy::SEED_OSS,
     ..Architecture::COMMON

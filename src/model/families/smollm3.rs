@@ -3,7 +3,7 @@
 use super::{super::vocabulary::policy, llama::LLAMA};
 use crate::model::architecture::{
     Architecture,
-    Default::{Bool, Float, HeadsIfNull, Int},
+    DefaultValue::{Bool, Float, HeadsIfNull, Int},
 };
 
 /// SmolLM 3. Which layers are without positions is fixed in llama.cpp: every fourth.
@@ -12,7 +12,7 @@ pub(super) const SMOLLM3: Architecture = Architecture {
     gguf: "smollm3",
     classes: &["SmolLM3ForCausalLM"],
     model_type: "smollm3",
-    defaults: &[
+    defaults: &[&[
         ("vocab_size", Int(128_256)),
         ("hidden_size", Int(2048)),
         ("intermediate_size", Int(11008)),
@@ -24,7 +24,7 @@ pub(super) const SMOLLM3: Architecture = Architecture {
         ("rms_norm_eps", Float(1e-6)),
         ("rope_theta", Float(2e6)),
         ("tie_word_embeddings", Bool(true)),
-    ],
+    ]],
     tokenizer: policy::SMOLLM3,
     ..LLAMA
 };

@@ -3,9 +3,9 @@
 use super::{super::vocabulary::policy, rows};
 use crate::model::architecture::{
     Architecture, CONTEXT_LENGTH,
-    Default::{Bool, Float, Int},
+    DefaultValue::{Bool, Float, Int},
     Dim::{Embd, HeadDim, Heads, HeadsKv, Kv, Q},
-    From, Key, Row, Special,
+    Key, Row, Source, Special,
 };
 
 /// StableLM and StableLM 2.
@@ -14,7 +14,7 @@ pub(super) const STABLELM: Architecture = Architecture {
     gguf: "stablelm",
     classes: &["StableLmForCausalLM"],
     model_type: "stablelm",
-    defaults: &[
+    defaults: &[&[
         ("vocab_size", Int(50304)),
         ("intermediate_size", Int(6912)),
         ("hidden_size", Int(2560)),
@@ -26,7 +26,7 @@ pub(super) const STABLELM: Architecture = Architecture {
         ("rope_theta", Float(1e4)),
         ("partial_rotary_factor", Float(0.25)),
         ("use_parallel_residual", Bool(false)),
-    ],
+    ]],
     ignored: &["head_dim"],
     tensors: &[
         rows::OUTER,
@@ -65,13 +65,13 @@ const BIASES: &[Row] = &[
 /// Norms of queries and keys, another for each head.
 const HEAD_NORMS: &[Row] = &[
     Row::made(
-        From::Each("self_attn.q_layernorm.norms.{}.weight"),
+        Source::Each("self_attn.q_layernorm.norms.{}.weight"),
         "attn_q_norm.weight",
         &[Heads, HeadDim],
     )
     .needed_if("qk_layernorm"),
     Row::made(
-        From::Each("self_attn.k_layernorm.norms.{}.weight"),
+        Source::Each("self_attn.k_layernorm.norms.{}.weight"),
         "attn_k_norm.weight",
         &[HeadsKv, HeadDim],
     )

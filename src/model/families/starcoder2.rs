@@ -3,7 +3,7 @@
 use super::{super::vocabulary::policy, rows};
 use crate::model::architecture::{
     Architecture,
-    Default::{Bool, Float, Int},
+    DefaultValue::{Bool, Float, Int},
     Dim::{Embd, Ff, Kv, Q},
     Row,
 };
@@ -14,7 +14,7 @@ pub(super) const STARCODER2: Architecture = Architecture {
     gguf: "starcoder2",
     classes: &["Starcoder2ForCausalLM"],
     model_type: "starcoder2",
-    defaults: &[
+    defaults: &[&[
         ("vocab_size", Int(49152)),
         ("hidden_size", Int(3072)),
         ("intermediate_size", Int(12288)),
@@ -26,7 +26,7 @@ pub(super) const STARCODER2: Architecture = Architecture {
         ("rope_theta", Float(1e4)),
         ("use_bias", Bool(true)),
         ("tie_word_embeddings", Bool(true)),
-    ],
+    ]],
     tensors: &[
         rows::OUTER,
         rows::NORMS,

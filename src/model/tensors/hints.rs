@@ -13,7 +13,7 @@ use super::{
 use crate::{
     gguf::shown,
     model::{
-        architecture::{Architecture, From, Layers, Place, Presence, Row},
+        architecture::{Architecture, Layers, Place, Presence, Row, Source},
         families,
     },
 };
@@ -278,8 +278,8 @@ fn is_of(family: &Architecture, place: Place, name: &str) -> bool {
 
 /// Whether a row has a tensor of this name, without what it begins with.
 fn is_of_row(row: &Row, name: &str) -> bool {
-    let is = |from: &From| match from {
-        From::Each(pattern) => pattern.split_once("{}").is_some_and(|(before, behind)| {
+    let is = |from: &Source| match from {
+        Source::Each(pattern) => pattern.split_once("{}").is_some_and(|(before, behind)| {
             let number = name
                 .strip_prefix(before)
                 .and_then(|n| n.strip_suffix(behind));

@@ -7,7 +7,7 @@ use crate::{
     gguf::shown,
     model::{
         ModelConfig,
-        architecture::{Dim, From, Lengths, Place, Presence, Row, Take},
+        architecture::{Dim, Lengths, Place, Presence, Row, Source, Take},
     },
     source::{Checkpoint, Dtype, SourceTensor},
 };
@@ -97,7 +97,7 @@ impl<'a> Mapper<'a> {
             target,
         } = placed;
         let layouts = row.from.layouts();
-        let is_there = |from: &&From| self.has(&first_name(from, source));
+        let is_there = |from: &&Source| self.has(&first_name(from, source));
         let found = layouts.iter().find(is_there);
         let is_absent = match row.presence {
             Presence::Needed => false,
@@ -148,18 +148,18 @@ impl<'a> Mapper<'a> {
     fn parts(
         &mut self,
         placed: Placed<'_>,
-        from: &From,
+        from: &Source,
         shape: &[u64],
     ) -> Result<Vec<Part>, TensorError> {
         let Placed { row, source, .. } = placed;
         match from {
-            From::One(name) => {
+            Source::One(name) => {
                 let name = format!("{source}{name}");
                 let tensor = self.take(&name, shape, row.shape)?;
                 let rows = rows_of(shape, row.rotary);
                 Ok(vec![self.part(&name, tensor, 0, rows, rows)?])
             }
-            From::Each(name) => {
+            Source::Each(name) => {
                 let (count, shape) = (shape[0], &shape[1..]);
                 (0..count)
                     .map(|i| {
@@ -170,7 +170,7 @@ impl<'a> Mapper<'a> {
                     })
                     .collect()
             }
-            From::Part { name, shape, take } => {
+            Source::Part { name, shape, take } => {
                 let name = format!("{source}{name}");
                 let whole = Dim::all(shape, &self.lengths).unwrap_or_default();
                 let tensor = self.take(&name, &whole, shape)?;
@@ -182,7 +182,7 @@ impl<'a> Mapper<'a> {
                 }
                 Ok(parts)
             }
-            From::Either(_) => Ok(Vec::new()),
+            Source::Either(_) => Ok(Vec::new()),
         }
     }
 
@@ -290,11 +290,11 @@ fn rows_of(shape: &[u64], is_column: bool) -> u64 {
 }
 
 /// The name of the first tensor of a layout.
-pub(super) fn first_name(from: &From, source: &str) -> String {
+pub(super) fn first_name(from: &Source, source: &str) -> String {
     let name = match from {
-        From::One(name) | From::Part { name, .. } => (*name).to_owned(),
-        From::Each(name) => name.replace("{}", "0"),
-        From::Either(_) => String::new(),
+        Source::One(name) | Source::Part { name, .. } => (*name).to_owned(),
+        Source::Each(name) => name.replace("{}", "0"),
+        Source::Either(_) => String::new(),
     };
     format!("{source}{name}")
 }
