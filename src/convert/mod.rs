@@ -40,7 +40,7 @@ use crate::{
 
 /// Version of what conversions write: raised when the same source and wishes make other bytes than before,
 /// so that models that are kept are made anew.
-pub const OUTPUT_VERSION: u32 = 1;
+pub const OUTPUT_VERSION: u32 = 2;
 
 /// An opened source and the plan of its GGUF.
 #[derive(Debug)]

@@ -40,6 +40,27 @@ fn is_what_the_snapshot_shows() {
     );
 }
 
+/// README's table names the families that are compared with llama.cpp, and no others.
+#[test]
+fn is_what_the_readme_lists() {
+    let readme = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
+    let (_, table) = readme.split_once("| family | architecture |").unwrap();
+    let table = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let listed: Vec<(String, String)> = table
+        .map(|line| {
+            let mut cells = line.split('|').skip(1).map(|cell| cell.trim().to_owned());
+            (cells.next().unwrap(), cells.next().unwrap())
+        })
+        .collect();
+    let mut families = families::ALL.to_vec();
+    families.sort_unstable_by_key(|family| family.name.to_lowercase());
+    let known: Vec<_> = families
+        .iter()
+        .map(|family| (family.name.to_owned(), family.gguf.to_owned()))
+        .collect();
+    assert_eq!(listed, known);
+}
+
 #[test]
 fn has_no_row_that_no_recipe_reaches() {
     let mut reached = BTreeSet::new();
