@@ -45,7 +45,10 @@ fn is_what_the_snapshot_shows() {
 fn is_what_the_readme_lists() {
     let readme = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"));
     let (_, table) = readme.split_once("| family | architecture |").unwrap();
-    let table = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let table = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
     let listed: Vec<(String, String)> = table
         .map(|line| {
             let mut cells = line.split('|').skip(1).map(|cell| cell.trim().to_owned());
