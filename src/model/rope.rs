@@ -9,7 +9,7 @@ pub(super) use factors::rope_factors;
 use serde_json::Value;
 
 use super::{
-    architecture::Architecture,
+    architecture::{Architecture, Computed, KeyValue, Special},
     config::{ConfigError, positive_f32},
 };
 use crate::gguf::{Value as GgufValue, shown};
@@ -127,16 +127,29 @@ impl RopeScaling {
             Ok(found.map_or(default, |n| n as u32))
         };
         let name = kind.as_str().map(str::to_ascii_lowercase);
-        let name = name.as_deref();
-        if factors::takes_no_other(architecture)
-            && !matches!(name, Some("default" | "longrope" | "su"))
-        {
-            let expected = "`longrope`, the only one that llama.cpp has for this model";
-            return Err(ConfigError::value(
-                &format!("{place}.{key}"),
-                kind,
-                expected,
-            ));
+        let taken = taken_by(architecture);
+        let unknown = || ConfigError::Value {
+            key: format!("{place}.{key}"),
+            found: match kind {
+                Value::String(kind) => format!("`{}`", shown(kind)),
+                other => shown(&other.to_string()),
+            },
+            expected: match &taken[..] {
+                [one] => format!(
+                    "`{one}`: llama.cpp has no scaling for a {}",
+                    architecture.name
+                ),
+                [rest @ .., last] => format!("`{}` or `{last}`", rest.join("`, `")),
+                [] => String::new(),
+            },
+        };
+        // Its name in the first models that had it.
+        let name = match name.as_deref() {
+            Some("su") => Some("longrope"),
+            name => name,
+        };
+        if !name.is_some_and(|name| taken.contains(&name)) {
+            return Err(unknown());
         }
         match name {
             Some("default") => Ok(Self::None),
@@ -168,18 +181,11 @@ impl RopeScaling {
                 }),
                 None => Ok(Self::Dynamic),
             },
-            Some("longrope" | "su") if factors::are_taken(architecture) => Ok(Self::LongRope {
+            Some("longrope") => Ok(Self::LongRope {
                 long: factors::list(rope, place, "long_factor")?,
                 short: factors::list(rope, place, "short_factor")?,
             }),
-            _ => Err(ConfigError::Value {
-                key: format!("{place}.{key}"),
-                found: match kind {
-                    Value::String(kind) => format!("`{}`", shown(kind)),
-                    other => shown(&other.to_string()),
-                },
-                expected: "`default`, `linear`, `llama3`, `yarn` or `dynamic`".into(),
-            }),
+            _ => Err(unknown()),
         }
     }
 
@@ -232,6 +238,21 @@ impl RopeScaling {
         }
         key_values
     }
+}
+
+/// The scalings that an architecture has keys or a tensor for, by config.json's names. Others would be
+/// lost, and the model another one.
+fn taken_by(architecture: &Architecture) -> Vec<&'static str> {
+    let mut keys = architecture.keys.iter().copied().flatten();
+    let has_keys = keys.any(|key| matches!(key.value, KeyValue::Special(Special::RopeScaling)));
+    let computes = |computed| architecture.computed.contains(&computed);
+    let mut taken = vec!["default"];
+    taken.extend(has_keys.then_some("linear"));
+    taken.extend(computes(Computed::RopeFrequencies).then_some("llama3"));
+    taken.extend(has_keys.then_some("yarn"));
+    taken.extend(has_keys.then_some("dynamic"));
+    taken.extend(computes(Computed::RopeFactors).then_some("longrope"));
+    taken
 }
 
 /// `rope_parameters` or `rope_scaling`, whichever is there, the former first.

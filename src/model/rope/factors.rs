@@ -3,10 +3,7 @@
 use serde_json::Value;
 
 use super::RopeScaling;
-use crate::model::{
-    architecture::{Architecture, Computed, KeyValue, Special},
-    config::{ConfigError, ModelConfig},
-};
+use crate::model::config::{ConfigError, ModelConfig};
 
 impl RopeScaling {
     /// What attention is scaled by where there are factors for long and short texts, as the reference
@@ -61,18 +58,6 @@ pub(in crate::model) fn rope_factors(
         ("rope_factors_long.weight", long.clone()),
         ("rope_factors_short.weight", short.clone()),
     ])
-}
-
-/// Whether the architecture's models have lists of factors, and no keys for another scaling.
-pub(super) fn takes_no_other(architecture: &Architecture) -> bool {
-    let mut keys = architecture.keys.iter().copied().flatten();
-    are_taken(architecture)
-        && !keys.any(|key| matches!(key.value, KeyValue::Special(Special::RopeScaling)))
-}
-
-/// Whether the architecture's models have lists of factors.
-pub(super) fn are_taken(architecture: &Architecture) -> bool {
-    architecture.computed.contains(&Computed::RopeFactors)
 }
 
 /// The longest list of factors we read.

@@ -114,3 +114,46 @@ fn what_is_not_known_is_refused_by_name() {
         assert_eq!(read(nothing), Ok(RopeScaling::None));
     }
 }
+
+#[test]
+fn a_scaling_that_would_be_lost_is_refused() {
+    let read = |family: &str, kind: &str| {
+        let config = json!({"rope_scaling": {
+            "type": kind, "factor": 2.0, "long_factor": [1.0], "short_factor": [1.0],
+        }});
+        let family = families::named(family).unwrap();
+        let read = RopeScaling::from_json(&config, 4096, family);
+        read.map_err(|error| error.to_string())
+    };
+    for (family, kind, expected) in [
+        (
+            "StableLM",
+            "linear",
+            "`rope_scaling.type` is `linear`, expected `default`: llama.cpp has no scaling for a StableLM",
+        ),
+        (
+            "Qwen2",
+            "llama3",
+            "`rope_scaling.type` is `llama3`, expected `default`, `linear`, `yarn` or `dynamic`",
+        ),
+        (
+            "Phi3",
+            "yarn",
+            "`rope_scaling.type` is `yarn`, expected `default` or `longrope`",
+        ),
+    ] {
+        assert!(
+            read(family, kind).unwrap_err().contains(expected),
+            "{family}"
+        );
+    }
+    for (family, kind) in [
+        ("StableLM", "default"),
+        ("Qwen2", "yarn"),
+        ("Exaone4", "llama3"),
+        ("Phi3", "su"),
+        ("MiniCPM", "longrope"),
+    ] {
+        assert!(read(family, kind).is_ok(), "{family} {kind}");
+    }
+}
