@@ -143,7 +143,7 @@ impl Imatrix {
             ),
         ] {
             if !names.is_empty() {
-                notes.push(format!("{what}: {}", names.join(", ")));
+                notes.push(format!("{what}: {}", listed(&names)));
             }
         }
         Ok(notes)
@@ -215,9 +215,17 @@ impl Zeros {
     }
 }
 
-fn listed(numbers: &[usize]) -> String {
-    let numbers: Vec<String> = numbers.iter().map(usize::to_string).collect();
-    numbers.join(", ")
+/// How many are listed: a large model has thousands of experts.
+const MAX_LISTED: usize = 12;
+
+/// The first of them, and how many more there are.
+fn listed<T: ToString>(all: &[T]) -> String {
+    let first: Vec<String> = all.iter().take(MAX_LISTED).map(T::to_string).collect();
+    let first = first.join(", ");
+    match all.len().saturating_sub(MAX_LISTED) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
 }
 
 /// Whether importance changes the blocks of this type. Q8_0 has one scale in a block, which is not

@@ -67,7 +67,7 @@ fn given_a_file(path: &Path) -> String {
     let ends = |end: &str| name.to_ascii_lowercase().ends_with(end);
     if ends(".gguf") {
         return "it is a GGUF file: `swallow-gguf quantize` changes its types, `swallow-gguf run` \
-                runs it"
+                runs it, `swallow-gguf diff` holds it against another"
             .into();
     }
     if ends(".yml") || ends(".yaml") {

@@ -3,7 +3,7 @@
 use std::{fs, process::Stdio, time::Duration};
 
 use swallow_gguf::{
-    convert::{CheckpointOptions, CheckpointSource, Conversion},
+    convert::{CheckpointOptions, CheckpointSource, Conversion, OUTPUT_VERSION},
     file_type::FileType,
     plan::{ConversionPlan, Fitting},
     store::{choice, fingerprint},
@@ -149,7 +149,7 @@ fn a_model_of_another_version_is_converted_anew() {
     home.runs("Moe", &[]);
     let record = home.file().with_file_name("entry.json");
     let text = fs::read_to_string(&record).unwrap();
-    let other = text.replace("\"version\": 1", "\"version\": 0");
+    let other = text.replace(&format!("\"version\": {OUTPUT_VERSION}"), "\"version\": 0");
     assert_ne!(text, other);
     fs::write(&record, other).unwrap();
     let said = home.runs("Moe", &[]);

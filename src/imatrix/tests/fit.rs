@@ -150,6 +150,23 @@ fn shared_experts_fused_stacks_and_fused_attention_have_entries_of_their_own() {
 }
 
 #[test]
+fn of_many_names_the_first_are_noted() {
+    let tensor = |i: usize| {
+        let name = format!("blk.{i}.attn_q.weight");
+        TensorInfo::new(name, vec![256, 256], GgmlType::Q4_K).unwrap()
+    };
+    let model: Vec<_> = (0..40).map(tensor).collect();
+    let notes = matrix(&[("blk.0.attn_q", &[0.5; 256])])
+        .check(&model)
+        .unwrap();
+    assert!(
+        notes[0].contains("no entry: blk.1.attn_q.weight, blk.2.")
+            && notes[0].ends_with(", blk.12.attn_q.weight and 27 more"),
+        "{notes:?}"
+    );
+}
+
+#[test]
 fn importances_of_nothing_but_0_are_noted_with_their_places() {
     // Two experts of `ffn_down_exps` have rows of 512.
     let known = |columns: usize| vec![0.5; columns];
