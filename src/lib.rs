@@ -1,5 +1,5 @@
-//! A bf16 Mixture-of-Experts checkpoint goes in, a quantized GGUF comes out in one pass, and one
-//! talks to it.
+//! A bf16 checkpoint goes in, dense or a Mixture of Experts, a quantized GGUF comes out in one pass,
+//! and one talks to it.
 //!
 //! The modules, in the order that data takes:
 //!
@@ -7,7 +7,7 @@
 //! - [`source`]: a checkpoint folder, its config and the tensors of its safetensors shards
 //! - [`imatrix`]: how much each column of a tensor matters, as llama-imatrix measures it
 //! - [`merge`]: dense models and a recipe, as the checkpoint of the mixture they make
-//! - [`model`]: hyper-parameters, tensor names, vocabulary and metadata
+//! - [`model`]: the families of models; hyper-parameters, tensor names, vocabulary and metadata
 //! - [`file_kind`]: what a file is that is not what its name says
 //! - [`file_type`], [`mix`], [`plan`]: which type each tensor gets, and where it will lie
 //! - [`convert`]: executes the plan in one pass

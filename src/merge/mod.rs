@@ -6,7 +6,7 @@
 //! then the same checkpoint to the byte, so that converting it gives the same GGUF.
 //!
 //! - [`recipe`]: mergekit-moe's YAML
-//! - `output`: the family of mixtures that is made
+//! - `output`, `choice`: the family of mixtures that is made
 //! - `parents`, `reference`, `agree`: the models it names, where they are, and what they must have in
 //!   common
 //! - `vocabulary`: the base's, or the union of all
@@ -23,6 +23,7 @@
 mod agree;
 mod card;
 mod checkpoint;
+mod choice;
 mod config;
 mod conversion;
 mod error;

@@ -1,5 +1,6 @@
 //! What a checkpoint is: `config.json` → hyper-parameters, names → tensors, tokenizer files →
-//! vocabulary, model card → metadata.
+//! vocabulary, model card → metadata. What differs between families of models is data, in [`families`],
+//! in the words of [`architecture`].
 
 pub mod architecture;
 mod card;
