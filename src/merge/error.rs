@@ -89,6 +89,18 @@ pub enum MergeError {
         /// What it is.
         family: &'static str,
     },
+    /// The base's positions cannot be stretched as they are in what is made.
+    #[error(
+        "the base `{base}` has the rope scaling `{scaling}`, which llama.cpp does not have for a {output}: write `architecture: mixtral` for a Mixtral, which has it"
+    )]
+    RopeScaling {
+        /// As the recipe names it.
+        base: String,
+        /// The scaling, by its name in config.json.
+        scaling: &'static str,
+        /// What is to be made.
+        output: &'static str,
+    },
     /// A shared expert where there is no place for one.
     #[error(
         "a {output} has no shared expert: take `shared_experts` out of the recipe, and name the model under `experts`{instead}"

@@ -170,6 +170,14 @@ impl Merge {
             &parents,
         )?;
         parents.require_biases_of(output)?;
+        let base = parents.base();
+        if !base.config.rope_scaling.is_taken_by(output.architecture()) {
+            return Err(MergeError::RopeScaling {
+                base: base.reference.clone(),
+                scaling: base.config.rope_scaling.name(),
+                output: output.name(),
+            });
+        }
         if output.has_shared_expert() {
             recipe.require_shared_prompts(path)?;
         }

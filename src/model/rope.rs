@@ -189,6 +189,23 @@ impl RopeScaling {
         }
     }
 
+    /// Its name in config.json.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::None => "default",
+            Self::Linear { .. } => "linear",
+            Self::Llama3 { .. } => "llama3",
+            Self::Yarn { .. } => "yarn",
+            Self::Dynamic | Self::Alpha { .. } => "dynamic",
+            Self::LongRope { .. } => "longrope",
+        }
+    }
+
+    /// Whether an architecture has keys or a tensor for it.
+    pub fn is_taken_by(&self, architecture: &Architecture) -> bool {
+        taken_by(architecture).contains(&self.name())
+    }
+
     /// What a user should know of what is written for it.
     pub fn note(&self) -> Option<String> {
         match self {

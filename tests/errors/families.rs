@@ -115,6 +115,9 @@ pub(super) fn errors(list: &mut Section) {
         ("ernie4_5_moe", "half of the shared experts", |recipe| {
             remove(recipe, "shared_experts.up_proj");
         }),
+        ("ernie4_5_moe", "half of what is left out", |recipe| {
+            remove(recipe, "mtp_linear_proj");
+        }),
         (
             "ernie4_5_moe",
             "shared experts that config.json denies",

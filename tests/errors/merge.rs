@@ -35,6 +35,7 @@ variants!(MergeError {
     Family,
     Families,
     OtherOutput,
+    RopeScaling,
     NoSharedExpert,
     SharedExperts,
     Bias,
@@ -225,6 +226,15 @@ fn parents(list: &mut Section, dir: &Path) {
         "a shared expert without a place",
         failed(dir, "./two", "shared_experts: [{source_model: ./two}]"),
     );
+    let llama3 = json!({"rope_type": "llama3", "factor": 8.0});
+    configure(&dir.join("one"), "rope_scaling", llama3);
+    let shared =
+        "architecture: qwen2\nshared_experts: [{source_model: ./two, positive_prompts: [a]}]";
+    list.add(
+        "a rope scaling that the mixture has not",
+        failed(dir, "./two", shared),
+    );
+    configure(&dir.join("one"), "rope_scaling", Json::Null);
     configure(&copy(dir, "gelu"), "hidden_act", json!("gelu"));
     list.add("another activation", failed(dir, "./gelu", ""));
     configure(

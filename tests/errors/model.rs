@@ -31,6 +31,7 @@ variants!(TensorError {
     Shape,
     Type,
     SlowPattern,
+    Half,
     NotZero,
     Read,
 } hands_on {

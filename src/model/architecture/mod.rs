@@ -43,7 +43,8 @@ pub struct Architecture {
     pub experts: Option<Experts>,
     /// The tensors.
     pub tensors: &'static [&'static [Row]],
-    /// Pieces of the names of tensors that are left out without a word: llama.cpp has no use for them.
+    /// Pieces of the names of a part that is left out, because llama.cpp has no use for it. All of them are
+    /// found in a checkpoint, or none.
     pub left_out: &'static [&'static str],
     /// Ends of the names of tensors that must be all zeros, and are left out: llama.cpp does without them.
     pub zero: &'static [&'static str],

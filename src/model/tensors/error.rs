@@ -59,6 +59,20 @@ pub enum TensorError {
         /// What the shard's header says.
         found: String,
     },
+    /// A part of the model that is left out is there by half.
+    #[error(
+        "tensor `{tensor}` in `{path}` is of a part that llama.cpp does without, and nothing of its `{missing}` is there: is the checkpoint whole? `--skip-tensor '{pieces}'` leaves it out all the same"
+    )]
+    Half {
+        /// Its name.
+        tensor: String,
+        /// The shard.
+        path: String,
+        /// A pattern of all that the part's names have in them.
+        pieces: String,
+        /// What the names of the tensors that are missing have in them.
+        missing: &'static str,
+    },
     /// A tensor that the model does without is more than zeros.
     #[error(
         "tensor `{tensor}` in `{path}` has the weight {found}, expected zeros: llama.cpp does without it, and so would change the model (`--skip-tensor` leaves it out all the same)"

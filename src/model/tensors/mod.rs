@@ -168,8 +168,9 @@ pub fn map(config: &ModelConfig, checkpoint: &Checkpoint) -> Result<Vec<ModelTen
     for layer in 0..config.n_layer {
         mapper.layer(layer)?;
     }
-    let used = &mapper.used;
     let left_out = config.architecture.left_out;
+    require_whole(left_out, checkpoint)?;
+    let used = &mapper.used;
     let ends = config.architecture.zero;
     let is_zero = |name: &str| !used.contains(name) && ends.iter().any(|end| name.ends_with(end));
     for (name, tensor) in &checkpoint.tensors {
@@ -210,6 +211,28 @@ pub fn computed(config: &ModelConfig) -> Result<Vec<ModelTensor>, ConfigError> {
         }
     }
     Ok(out)
+}
+
+/// Fails where some of the pieces of a part that is left out are found in the names, and some are not.
+fn require_whole(
+    pieces: &'static [&'static str],
+    checkpoint: &Checkpoint,
+) -> Result<(), TensorError> {
+    let first_of = |piece: &&str| {
+        let mut tensors = checkpoint.tensors.iter();
+        tensors.find(|(name, _)| name.contains(*piece))
+    };
+    let there = pieces.iter().find_map(first_of);
+    let missing = pieces.iter().find(|piece| first_of(piece).is_none());
+    match (there, missing) {
+        (Some((name, tensor)), Some(missing)) => Err(TensorError::Half {
+            tensor: shown(name),
+            path: mapper::shard_name(checkpoint, tensor),
+            pieces: pieces.join("|"),
+            missing,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// The name of a checkpoint's token embedding.
