@@ -1,5 +1,7 @@
 //! The values of config.json: by all names that they go by, and with the defaults of the class.
 
+use std::ops::RangeInclusive;
+
 use serde_json::{Map, Value, json};
 
 use super::ConfigError;
@@ -11,8 +13,13 @@ use crate::model::{
 /// The largest size we take: far above any model, far below what overflows when multiplied.
 const MAX_SIZE: u64 = 1 << 28;
 
-/// The longest list of numbers we read: more than any model has layers or rotary frequencies.
-const MAX_LIST: usize = 1 << 12;
+/// The most layers we take, several times what llama.cpp does: what is kept for each of them before a
+/// tensor is found to be missing takes no room.
+const MAX_LAYERS: u64 = 1 << 12;
+
+/// The longest list of numbers we read: as many as there may be layers, and more than any model has
+/// rotary frequencies.
+const MAX_LIST: usize = MAX_LAYERS as usize;
 
 /// Other names of keys, as other model classes have them. They are read where ours are not there.
 const ALIASES: [(&str, &[&str]); 7] = [
@@ -119,7 +126,7 @@ impl Hparams {
     pub(in crate::model) fn positive(&self, key: &'static str) -> Result<Option<u32>, ConfigError> {
         match self.value_of(key) {
             None | Some((_, Value::Null)) => Ok(None),
-            Some((name, value)) => integer(name, value, 1).map(Some),
+            Some((name, value)) => integer(name, value, 1..=most(key)).map(Some),
         }
     }
 
@@ -132,14 +139,14 @@ impl Hparams {
         match value {
             Value::Array(all) if all.len() <= MAX_LIST => match &all[..] {
                 [first, rest @ ..] if rest.iter().all(|other| other == first) => {
-                    integer(key, first, 0).map(Some)
+                    integer(key, first, 0..=MAX_SIZE).map(Some)
                 }
                 _ => {
                     let expected = "an integer, or a list with the same for every layer";
                     Err(ConfigError::value(key, value, expected))
                 }
             },
-            value => integer(key, value, 0).map(Some),
+            value => integer(key, value, 0..=MAX_SIZE).map(Some),
         }
     }
 
@@ -152,7 +159,7 @@ impl Hparams {
             None => Ok(None),
             Some((_, Value::Array(all))) if all.len() <= MAX_LIST => all
                 .iter()
-                .map(|n| integer(key, n, 0))
+                .map(|n| integer(key, n, 0..=MAX_SIZE))
                 .collect::<Result<_, _>>()
                 .map(Some),
             Some((_, value)) => Err(ConfigError::value(key, value, "a list of integers")),
@@ -222,11 +229,19 @@ fn names(key: &'static str) -> impl Iterator<Item = &'static str> {
     std::iter::once(key).chain(aliases.iter().copied())
 }
 
-fn integer(key: &str, value: &Value, least: u64) -> Result<u32, ConfigError> {
+/// The largest value of a key.
+fn most(key: &str) -> u64 {
+    match key {
+        "num_hidden_layers" => MAX_LAYERS,
+        _ => MAX_SIZE,
+    }
+}
+
+fn integer(key: &str, value: &Value, range: RangeInclusive<u64>) -> Result<u32, ConfigError> {
     match value.as_u64() {
-        Some(n) if (least..=MAX_SIZE).contains(&n) => Ok(n as u32),
+        Some(n) if range.contains(&n) => Ok(n as u32),
         _ => {
-            let expected = format!("an integer from {least} to {MAX_SIZE}");
+            let expected = format!("an integer from {} to {}", range.start(), range.end());
             Err(ConfigError::value(key, value, expected))
         }
     }
